@@ -1,0 +1,241 @@
+"""The command line."""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+import lthray
+from lthray.errors import InputError
+
+if TYPE_CHECKING:  # torch, Ray and pandas take seconds to import: each command imports what it needs
+    from lthray.spec import TrajectorySpec
+    from lthray.store import Store
+    from lthray.sweep import Outcome
+
+app = typer.Typer(
+    name="lthray",
+    help="Are sparse networks robust? Sweeps pruning trajectories under attack, on a laptop or a Ray cluster.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A results folder, as `lthray sweep` made it.")]
+
+
+@contextmanager
+def _mistakes() -> Iterator[None]:
+    """Users see one line for their own mistake, never a traceback."""
+    console = Console(stderr=True)
+    try:
+        yield
+    except InputError as error:
+        console.print(f"lthray: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(BAD_INPUT) from None
+    except KeyboardInterrupt:
+        console.print("lthray: interrupted")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lthray {lthray.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
+@app.command()
+def sweep(
+    sweep_file: Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.")],
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Results folder. [dim]\\[default: results/NAME][/]")
+    ] = None,
+    data_dir: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            envvar="LTHRAY_DATA_DIR",
+            help="Where data sets are, or are downloaded to. [dim]\\[default: the user's cache folder][/]",
+        ),
+    ] = None,
+    set_: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Change the sweep file: iterations=2000, pgd.steps=20, grid.seed=[0,1]. A field fixed this way"
+            " leaves the grid. May be given more than once.",
+        ),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDR", help="A running Ray cluster, auto or HOST:PORT. [dim]\\[default: this machine alone][/]"
+        ),
+    ] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the trajectories and what they cost; train nothing.")
+    ] = False,
+) -> None:
+    """Train what is missing of a sweep's trajectories.
+
+    Run it again after an interruption, or with a larger grid: what is finished is never trained twice.
+
+    Exit status: 0 all complete, 1 some failed, 2 bad input, 130 interrupted.
+    """
+    console = Console()
+    with _mistakes():
+        from lthray.sweepfile import load
+
+        spec, trajectories = load(sweep_file, set_ or [])
+        folder = out or Path("results") / spec.name
+        if dry_run:
+            _print_plan(console, trajectories, list(spec.grid), folder)
+            return
+        from platformdirs import user_cache_path
+
+        from lthray import display
+        from lthray import sweep as ray_sweep
+
+        with display.watch(console) as notify:
+            outcome = ray_sweep.run(
+                spec, trajectories, folder, data_dir or user_cache_path("lthray") / "data", address, notify
+            )
+    raise typer.Exit(_print_outcome(console, outcome, len(trajectories), folder))
+
+
+@app.command()
+def status(folder: Folder) -> None:
+    """Say how far a sweep is: what is done, what is missing, what failed."""
+    console = Console()
+    with _mistakes():
+        from lthray.store import Store
+        from lthray.sweepfile import load
+
+        store = Store(folder)
+        store.require()
+        spec, trajectories = load(folder / "sweep.yaml")
+        _print_status(console, trajectories, list(spec.grid), store)
+
+
+@app.command()
+def report(
+    folder: Folder,
+    out: Annotated[
+        Path | None, typer.Option(metavar="DIR", help="Where to write the report. [dim]\\[default: DIR/report][/]")
+    ] = None,
+) -> None:
+    """Draw the results: `index.html` with the poster's figure and its numbers."""
+    with _mistakes():
+        from analysis import NotResultsError, load, write_report
+
+        try:
+            page = write_report(load(folder), out or folder / "report")
+        except NotResultsError as error:
+            raise InputError(str(error)) from None
+        except OSError as error:
+            raise InputError(f"{out or folder / 'report'}: can't be written: {error.strerror or error}") from None
+    Console().print(f"report: {page}", highlight=False, soft_wrap=True)
+
+
+def _print_plan(console: Console, trajectories: "Sequence[TrajectorySpec]", varied: list[str], folder: Path) -> None:
+    from lthray.store import Store
+
+    store = Store(folder)
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for name in ("trajectory", *varied, "rounds done"):
+        table.add_column(name, no_wrap=True)
+    trainings = iterations = complete = 0
+    for spec in trajectories:
+        done = min(store.rounds_done(spec.trajectory_id), spec.rounds + 1)
+        fields = spec.flat()
+        table.add_row(spec.trajectory_id, *(str(fields[name]) for name in varied), f"{done} of {spec.rounds + 1}")
+        trainings += spec.rounds + 1 - done
+        iterations += (spec.rounds + 1 - done) * spec.iterations
+        complete += done == spec.rounds + 1
+    wide = console if console.is_terminal else Console(width=200)
+    wide.print(table)
+    console.print(
+        f"{len(trajectories)} trajectories, {complete} of them complete in {folder};"
+        f" to do: {trainings:,} trainings of {iterations:,} iterations in all",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def _print_outcome(console: Console, outcome: "Outcome", trajectories: int, folder: Path) -> int:
+    if outcome.failures:
+        table = Table(
+            "trajectory", "round", "error", title="failed", title_justify="left", box=None, header_style="dim"
+        )
+        for trajectory_id, failure in outcome.failures.items():
+            table.add_row(trajectory_id, str(failure.round), failure.reason)
+        console.print(table)
+    trained = f"trained {outcome.trained:,} rounds" if outcome.trained else "nothing to train"
+    console.print(
+        f"{trained}; {outcome.complete} of {trajectories} trajectories complete in {folder}",
+        highlight=False,
+        soft_wrap=True,
+    )
+    if outcome.missing:
+        console.print("interrupted: run the same command again for the rest", highlight=False)
+        return INTERRUPTED
+    if outcome.failures:
+        return FAILED
+    console.print(f"next: lthray report {folder}", highlight=False, soft_wrap=True)
+    return 0
+
+
+def _print_status(
+    console: Console, trajectories: "Sequence[TrajectorySpec]", varied: list[str], store: "Store"
+) -> None:
+    failures = store.failures()
+    shown = [name for name in varied if name != "seed"]
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for name in shown:
+        table.add_column(name, no_wrap=True)
+    for name in ("trajectories", "complete", "failed", "rounds done"):
+        table.add_column(name, justify="right", no_wrap=True)
+    rows: dict[tuple[str, ...], list[tuple[int, int, bool]]] = {}
+    for spec in trajectories:
+        fields, done = spec.flat(), min(store.rounds_done(spec.trajectory_id), spec.rounds + 1)
+        key = tuple(str(fields[name]) for name in shown)
+        rows.setdefault(key, []).append((done, spec.rounds + 1, spec.trajectory_id in failures))
+    for key, group in rows.items():
+        table.add_row(*key, *_tally(group))
+    every = [one for group in rows.values() for one in group]
+    if shown:
+        table.add_section()
+        table.add_row(*("all" if i == 0 else "" for i in range(len(shown))), *_tally(every), style="bold")
+    console.print(table)
+    for trajectory_id, failure in failures.items():
+        console.print(
+            f"failed: {trajectory_id} in round {failure['round']}: {failure['error']}", style="red", highlight=False
+        )
+
+
+def _tally(group: "Sequence[tuple[int, int, bool]]") -> tuple[str, ...]:
+    complete = sum(done == wanted for done, wanted, _ in group)
+    rounds, of = sum(done for done, _, _ in group), sum(wanted for _, wanted, _ in group)
+    return str(len(group)), str(complete), str(sum(failed for _, _, failed in group)), f"{rounds:,} of {of:,}"
+
+
+def main() -> None:
+    """Runs the command line."""
+    app()

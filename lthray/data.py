@@ -1,0 +1,127 @@
+"""Data sets: read once as plain arrays, then held whole on the device that trains."""
+
+import io
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from lthray.errors import InputError
+from lthray.spec import DATASETS
+
+FOLDERS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
+FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+
+
+@dataclass(frozen=True)
+class Arrays:
+    """A data set as it is stored and sent to workers."""
+
+    images: np.ndarray[Any, np.dtype[np.uint8]]
+    """Training and validation images (n, D); validation stands first."""
+    labels: np.ndarray[Any, np.dtype[np.uint8]]
+    """Their labels (n,), 0 to 9."""
+    test_images: np.ndarray[Any, np.dtype[np.uint8]]
+    """Test images (m, D)."""
+    test_labels: np.ndarray[Any, np.dtype[np.uint8]]
+    """Their labels (m,)."""
+    white: int
+    """Largest pixel value: images are divided by it."""
+
+
+@dataclass(frozen=True)
+class Split:
+    """Images and labels on a device."""
+
+    images: Tensor
+    """(n, D) float32 in [0, 1]."""
+    labels: Tensor
+    """(n,) int64."""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """The three splits on a device."""
+
+    train: Split
+    validation: Split
+    test: Split
+
+
+def on_device(arrays: Arrays, validation_size: int, device: torch.device) -> Dataset:
+    """The splits as tensors: validation is the first `validation_size` images, training the rest."""
+
+    def split(images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> Split:
+        pixels = torch.tensor(images, device=device).to(torch.float32).div_(arrays.white)
+        return Split(pixels, torch.tensor(labels, device=device).to(torch.int64))
+
+    return Dataset(
+        train=split(arrays.images[validation_size:], arrays.labels[validation_size:]),
+        validation=split(arrays.images[:validation_size], arrays.labels[:validation_size]),
+        test=split(arrays.test_images, arrays.test_labels),
+    )
+
+
+def read(name: str, folder: Path) -> Arrays:
+    """Reads a data set, from `folder` where its files are there, else downloads them into it first.
+
+    Raises:
+        InputError: the files are not there and can't be downloaded, or are not what they should be.
+    """
+    arrays = _digits() if name == "digits-8x8" else _torchvision(name, folder)
+    facts = DATASETS[name]
+    if arrays.images.shape != (facts.examples, facts.inputs) or len(arrays.labels) != facts.examples:
+        raise InputError(
+            f"{folder / FOLDERS[name]}: found images of shape {arrays.images.shape} for {name}, but there should be"
+            f" {facts.examples} of {facts.inputs} pixels; delete the folder and run again"
+        )
+    return arrays
+
+
+def _torchvision(name: str, folder: Path) -> Arrays:
+    from torchvision import datasets  # its import is slow, and digits-8x8 does without
+
+    raw = folder / FOLDERS[name] / "raw"
+    reader = getattr(datasets, FOLDERS[name])
+    try:
+        with redirect_stdout(io.StringIO()):  # some versions announce URLs
+            train, test = (reader(root=str(folder), train=one, download=True) for one in (True, False))
+    except (OSError, RuntimeError) as error:
+        there = [file for file in FILES if (raw / file).is_file()]
+        if len(there) < len(FILES):
+            missing = ", ".join(f"{file}[.gz]" for file in FILES if file not in there)
+            raise InputError(
+                f"{name}: can't be downloaded ({_first_line(error)}); put {missing} into {raw},"
+                " or name the folder that has them with --data-dir"
+            ) from None
+        raise InputError(f"{raw}: can't be read: {_first_line(error)}") from None
+    except (ValueError, AssertionError, IndexError) as error:
+        raise InputError(f"{raw}: a file is damaged ({_first_line(error)}); delete the folder and run again") from None
+    return Arrays(
+        images=train.data.reshape(len(train.data), -1).numpy(),
+        labels=train.targets.to(torch.uint8).numpy(),
+        test_images=test.data.reshape(len(test.data), -1).numpy(),
+        test_labels=test.targets.to(torch.uint8).numpy(),
+        white=255,
+    )
+
+
+def _digits() -> Arrays:
+    """scikit-learn's 1,797 digits of 8x8 pixels: a stratified fifth for validation, another for test."""
+    from sklearn.datasets import load_digits
+    from sklearn.model_selection import StratifiedKFold
+
+    images, labels = load_digits(return_X_y=True)
+    images, labels = images.astype(np.uint8), labels.astype(np.uint8)
+    folds = [fold for _, fold in StratifiedKFold(5, shuffle=True, random_state=0).split(images, labels)]
+    order = np.concatenate([folds[0], *(folds[2:])])
+    return Arrays(images[order], labels[order], images[folds[1]], labels[folds[1]], white=16)
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line for line in str(getattr(error, "reason", error)).splitlines() if line.strip()]
+    return lines[-1].strip() if lines else type(error).__name__

@@ -1,0 +1,212 @@
+"""What a person sees while a sweep runs: a live table on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from lthray.events import (
+    Event,
+    Note,
+    Notify,
+    Planned,
+    TrajectoryFailed,
+    TrialEnded,
+    TrialProgress,
+    TrialRetried,
+)
+from lthray.spec import TrajectorySpec
+
+PLAIN_SECONDS = 60
+"""Longest silence of the plain lines inside a round."""
+
+
+def clock(seconds: float) -> str:
+    """`42 s`, `3 min 05 s`, `2 h 07 min` or `3 d 04 h`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600:02d} h"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage with three digits that count: `100 %`, `51.3 %`, `3.86 %`."""
+    return f"{100 * share:.3g} %" if share < 0.9995 else "100 %"
+
+
+def title(stack: tuple[TrajectorySpec, ...]) -> str:
+    """What a stack's trajectories have in common, and how many seeds and strategies they are."""
+    spec = stack[0]
+    attack = "no attack" if spec.train_attack == "none" else spec.train_attack
+    strategies = list(dict.fromkeys(one.strategy for one in stack))
+    who = strategies[0] if len(strategies) == 1 else f"{len(strategies)} strategies"
+    return f"{spec.dataset} · {attack} · {who}"
+
+
+@dataclass
+class Sweep:
+    """A sweep as its events tell it, with the clock that the time left is reckoned by."""
+
+    plan: Planned | None = None
+    latest: dict[str, TrialProgress] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    failed: list[TrajectoryFailed] = field(default_factory=list)
+    began: float = field(default_factory=time.monotonic)
+    first_progress: tuple[float, int] | None = None
+
+    def take(self, event: Event) -> None:
+        """Brings the state up to an event."""
+        match event:
+            case Planned():
+                self.plan = event
+            case TrialProgress():
+                self.latest[event.trial] = event
+                self.first_progress = self.first_progress or (time.monotonic(), self.done())
+            case TrialEnded():
+                self.ended.add(event.trial)
+            case TrajectoryFailed():
+                self.failed.append(event)
+
+    def done(self) -> int:
+        """Iterations done in this run."""
+        return sum(one.iterations_done for one in self.latest.values())
+
+    def share(self) -> float:
+        """Share of this run's iterations done, in [0, 1]."""
+        return self.done() / self.plan.iterations if self.plan and self.plan.iterations else 1.0
+
+    def seconds_left(self) -> float | None:
+        """Time left at this run's pace so far; None before there is a pace."""
+        if not self.plan or not self.first_progress:
+            return None
+        since, already = self.first_progress
+        made, seconds = self.done() - already, time.monotonic() - since
+        return (self.plan.iterations - self.done()) * seconds / made if made > 0 and seconds > 0 else None
+
+
+@contextmanager
+def watch(console: Console) -> Iterator[Notify]:
+    """Shows a sweep's events on `console` as long as the block lasts."""
+    sweep = Sweep()
+    if not console.is_terminal:
+        lines = _Lines(console, sweep)
+        yield lines.take
+        return
+    with Live(console=console, refresh_per_second=4, transient=True, get_renderable=lambda: panel(sweep)) as live:
+
+        def take(event: Event) -> None:
+            sweep.take(event)
+            if (line := _spoken(event, sweep)) and not isinstance(event, TrialProgress):
+                live.console.print(line, soft_wrap=True)
+
+        yield take
+
+
+def panel(sweep: Sweep) -> RenderableType:
+    """The live display: a row for every trial that runs, and the sweep's progress under them."""
+    if sweep.plan is None:
+        return Text(f"starting Ray ({clock(time.monotonic() - sweep.began)})", style="dim")
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
+    table.add_column("trial", justify="right")
+    table.add_column("trains", no_wrap=True)
+    for name in ("stack", "round", "weights", "iteration", "it/s", "natural", "adversarial"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for name, progress in sweep.latest.items():
+        if name not in sweep.ended:
+            table.add_row(*_cells(name, progress, sweep.plan.trials))
+    waiting = len(sweep.plan.trials) - len(sweep.latest)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=40),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
+    left = sweep.seconds_left()
+    bar.add_task(
+        f"{len(sweep.ended)} of {len(sweep.plan.trials)} trials",
+        total=1000,
+        completed=min(1000, round(1000 * sweep.share())),
+        left=f"{clock(left)} left" if left is not None else "",
+    )
+    rows: list[RenderableType] = [table] if table.row_count else [Text("waiting for workers to start", style="dim")]
+    if waiting and table.row_count:
+        rows.append(Text(f"{waiting} more trial{'s' * (waiting > 1)} waiting", style="dim"))
+    if sweep.failed:
+        rows.append(Text(f"{len(sweep.failed)} failed", style="red"))
+    return Group(*rows, bar)
+
+
+def _cells(name: str, progress: TrialProgress, trials: Mapping[str, tuple[TrajectorySpec, ...]]) -> list[str]:
+    stack = trials[name]
+    return [
+        name,
+        title(stack),
+        str(progress.running),
+        f"{progress.round} of {stack[0].rounds}",
+        percent(progress.weights_remaining),
+        f"{progress.iteration:,}",
+        f"{progress.rate:,.0f}",
+        f"{100 * progress.natural:.1f} %",
+        _adversarial(progress),
+    ]
+
+
+def _adversarial(progress: TrialProgress) -> str:
+    return ", ".join(f"{attack} {100 * value:.1f} %" for attack, value in progress.adversarial.items())
+
+
+def _spoken(event: Event, sweep: Sweep) -> str | None:
+    """The line that an event is worth, or None."""
+    match event:
+        case Note():
+            return event.text
+        case Planned():
+            complete = f"{event.complete} of {event.trajectories} trajectories complete; " if event.complete else ""
+            if not event.trials:
+                return None
+            return (
+                f"{complete}to train: {event.trajectories - event.complete} trajectories in {len(event.trials)} trials,"
+                f" {event.rounds:,} rounds, {event.iterations:,} iterations"
+            )
+        case TrajectoryFailed():
+            return f"trajectory {event.trajectory_id} failed in round {event.round}: {event.reason}"
+        case TrialRetried():
+            return f"trial {event.trial}: {event.reason}; it goes on from its last finished round"
+        case TrialProgress() if sweep.plan:
+            stack = sweep.plan.trials[event.trial]
+            left = sweep.seconds_left()
+            return (
+                f"[{100 * sweep.share():3.0f} %] trial {event.trial} ({title(stack)}), round {event.round} of"
+                f" {stack[0].rounds}, {percent(event.weights_remaining)} of weights, iteration {event.iteration:,},"
+                f" {event.rate:,.0f} it/s, test accuracy natural {100 * event.natural:.1f} %, {_adversarial(event)}"
+                + (f"; {clock(left)} left" if left is not None else "")
+            )
+    return None
+
+
+class _Lines:
+    """Plain lines: one a finished round of a trial, and one a minute inside long rounds."""
+
+    def __init__(self, console: Console, sweep: Sweep) -> None:
+        self.console, self.sweep = console, sweep
+        self.said: dict[str, float] = {}
+
+    def take(self, event: Event) -> None:
+        self.sweep.take(event)
+        if isinstance(event, TrialProgress):
+            now = time.monotonic()
+            if not event.round_done and now - self.said.get(event.trial, self.sweep.began) < PLAIN_SECONDS:
+                return
+            self.said[event.trial] = now
+        if line := _spoken(event, self.sweep):
+            self.console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -1,0 +1,80 @@
+"""What a sweep tells whoever watches it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from lthray.spec import TrajectorySpec
+
+
+@dataclass(frozen=True)
+class Note:
+    """A line worth reading."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Planned:
+    """What a sweep is about to do."""
+
+    trajectories: int
+    """Trajectories of the whole sweep."""
+    complete: int
+    """Of them, complete before this run."""
+    trials: dict[str, tuple[TrajectorySpec, ...]]
+    """The stack that each trial trains."""
+    rounds: int
+    """Trainings to do: trajectories times rounds that are missing."""
+    iterations: int
+    """Iterations to do, over all trajectories."""
+
+
+@dataclass(frozen=True)
+class TrialProgress:
+    """How far a trial is."""
+
+    trial: str
+    round: int
+    iteration: int
+    """Iterations of this round done."""
+    round_done: bool
+    iterations_done: int
+    """Iterations done since the trial began, over its trajectories."""
+    rate: float
+    """Iterations a second of the whole stack, evaluation included."""
+    weights_remaining: float
+    natural: float
+    """Latest natural test accuracy, mean over the stack."""
+    adversarial: dict[str, float]
+    """Latest adversarial test accuracy by attack, mean over the stack."""
+    running: int
+    """Trajectories of the stack that go on."""
+
+
+@dataclass(frozen=True)
+class TrajectoryFailed:
+    """A trajectory can't go on."""
+
+    trial: str
+    trajectory_id: str
+    round: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class TrialRetried:
+    """A trial's worker died and is started again."""
+
+    trial: str
+    reason: str
+
+
+@dataclass(frozen=True)
+class TrialEnded:
+    """A trial ended, for good or ill."""
+
+    trial: str
+
+
+Event = Note | Planned | TrialProgress | TrajectoryFailed | TrialRetried | TrialEnded
+Notify = Callable[[Event], None]

@@ -1,0 +1,85 @@
+"""Which trajectories are trained side by side, and on what share of the machines."""
+
+import heapq
+import itertools
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lthray.events import Note, Notify
+from lthray.spec import TrajectorySpec
+from lthray.sweepfile import ResourcesSpec
+
+LARGEST_STACK = {"cpu": 5, "gpu": 15}
+"""What `stack: auto` goes up to."""
+STACK_OVERHEAD = {"cpu": 1.0, "gpu": 15.0}
+"""What a stack costs beside its trajectories, in trajectories; a GPU trains a small stack no faster than a large."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a trial gets."""
+
+    cpus: float
+    gpus: float
+    slots: int
+    """Trials that fit at the same time."""
+
+    @property
+    def kind(self) -> str:
+        """`gpu` or `cpu`."""
+        return "gpu" if self.gpus else "cpu"
+
+
+def plan(
+    missing: Sequence[TrajectorySpec], done: Mapping[str, int], share: Share, stack: int | str
+) -> list[tuple[TrajectorySpec, ...]]:
+    """Stacks of trajectories that can be trained side by side, in the order of the grid.
+
+    Args:
+        missing: Trajectories to train.
+        done: Rounds finished, by trajectory.
+        share: What a trial gets.
+        stack: Largest stack, or `auto` for the size that keeps all slots busy for the shortest time.
+    """
+    groups: dict[tuple[Any, ...], list[TrajectorySpec]] = {}
+    for spec in missing:
+        groups.setdefault((*spec.stack_key, done[spec.trajectory_id]), []).append(spec)
+
+    def cut(size: int) -> list[tuple[TrajectorySpec, ...]]:
+        stacks = []
+        for group in groups.values():
+            parts = math.ceil(len(group) / size)
+            edges = [len(group) * i // parts for i in range(parts + 1)]
+            stacks += [tuple(group[low:high]) for low, high in itertools.pairwise(edges)]
+        return stacks
+
+    def duration(size: int) -> float:
+        slots = [0.0] * share.slots
+        for length in sorted((len(one) + STACK_OVERHEAD[share.kind] for one in cut(size)), reverse=True):
+            heapq.heapreplace(slots, slots[0] + length)
+        return max(slots)
+
+    if isinstance(stack, int):
+        return cut(stack)
+    return cut(min(range(1, LARGEST_STACK[share.kind] + 1), key=duration))
+
+
+def fit_to_cluster(resources: ResourcesSpec, nodes: Sequence[Mapping[str, float]], notify: Notify) -> Share:
+    """A trial's share, cut to what some node has, so that no trial waits for what will never come."""
+    most_gpus = max(node.get("GPU", 0.0) for node in nodes)
+    gpus = min(resources.gpus, most_gpus)
+    if resources.gpus and not most_gpus:
+        notify(Note("no GPU in reach of Ray: trials run on CPU"))
+    elif gpus < resources.gpus:
+        notify(Note(f"no node has {resources.gpus:g} GPUs: trials take {gpus:g}"))
+    most_cpus = max(node.get("CPU", 0.0) for node in nodes if node.get("GPU", 0.0) >= gpus)
+    cpus = min(resources.cpus, most_cpus)
+    if cpus < resources.cpus:
+        notify(Note(f"no node has {resources.cpus:g} CPUs{' beside its GPU' if gpus else ''}: trials take {cpus:g}"))
+    slots = sum(
+        int(min(node.get("CPU", 0.0) / cpus if cpus else math.inf, node.get("GPU", 0.0) / gpus if gpus else math.inf))
+        for node in nodes
+    )
+    return Share(cpus, gpus, max(1, slots))

@@ -1,0 +1,31 @@
+"""Random numbers of a trajectory: every draw has its own generator, found from the seed and the draw's place.
+
+No generator is carried along, so a round draws the same numbers whether or not others ran before it in this process,
+whatever the strategy and the attack, and however often it is evaluated.
+"""
+
+from enum import IntEnum
+
+import numpy as np
+import torch
+
+
+class Draw(IntEnum):
+    """What a generator is for. The numbers are part of the results: never change one, only add."""
+
+    INIT = 0
+    """Start of the dense network, θ0."""
+    RANDOM_START = 1
+    """New start of a round of strategy `random`; place: round."""
+    BATCHES = 2
+    """Order of the training images; place: round."""
+    TRAIN_ATTACK = 3
+    """Random starts of the train attack; place: round."""
+    EVAL_ATTACK = 4
+    """Random starts of an eval attack; place: round, iteration, split."""
+
+
+def generator(seed: int, draw: Draw, *place: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """The generator of one draw, seeded with numpy's SeedSequence over (seed, draw, place)."""
+    words = np.random.SeedSequence([seed, int(draw), *place]).generate_state(1, np.uint64)
+    return torch.Generator(device).manual_seed(int(words[0]) & (2**63 - 1))

@@ -1,0 +1,86 @@
+"""What a trajectory leaves behind: plain values and arrays, known to the maths and to the store."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from lthray.spec import TrajectorySpec
+
+Array = np.ndarray[Any, Any]
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A network at the end of a round, under the mask it was trained with."""
+
+    weights: dict[str, Array]
+    """Layer name to (out, in) float32; pruned weights are zero."""
+    masks: dict[str, Array]
+    """Layer name to (out, in) uint8; 1 where a weight remains."""
+
+
+@dataclass(frozen=True)
+class CurveRow:
+    """One evaluation of one split under one attack."""
+
+    iteration: int
+    reported_iteration: int
+    split: str
+    attack: str
+    loss: float
+    accuracy: float
+
+
+@dataclass(frozen=True)
+class RoundResult:
+    """One trajectory's round, finished."""
+
+    spec: TrajectorySpec
+    round: int
+    ticket: Ticket
+    curves: list[CurveRow]
+    early_stopping_iteration: int
+    stack: int
+    """Trajectories that shared the seconds below."""
+    train_seconds: float
+    """This trajectory's share of the wall time that its stack trained."""
+    eval_seconds: float
+    """The same of evaluation."""
+    device: str
+
+    @property
+    def weights_remaining_count(self) -> int:
+        """Weights not pruned."""
+        return sum(int(mask.sum()) for mask in self.ticket.masks.values())
+
+    @property
+    def weights_remaining(self) -> float:
+        """Share of weights not pruned, in (0, 1]."""
+        return self.weights_remaining_count / sum(mask.size for mask in self.ticket.masks.values())
+
+    def accuracy(self, attack: str, split: str, iteration: int) -> float | None:
+        """Accuracy at an evaluated iteration; None where the attack was not measured."""
+        for row in self.curves:
+            if (row.attack, row.split, row.iteration) == (attack, split, iteration):
+                return row.accuracy
+        return None
+
+
+@dataclass(frozen=True)
+class Failure:
+    """A trajectory that can't go on, and why."""
+
+    spec: TrajectorySpec
+    round: int
+    reason: str
+
+
+@dataclass(frozen=True)
+class Resume:
+    """What a trajectory needs to go on after a finished round."""
+
+    last: Ticket
+    """Ticket of the last finished round."""
+    dense: Ticket | None
+    """Ticket of round 0, where `rewind_to` asks for it."""

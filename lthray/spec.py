@@ -1,0 +1,255 @@
+"""One trajectory's setting: every field of the protocol, its presets, its bounds and its identity."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+
+from lthray import counts
+
+ATTACKS = ("fgsm", "pgd")
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+@dataclass(frozen=True)
+class DatasetFacts:
+    """What is known of a data set without reading it."""
+
+    inputs: int
+    """Pixels of an image."""
+    examples: int
+    """Training and validation images together."""
+    validation: int | None
+    """Images of a fixed validation split, or None where `validation_size` says."""
+
+
+DATASETS = {
+    "mnist": DatasetFacts(784, 60_000, None),
+    "fashion-mnist": DatasetFacts(784, 60_000, None),
+    "digits-8x8": DatasetFacts(64, 1_437, 360),
+}
+
+
+class Strict(BaseModel):
+    """A model that refuses unknown keys, coerced types and numbers that are not finite."""
+
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+    )
+
+
+class PgdSpec(Strict):
+    """Projected gradient descent (Madry et al. 2018, section 2.1)."""
+
+    steps: Annotated[int, Field(ge=1)] = 10
+    """Gradient steps of an attack."""
+    step_size: Annotated[float, Field(gt=0, le=1)] = 0.05
+    """Length of a step, in pixel values of [0, 1]."""
+    random_start: bool = True
+    """Start at a uniform point of the ε-ball (true) or at the image itself (false)."""
+
+
+class RatesSpec(Strict):
+    """Share of a layer's remaining weights that one pruning removes, in [0, 1)."""
+
+    hidden_1: Rate = 0.2
+    """Rate of the first hidden layer."""
+    hidden_2: Rate = 0.2
+    """Rate of the second hidden layer."""
+    output: Rate = 0.1
+    """Rate of the output layer."""
+
+
+class PruneSpec(Strict):
+    """Layerwise magnitude pruning."""
+
+    rates: RatesSpec = RatesSpec()
+    """Share of each layer's remaining weights that one pruning removes."""
+    cutoff: Literal["exclusive", "inclusive"] = "exclusive"
+    """Prune the round(p·n) smallest magnitudes (exclusive), or one more as the released code does (inclusive)."""
+
+
+class TrajectorySpec(Strict):
+    """Every field of a trajectory; the defaults are those of the preset `paper`."""
+
+    protocol: Literal["paper", "released-code"] = "paper"
+    """Preset from which the other fields take their defaults."""
+    dataset: Literal["mnist", "fashion-mnist", "digits-8x8"] = "fashion-mnist"
+    """Images to train on."""
+    model: Literal["lenet-300-100"] = "lenet-300-100"
+    """Network."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Seed of the start, the batches and the attacks' random starts."""
+    strategy: Literal["reset", "random", "continued"] = "reset"
+    """How a round starts: from the first weights, from newly drawn ones, or from the trained ones."""
+    rewind_to: Literal["init", "end-of-round-0"] = "init"
+    """What `reset` restarts from: θ0, or the weights at the end of round 0 as the released code does."""
+    train_attack: Literal["none", "fgsm", "pgd"] = "none"
+    """Attack trained against."""
+    eval_attacks: tuple[Literal["fgsm", "pgd"], ...] = Field(default="auto", validate_default=True)
+    """Attacks measured: `auto` (the train attack, or both for `none`) or a list; always with the train attack."""
+    rounds: Annotated[int, Field(ge=0, le=1000)] = 20
+    """Prunings; a trajectory has one training more than that."""
+    iterations: Annotated[int, Field(ge=1)] = 50_000
+    """Optimizer steps of a round."""
+    batch_size: Annotated[int, Field(ge=1)] = 60
+    """Images of a batch."""
+    drop_last: bool = True
+    """Drop what is left of an epoch after its last whole batch (true), or train on it as a smaller batch (false)."""
+    eval_every: Annotated[int, Field(ge=1)] = 500
+    """Iterations between evaluations."""
+    eval_clock: Literal["round", "epoch"] = "round"
+    """Count `eval_every` from the start of the round, or anew in each epoch as the released code does."""
+    validation_size: Annotated[int, Field(ge=1)] = Field(default=10_000, validate_default=True)
+    """First training images, kept for validation; digits-8x8 has a fixed split of 360 instead."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1.2e-3
+    """Adam's learning rate."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the label spread over all classes, in training and validation."""
+    adversarial_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Weight of the adversarial half of the loss, where there is a train attack."""
+    epsilon: Annotated[float, Field(ge=0, le=1)] = 0.3
+    """Radius of the attacks in the maximum norm, in pixel values of [0, 1]."""
+    attack_label: Literal["predicted", "ground-truth"] = "predicted"
+    """Label that attacks move away from: the model's own on the clean image, or the true one."""
+    pgd: PgdSpec = PgdSpec()
+    """Projected gradient descent."""
+    prune: PruneSpec = PruneSpec()
+    """Pruning."""
+
+    @field_validator("eval_attacks", mode="before")
+    @classmethod
+    def _resolve_eval_attacks(cls, value: object, info: ValidationInfo) -> object:
+        own = info.data.get("train_attack", "none")
+        if value == "auto":
+            return ATTACKS if own == "none" else (own,)
+        if not isinstance(value, list | tuple) or not value or any(attack not in ATTACKS for attack in value):
+            raise ValueError("allowed are auto or a list of fgsm and pgd")
+        return tuple(attack for attack in ATTACKS if attack in value or attack == own)
+
+    @field_validator("validation_size")
+    @classmethod
+    def _resolve_validation_size(cls, value: int, info: ValidationInfo) -> int:
+        dataset = info.data.get("dataset")
+        fixed = DATASETS[dataset].validation if dataset else None
+        if fixed is None:
+            return value
+        if value not in (fixed, cls.model_fields["validation_size"].default):
+            raise ValueError(f"{dataset} has a fixed validation split of {fixed} images: leave this key out")
+        return fixed
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> Self:
+        if self.train_size < 1:
+            raise ValueError(
+                f"validation_size: {self.validation_size} leaves no training images of {self.dataset}'s"
+                f" {DATASETS[self.dataset].examples}"
+            )
+        if self.batch_size > self.train_size:
+            raise ValueError(
+                f"batch_size: {self.batch_size} is more than the {self.train_size} training images of {self.dataset}"
+            )
+        for number, layers in enumerate(self.layer_counts()):
+            for name, count in layers.items():
+                if count < 1:
+                    raise ValueError(f"rounds: {self.rounds} prunes {name} to nothing in round {number}; fewer rounds")
+        return self
+
+    @property
+    def train_size(self) -> int:
+        """Training images."""
+        return DATASETS[self.dataset].examples - self.validation_size
+
+    @property
+    def epoch_batches(self) -> int:
+        """Batches of an epoch."""
+        whole, left = divmod(self.train_size, self.batch_size)
+        return whole + (1 if left and not self.drop_last else 0)
+
+    @property
+    def layer_sizes(self) -> dict[str, tuple[int, int]]:
+        """The shape (out, in) of each layer, in order."""
+        return counts.layer_sizes(DATASETS[self.dataset].inputs)
+
+    def layer_counts(self) -> list[dict[str, int]]:
+        """Weights left in each layer, one mapping a round 0..rounds."""
+        return counts.weights_remaining(self.layer_sizes, self.prune.rates.model_dump(), self.prune.cutoff, self.rounds)
+
+    def flat(self) -> dict[str, Any]:
+        """Every field under its dotted name, as the tables carry it; `eval_attacks` joined by commas."""
+        return flatten(self.model_dump()) | {"eval_attacks": ",".join(self.eval_attacks)}
+
+    @property
+    def trajectory_id(self) -> str:
+        """Twelve hex digits that stand for every field that can change a number.
+
+        `rounds` is left out: it says how long the trajectory goes on, and no number of an earlier round depends on it.
+        """
+        fields = {name: value for name, value in self.flat().items() if name != "rounds"}
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def stack_key(self) -> tuple[Any, ...]:
+        """Trajectories of one key may share a stack: they differ in seed, strategy and `rewind_to` at most."""
+        return tuple(value for name, value in self.flat().items() if name not in ("seed", "strategy", "rewind_to"))
+
+    def evaluation_iterations(self) -> dict[int, int]:
+        """The iterations of a round at which it is evaluated, each with the iteration the released code reports.
+
+        The last iteration is always among them. With `eval_clock: round` both numbers are the same.
+        """
+        if self.eval_clock == "round":
+            return {i: i for i in [*range(0, self.iterations, self.eval_every), self.iterations]}
+        at = [
+            start + batch
+            for start in range(0, self.iterations + 1, self.epoch_batches)
+            for batch in range(0, self.epoch_batches, self.eval_every)
+        ]
+        at = [*[i for i in at if i < self.iterations], self.iterations]
+        return {iteration: label * self.eval_every for label, iteration in enumerate(at)}
+
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "released-code": {
+        "rewind_to": "end-of-round-0",
+        "iterations": 50_040,
+        "drop_last": False,
+        "eval_clock": "epoch",
+        "prune": {"cutoff": "inclusive"},
+    },
+}
+
+
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one mapping with dotted names, in the same order."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = value
+    return flat
+
+
+def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+    """The inverse of `flatten`."""
+    tree: dict[str, Any] = {}
+    for name, value in flat.items():
+        *parents, last = name.split(".")
+        branch = tree
+        for parent in parents:
+            branch = branch.setdefault(parent, {})
+        branch[last] = value
+    return tree
+
+
+def preset(protocol: str) -> dict[str, Any]:
+    """Every field of the preset `protocol` under its dotted name, as a sweep file would write it."""
+    defaults = flatten(TrajectorySpec().model_dump()) | {"eval_attacks": "auto"}
+    return defaults | {"protocol": protocol} | flatten(PRESETS[protocol])

@@ -1,0 +1,233 @@
+"""The results folder: what is written, what is done, what can be continued.
+
+Every file has one writer at a time, is written beside its place under a name that readers pass over, and is renamed
+into it, so that nobody ever reads a torn file. A round is done when it has its row in `rounds`, which is written last.
+"""
+
+import json
+import os
+import platform
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from safetensors import SafetensorError
+from safetensors.numpy import load_file, save
+
+from lthray import __version__
+from lthray.errors import InputError
+from lthray.results import Failure, Resume, RoundResult, Ticket
+from lthray.spec import ATTACKS, TrajectorySpec
+
+PART = ".part"
+SPLITS = ("validation", "test")
+
+
+def _fields() -> list[pa.Field]:
+    types = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
+    return [
+        pa.field("trajectory_id", pa.string()),
+        *(pa.field(name, types[type(value)]) for name, value in TrajectorySpec().flat().items()),
+        pa.field("round", pa.int64()),
+        pa.field("weights_remaining", pa.float64()),
+        pa.field("weights_remaining_count", pa.int64()),
+    ]
+
+
+CURVES = pa.schema(
+    [
+        *_fields(),
+        pa.field("iteration", pa.int64()),
+        pa.field("reported_iteration", pa.int64()),
+        pa.field("split", pa.string()),
+        pa.field("attack", pa.string()),
+        pa.field("loss", pa.float64()),
+        pa.field("accuracy", pa.float64()),
+    ]
+)
+
+ROUNDS = pa.schema(
+    [
+        *_fields(),
+        pa.field("early_stopping_iteration", pa.int64()),
+        *(
+            pa.field(f"{at}_{attack}_accuracy_{split}", pa.float64())
+            for at in ("early_stopping", "final")
+            for attack in ("none", *ATTACKS)
+            for split in SPLITS
+        ),
+        pa.field("stack", pa.int64()),
+        pa.field("train_seconds", pa.float64()),
+        pa.field("eval_seconds", pa.float64()),
+        pa.field("device", pa.string()),
+        pa.field("lthray_version", pa.string()),
+        pa.field("torch_version", pa.string()),
+        pa.field("python_version", pa.string()),
+    ]
+)
+
+
+class Store:
+    """A results folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder.absolute()
+
+    def create(self, sweep: str) -> None:
+        """Makes the folder, clears what a killed writer left, and writes `sweep.yaml`.
+
+        Raises:
+            InputError: the folder can't be written.
+        """
+        try:
+            for name in ("rounds", "curves", "tickets"):
+                (self.folder / name).mkdir(parents=True, exist_ok=True)
+            for stray in self.folder.rglob(f".*{PART}"):
+                stray.unlink(missing_ok=True)
+            self._replace(self.folder / "sweep.yaml", lambda path: path.write_text(sweep, encoding="utf-8"))
+        except OSError as error:
+            raise InputError(f"{self.folder}: can't be written: {error.strerror or error}") from None
+
+    def require(self) -> None:
+        """Checks that this is a results folder.
+
+        Raises:
+            InputError: it is not.
+        """
+        if not self.folder.is_dir():
+            raise InputError(f"{self.folder}: no such folder")
+        if not (self.folder / "sweep.yaml").is_file():
+            raise InputError(f"{self.folder}: holds no results: there is no sweep.yaml in it")
+
+    def rounds_done(self, trajectory_id: str) -> int:
+        """Number of finished rounds, which is the number of the next one."""
+        path = self._table("rounds", trajectory_id)
+        return int(pq.read_metadata(path).num_rows) if path.exists() else 0
+
+    def resume(self, spec: TrajectorySpec) -> Resume | None:
+        """What a trajectory needs to go on after its last finished round; None where none is finished."""
+        done = self.rounds_done(spec.trajectory_id)
+        if not done:
+            return None
+        rewinds = spec.rewind_to == "end-of-round-0"
+        return Resume(self.ticket(spec, done - 1), self.ticket(spec, 0) if rewinds else None)
+
+    def ticket(self, spec: TrajectorySpec, number: int) -> Ticket:
+        """The ticket of a finished round.
+
+        Raises:
+            InputError: its file is missing or damaged.
+        """
+        path = self._ticket_path(spec.trajectory_id, number)
+        try:
+            tensors = load_file(path)
+            return Ticket(
+                {name: tensors[f"{name}.weight"] for name in spec.layer_sizes},
+                {name: tensors[f"{name}.mask"] for name in spec.layer_sizes},
+            )
+        except (OSError, SafetensorError, KeyError) as error:
+            raise InputError(
+                f"{path}: can't be read ({error}); delete rounds/{spec.trajectory_id}.parquet to train it again"
+            ) from None
+
+    def write_round(self, result: RoundResult) -> None:
+        """Writes a finished round: ticket, curves and, last, its row in rounds; the same again changes nothing."""
+        spec = result.spec
+        shared = {
+            "trajectory_id": spec.trajectory_id,
+            **spec.flat(),
+            "round": result.round,
+            "weights_remaining": result.weights_remaining,
+            "weights_remaining_count": result.weights_remaining_count,
+        }
+        path = self._ticket_path(spec.trajectory_id, result.round)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        content = _ticket_bytes(result.ticket, {name: json.dumps(value) for name, value in shared.items()})
+        self._replace(path, lambda part: part.write_bytes(content))
+        self._append("curves", CURVES, spec, result.round, [shared | asdict(row) for row in result.curves])
+        self._append("rounds", ROUNDS, spec, result.round, [shared | _round_row(result)])
+        (self.folder / "failures" / f"{spec.trajectory_id}.json").unlink(missing_ok=True)
+
+    def write_failure(self, failure: Failure) -> None:
+        """Writes why a trajectory can't go on; the next finished round of it takes this away."""
+        record = {
+            "trajectory_id": failure.spec.trajectory_id,
+            "round": failure.round,
+            "error": failure.reason,
+            "fields": failure.spec.flat(),
+        }
+        path = self.folder / "failures" / f"{failure.spec.trajectory_id}.json"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._replace(path, lambda part: part.write_text(json.dumps(record, indent=1), encoding="utf-8"))
+
+    def failures(self) -> dict[str, dict[str, Any]]:
+        """What `write_failure` wrote, by trajectory."""
+        paths = sorted((self.folder / "failures").glob("[!.]*.json"))
+        return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+
+    def _table(self, table: str, trajectory_id: str) -> Path:
+        return self.folder / table / f"{trajectory_id}.parquet"
+
+    def _ticket_path(self, trajectory_id: str, number: int) -> Path:
+        return self.folder / "tickets" / trajectory_id / f"round-{number:02d}.safetensors"
+
+    def _append(
+        self, table: str, schema: pa.Schema, spec: TrajectorySpec, number: int, rows: Sequence[dict[str, Any]]
+    ) -> None:
+        """Puts a round's rows behind those of the rounds before it; later rows, left by a kill, go.
+
+        Rows of earlier rounds take over `rounds`, the only field that may differ from theirs.
+        """
+        path = self._table(table, spec.trajectory_id)
+        new = pa.Table.from_pylist(list(rows), schema)
+        if path.exists():
+            old = pq.read_table(path, schema=schema)
+            old = old.filter(pc.less(old["round"], number))
+            place = schema.get_field_index("rounds")
+            old = old.set_column(place, schema.field(place), pa.array([spec.rounds] * len(old), pa.int64()))
+            new = pa.concat_tables([old, new])
+        self._replace(path, lambda part: pq.write_table(new, part, compression="zstd"))
+
+    def _replace(self, path: Path, write: Callable[[Path], object]) -> None:
+        part = path.with_name(f".{path.name}.{uuid.uuid4().hex}{PART}")
+        try:
+            write(part)
+            with part.open("rb+") as file:
+                os.fsync(file.fileno())
+            part.replace(path)
+        finally:
+            part.unlink(missing_ok=True)
+
+
+def _ticket_bytes(ticket: Ticket, metadata: dict[str, str]) -> bytes:
+    tensors = {f"{name}.weight": np.ascontiguousarray(weight) for name, weight in ticket.weights.items()}
+    tensors |= {f"{name}.mask": np.ascontiguousarray(mask) for name, mask in ticket.masks.items()}
+    content: bytes = save(tensors, metadata)
+    return content
+
+
+def _round_row(result: RoundResult) -> dict[str, Any]:
+    points = {"early_stopping": result.early_stopping_iteration, "final": result.spec.iterations}
+    return {
+        "early_stopping_iteration": result.early_stopping_iteration,
+        **{
+            f"{at}_{attack}_accuracy_{split}": result.accuracy(attack, split, iteration)
+            for at, iteration in points.items()
+            for attack in ("none", *ATTACKS)
+            for split in SPLITS
+        },
+        "stack": result.stack,
+        "train_seconds": result.train_seconds,
+        "eval_seconds": result.eval_seconds,
+        "device": result.device,
+        "lthray_version": __version__,
+        "torch_version": version("torch"),
+        "python_version": platform.python_version(),
+    }

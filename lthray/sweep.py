@@ -1,0 +1,246 @@
+"""A sweep on Ray Tune: what is missing becomes trials, each trains a stack on its share of the machines."""
+
+import contextlib
+import logging
+import os
+import signal
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+# Ray reads these when it is imported: no banner, no second progress display, no logger files, no statistics sent.
+for _name, _value in {
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}.items():
+    os.environ.setdefault(_name, _value)
+
+import ray  # noqa: E402
+from ray import tune  # noqa: E402
+
+from lthray.data import Arrays, read  # noqa: E402
+from lthray.errors import InputError  # noqa: E402
+from lthray.events import (  # noqa: E402
+    Notify,
+    Planned,
+    TrajectoryFailed,
+    TrialEnded,
+    TrialProgress,
+    TrialRetried,
+)
+from lthray.planning import Share, fit_to_cluster, plan  # noqa: E402
+from lthray.results import Failure  # noqa: E402
+from lthray.spec import TrajectorySpec  # noqa: E402
+from lthray.store import Store  # noqa: E402
+from lthray.sweepfile import SweepSpec  # noqa: E402
+from lthray.worker import train_stack  # noqa: E402
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a sweep ended."""
+
+    complete: int
+    """Trajectories that are complete now."""
+    trained: int
+    """Rounds that this run trained."""
+    failures: dict[str, Failure]
+    """Trajectories that can't go on, by id."""
+    missing: int
+    """Trajectories neither complete nor failed: the sweep was interrupted."""
+
+
+def run(
+    sweep: SweepSpec,
+    trajectories: Sequence[TrajectorySpec],
+    folder: Path,
+    data_dir: Path,
+    address: str | None,
+    notify: Notify,
+) -> Outcome:
+    """Trains what is missing of a sweep into `folder`.
+
+    Args:
+        sweep: The sweep.
+        trajectories: Its trajectories.
+        folder: Results folder; made where it is not there.
+        data_dir: Where data sets are, or are downloaded to.
+        address: A running Ray cluster, or None for one of this machine's own.
+        notify: Told what goes on.
+
+    Raises:
+        InputError: the folder, the data or the cluster is not to be had.
+        KeyboardInterrupt: interrupted before training began; later an interrupt ends in an Outcome.
+    """
+    store = Store(folder)
+    store.create(sweep.resolved())
+    before = {spec.trajectory_id: store.rounds_done(spec.trajectory_id) for spec in trajectories}
+    missing = [spec for spec in trajectories if before[spec.trajectory_id] <= spec.rounds]
+    errors: dict[str, Failure] = {}
+    if missing:
+        data: dict[str, Arrays] = {name: read(name, data_dir) for name in sorted({spec.dataset for spec in missing})}
+        with _ray(address):
+            share = fit_to_cluster(sweep.resources, _nodes(), notify)
+            stacks = plan(missing, before, share, sweep.resources.stack)
+            trials = {str(i + 1): stack for i, stack in enumerate(stacks)}
+            notify(_planned(trajectories, missing, before, trials))
+            errors = _fit(trials, store, data, share, sweep.resources.retries, notify)
+    else:
+        notify(_planned(trajectories, missing, before, {}))
+    return _outcome(trajectories, store, before, errors)
+
+
+def _planned(
+    trajectories: Sequence[TrajectorySpec],
+    missing: Sequence[TrajectorySpec],
+    before: Mapping[str, int],
+    trials: Mapping[str, tuple[TrajectorySpec, ...]],
+) -> Planned:
+    rounds = [spec.rounds + 1 - before[spec.trajectory_id] for spec in missing]
+    return Planned(
+        trajectories=len(trajectories),
+        complete=len(trajectories) - len(missing),
+        trials=dict(trials),
+        rounds=sum(rounds),
+        iterations=sum(n * spec.iterations for n, spec in zip(rounds, missing, strict=True)),
+    )
+
+
+def _outcome(
+    trajectories: Sequence[TrajectorySpec], store: Store, before: Mapping[str, int], errors: Mapping[str, Failure]
+) -> Outcome:
+    after = {spec.trajectory_id: store.rounds_done(spec.trajectory_id) for spec in trajectories}
+    incomplete = {spec.trajectory_id: spec for spec in trajectories if after[spec.trajectory_id] <= spec.rounds}
+    failures = {id_: failure for id_, failure in errors.items() if id_ in incomplete}
+    return Outcome(
+        complete=len(trajectories) - len(incomplete),
+        trained=sum(after.values()) - sum(before.values()),
+        failures=failures,
+        missing=len(incomplete) - len(failures),
+    )
+
+
+def _nodes() -> list[dict[str, float]]:
+    """What each node of the cluster has."""
+    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+@contextlib.contextmanager
+def _ray(address: str | None) -> Iterator[None]:
+    """A connection to Ray, closed in the end; SIGTERM is as gentle as Ctrl-C meanwhile."""
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    try:
+        ray.init(
+            address=address or "local",
+            log_to_driver=False,
+            logging_level="ERROR",
+            **({} if address else {"include_dashboard": False}),
+        )
+    except (ConnectionError, ValueError, RuntimeError) as error:
+        where = f"--address {address}: no Ray cluster can be reached" if address else "Ray can't be started"
+        raise InputError(f"{where}: {str(error).strip().splitlines()[0]}") from None
+    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
+        ray.shutdown()
+
+
+def _trial(config: dict[str, Any], body: Any, data: Any) -> None:
+    body(config["trajectories"], data=ray.get(data["ref"]), report=tune.report)
+
+
+def _fit(
+    trials: Mapping[str, tuple[TrajectorySpec, ...]],
+    store: Store,
+    data: Mapping[str, Arrays],
+    share: Share,
+    retries: int,
+    notify: Notify,
+) -> dict[str, Failure]:
+    """Runs the trials; returns the trajectories that failed and why."""
+    relay = _Relay(trials, notify)
+    body = partial(train_stack, folder=store.folder, threads=max(1, int(share.cpus)), gpu=bool(share.gpus))
+    with tempfile.TemporaryDirectory(prefix="lthray-", ignore_cleanup_errors=True) as scratch:
+        tuner = tune.Tuner(
+            tune.with_resources(
+                tune.with_parameters(_trial, body=body, data={"ref": ray.put(dict(data))}),
+                {"cpu": share.cpus, "gpu": share.gpus},
+            ),
+            param_space={
+                "trial": tune.grid_search(list(trials)),
+                "trajectories": tune.sample_from(
+                    lambda config: [spec.model_dump() for spec in trials[config["trial"]]]
+                ),
+            },
+            tune_config=tune.TuneConfig(
+                reuse_actors=True,
+                trial_name_creator=lambda trial: f"trial-{trial.config['trial']}",
+                trial_dirname_creator=lambda trial: f"trial-{trial.config['trial']}",
+            ),
+            run_config=tune.RunConfig(
+                name="sweep",
+                storage_path=scratch,
+                verbose=0,
+                callbacks=[relay],
+                failure_config=tune.FailureConfig(max_failures=retries),
+            ),
+        )
+        grid = tuner.fit()
+    failures = dict(relay.failures)
+    for result in grid:
+        if result.error is None:
+            continue
+        reason = _reason(result.error)
+        for spec in trials[result.config["trial"]] if result.config else ():
+            failure = Failure(spec, store.rounds_done(spec.trajectory_id), reason)
+            if failure.round <= spec.rounds and spec.trajectory_id not in failures:
+                store.write_failure(failure)
+                notify(TrajectoryFailed(result.config["trial"], spec.trajectory_id, failure.round, reason))
+                failures[spec.trajectory_id] = failure
+    return failures
+
+
+def _reason(error: BaseException) -> str:
+    """The last line of what Ray says, which names the error itself."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return lines[-1] if lines else type(error).__name__
+
+
+class _Relay(tune.Callback):  # type: ignore[misc]
+    """Turns Tune's callbacks, which run in the driver, into events."""
+
+    def __init__(self, trials: Mapping[str, tuple[TrajectorySpec, ...]], notify: Notify) -> None:
+        self.trials, self.notify = trials, notify
+        self.failures: dict[str, Failure] = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Tune pickles its callbacks with its state; a display can't be, and a restored sweep has no need of it."""
+        return {"trials": {}, "notify": None, "failures": {}}
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        name = trial.config["trial"]
+        specs = {spec.trajectory_id: spec for spec in self.trials[name]}
+        for trajectory_id, number, reason in result["failures"]:
+            self.failures[trajectory_id] = Failure(specs[trajectory_id], number, reason)
+            self.notify(TrajectoryFailed(name, trajectory_id, number, reason))
+        fields = {field: result[field] for field in TrialProgress.__dataclass_fields__ if field != "trial"}
+        self.notify(TrialProgress(trial=name, **fields))
+
+    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.notify(TrialRetried(trial.config["trial"], "its worker died"))
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.notify(TrialEnded(trial.config["trial"]))
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        self.notify(TrialEnded(trial.config["trial"]))

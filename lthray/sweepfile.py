@@ -1,0 +1,269 @@
+"""The sweep file: YAML and `--set` in, a validated sweep and its trajectories out."""
+
+import difflib
+import itertools
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, ValidationError
+
+from lthray.errors import InputError
+from lthray.spec import PRESETS, Strict, TrajectorySpec, flatten, nest, preset
+from lthray.yamltext import read_yaml
+
+MAX_TRAJECTORIES = 1_000_000
+
+FIELDS = tuple(preset("paper"))
+"""The dotted names of a trajectory's fields."""
+
+GROUPS = {name.rpartition(".")[0] for name in FIELDS if "." in name} | {"prune"}
+
+
+class ResourcesSpec(Strict):
+    """What a trial asks of Ray."""
+
+    cpus: Annotated[float, Field(gt=0)] = 1
+    """CPUs of a trial."""
+    gpus: Annotated[float, Field(ge=0)] = 0.25
+    """GPU share of a trial, or a whole number of GPUs; where no GPU is in reach it runs on CPU."""
+    stack: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    """Trajectories that a trial trains side by side."""
+    retries: Annotated[int, Field(ge=0)] = 3
+    """How often a trial whose worker died is started again, from its last finished round."""
+
+
+class SweepSpec(Strict):
+    """A sweep: one setting that all trajectories share, and the grid of what varies."""
+
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    """Name of the sweep and of its results folder: letters, digits, dots, dashes and underscores."""
+    protocol: Literal["paper", "released-code"] = "paper"
+    """Preset that the trajectories start from."""
+    trajectory: dict[str, Any] = Field(default_factory=dict)
+    """Fields that differ from the preset, by dotted name."""
+    grid: dict[str, list[Any]] = Field(default_factory=dict)
+    """Values of the fields that vary, by dotted name."""
+    resources: ResourcesSpec = ResourcesSpec()
+    """What a trial asks of Ray."""
+
+    def cells(self) -> Iterable[dict[str, Any]]:
+        """The grid's cross product, the last key varying fastest; one empty cell where there is no grid."""
+        for values in itertools.product(*self.grid.values()):
+            yield dict(zip(self.grid, values, strict=True))
+
+    def size(self) -> int:
+        """Number of cells."""
+        size = 1
+        for values in self.grid.values():
+            size *= len(values)
+        return size
+
+    def trajectories(self) -> list[TrajectorySpec]:
+        """One trajectory a cell.
+
+        Raises:
+            InputError: a field has an impossible value, or two cells are the same trajectory.
+        """
+        seen: dict[str, dict[str, Any]] = {}
+        specs = []
+        for cell in self.cells():
+            fields = preset(cell.get("protocol", self.protocol)) | self.trajectory | cell
+            spec = self._validated(fields, cell)
+            if spec.trajectory_id in seen:
+                raise InputError(
+                    f"grid: {_show(seen[spec.trajectory_id])} and {_show(cell)} are the same trajectory"
+                    f" {spec.trajectory_id}; every cell must differ in a field that changes a number"
+                )
+            seen[spec.trajectory_id] = cell
+            specs.append(spec)
+        return specs
+
+    def _validated(self, fields: Mapping[str, Any], cell: Mapping[str, Any]) -> TrajectorySpec:
+        try:
+            return TrajectorySpec.model_validate(nest(fields))
+        except ValidationError as error:
+            key = ".".join(str(part) for part in error.errors()[0]["loc"] if part in _words())
+            given = self.trajectory
+            section = "grid." if key in cell else "trajectory." if any(k.startswith(key) for k in given) else ""
+            raise InputError(explain(error, section if key else "")) from None
+
+    def resolved(self) -> str:
+        """The sweep as YAML with every default written out; read again, it gives the same trajectories.
+
+        Where the grid varies `protocol`, fields that differ between its presets stay theirs and stand in a comment.
+        """
+        protocols = self.grid.get("protocol", [self.protocol])
+        bases = [preset(protocol) | self.trajectory for protocol in protocols]
+        shared = {k: v for k, v in bases[0].items() if k != "protocol" and all(base[k] == v for base in bases)}
+        differing = [k for k in bases[0] if k != "protocol" and k not in shared]
+        tree = {
+            "name": self.name,
+            "protocol": self.protocol,
+            "trajectory": nest(shared),
+            "grid": self.grid,
+            "resources": self.resources.model_dump(),
+        }
+        text: str = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
+        notes = [
+            f"# {key} is the preset's: "
+            + ", ".join(f"{base[key]} ({name})" for name, base in zip(protocols, bases, strict=True))
+            for key in differing
+        ]
+        return "\n".join([*notes, text]) if notes else text
+
+
+def load(path: Path, sets: Sequence[str] = ()) -> tuple[SweepSpec, list[TrajectorySpec]]:
+    """Reads a sweep file, applies `--set key=value` in order, and expands the grid.
+
+    Raises:
+        InputError: the file can't be read; it or a `--set` has an unknown key, a wrong type, an impossible value or
+            an empty grid; two cells are the same trajectory.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: can't be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from None
+    tree = read_yaml(text, str(path))
+    try:
+        sweep = parse(tree, sets)
+        return sweep, sweep.trajectories()
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def parse(tree: object, sets: Sequence[str] = ()) -> SweepSpec:
+    """Validates a sweep file's content, but not yet the values of its trajectories; see `load`."""
+    if not isinstance(tree, dict):
+        raise InputError(f"found {_kind(tree)}, but a sweep file is a mapping of {', '.join(SweepSpec.model_fields)}")
+    sections = dict(tree)
+    for name in sections:
+        if name not in SweepSpec.model_fields:
+            hint = f" (a field of trajectory: trajectory.{name})" if name in FIELDS or name in GROUPS else ""
+            raise InputError(f"{name}: unknown key{hint or nearest(name, SweepSpec.model_fields)}")
+    for name in ("trajectory", "grid", "resources"):
+        if name in sections and not isinstance(sections[name], dict):
+            raise InputError(f"{name}: found {_kind(sections[name])}, but it is a mapping of keys to values")
+    sections["trajectory"] = _fields(sections.get("trajectory", {}), "trajectory")
+    if "grid" in sections:
+        sections["grid"] = _grid(sections["grid"])
+    for one in sets:
+        _set(sections, one)
+    try:
+        sweep = SweepSpec.model_validate(sections)
+    except ValidationError as error:
+        raise InputError(explain(error)) from None
+    if sweep.size() > MAX_TRAJECTORIES:
+        raise InputError(f"grid: {sweep.size():,} trajectories, but at most {MAX_TRAJECTORIES:,} are allowed")
+    return sweep
+
+
+def _fields(tree: Mapping[str, Any], section: str) -> dict[str, Any]:
+    """A section's fields by dotted name, each a known one, and only fields where there are fields."""
+    flat = flatten(tree)
+    for name, value in flat.items():
+        if name == "protocol" and section == "trajectory":
+            raise InputError("trajectory.protocol: unknown key; protocol stands at the top of the file or in grid")
+        if name in GROUPS:
+            inside = [field for field in FIELDS if field.startswith(f"{name}.")]
+            raise InputError(f"{section}.{name}: found {value!r}, but it is a group of {', '.join(inside)}")
+        if name not in FIELDS:
+            raise InputError(f"{section}.{name}: unknown key{nearest(name, FIELDS)}")
+    return flat
+
+
+def _grid(tree: Mapping[str, Any]) -> dict[str, Any]:
+    if not tree:
+        raise InputError("grid: is empty, but it needs at least one field with values, for example seed: [0, 1]")
+    grid = _fields(tree, "grid")
+    for name, values in grid.items():
+        if not isinstance(values, list):
+            raise InputError(f"grid.{name}: found {values!r}, but it is a list of values, for example [{values}]")
+        if not values:
+            raise InputError(f"grid.{name}: is empty, but every grid key needs at least one value")
+    allowed = list(PRESETS)
+    for value in grid.get("protocol", []):
+        if value not in allowed:
+            raise InputError(f"grid.protocol: found {value!r}, but allowed are {', '.join(allowed)}")
+    return grid
+
+
+def _set(sections: dict[str, Any], assignment: str) -> None:
+    """Applies one `--set`; a field fixed this way is taken out of the grid."""
+    key, equals, text = assignment.partition("=")
+    if not equals or not key:
+        raise InputError(f"--set {assignment}: it reads key=value, for example --set iterations=2000")
+    value = read_yaml(text, f"--set {key}")
+    section, _, rest = key.partition(".")
+    try:
+        if key == "grid":
+            sections["grid"] = _grid(value if isinstance(value, dict) else {})
+        elif section == "grid":
+            sections["grid"] = sections.get("grid", {}) | _grid(nest({rest: value}))
+        elif section == "resources":
+            given = {rest: value} if rest else value
+            if not isinstance(given, dict):
+                raise InputError(f"resources: found {value!r}, but it is a mapping of keys to values")
+            sections["resources"] = sections.get("resources", {}) | given
+        elif key in ("name", "protocol"):
+            sections[key] = value
+            sections.get("grid", {}).pop(key, None)
+        else:
+            name = rest if section == "trajectory" else key
+            if name not in FIELDS and name not in GROUPS:
+                raise InputError(f"{key}: unknown key{nearest(name, [*FIELDS, *SweepSpec.model_fields])}")
+            for field, fixed in _fields(nest({name: value}), "trajectory").items():
+                sections["trajectory"][field] = fixed
+                sections.get("grid", {}).pop(field, None)
+    except InputError as error:
+        raise InputError(f"--set {assignment}: {error}") from None
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean X?`, or all that is allowed where nothing is near."""
+    known = list(known)
+    ends = {field.rpartition(".")[2]: field for field in known}
+    close = difflib.get_close_matches(name, known, 1) or [
+        ends[end] for end in difflib.get_close_matches(name.rpartition(".")[2], ends, 1)
+    ]
+    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
+
+
+def _words() -> set[str]:
+    return {
+        word for name in (*FIELDS, *SweepSpec.model_fields, *ResourcesSpec.model_fields) for word in name.split(".")
+    }
+
+
+def explain(error: ValidationError, section: str = "") -> str:
+    """The first of pydantic's errors as one line: key, what was found, what is allowed."""
+    errors = error.errors()
+    first = errors[0]
+    words = _words()
+    key = ".".join(str(part) for part in first["loc"] if str(part) in words or first["type"] == "extra_forbidden")
+    more = f" (and {len(errors) - 1} more)" if len({e["loc"][:2] for e in errors}) > 1 else ""
+    if first["type"] == "extra_forbidden":
+        return f"{section}{key}: unknown key{nearest(key, ResourcesSpec.model_fields)}{more}"
+    if first["type"] == "missing":
+        return f"{section}{key}: is missing{more}"
+    if first["type"] == "value_error":
+        said = str(first["ctx"]["error"])
+        return f"{section}{key}: found {first['input']!r}, but {said}{more}" if key else said
+    same = [
+        e["msg"]
+        for e in errors
+        if e["loc"][: len(first["loc"]) - 1] == first["loc"][:-1] and e["input"] == first["input"]
+    ]
+    said = " or ".join(dict.fromkeys(same)).replace("Input should", "it should").replace("String should", "it should")
+    return f"{section}{key}: found {first['input']!r}, but {said}{more}"
+
+
+def _kind(value: object) -> str:
+    return "nothing" if value is None else f"a {type(value).__name__}"
+
+
+def _show(cell: Mapping[str, Any]) -> str:
+    return "{" + ", ".join(f"{key}: {value}" for key, value in cell.items()) + "}"

@@ -1,0 +1,198 @@
+"""The rounds of a stack of trajectories: start, train, evaluate, prune, again. No files, no processes."""
+
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from lthray.data import Dataset
+from lthray.evaluation import Measurement, evaluate
+from lthray.network import Weights, glorot_uniform
+from lthray.pruning import prune
+from lthray.randomness import Draw, generator
+from lthray.results import Array, CurveRow, Failure, Resume, RoundResult, Ticket
+from lthray.spec import TrajectorySpec
+from lthray.strategies import STRATEGIES, Past
+from lthray.training import train
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a stack's round is, at an evaluation."""
+
+    round: int
+    iteration: int
+    running: int
+    """Trajectories of the stack."""
+    weights_remaining: float
+    """Of its first trajectory, in (0, 1]."""
+    measurements: list[Measurement]
+
+
+def early_stopping_iteration(spec: TrajectorySpec, curves: Sequence[CurveRow]) -> int:
+    """The first iteration with the smallest validation objective: the training loss, measured on validation."""
+    losses: dict[int, dict[str, float]] = {}
+    for row in curves:
+        if row.split == "validation":
+            losses.setdefault(row.iteration, {})[row.attack] = row.loss
+    w = 0.0 if spec.train_attack == "none" else spec.adversarial_weight
+    objective = {
+        iteration: (1 - w) * at["none"] + (w * at[spec.train_attack] if w else 0) for iteration, at in losses.items()
+    }
+    return min(objective, key=lambda iteration: (objective[iteration], iteration))
+
+
+def run(
+    specs: Sequence[TrajectorySpec],
+    data: Dataset,
+    first_round: int = 0,
+    resumes: Sequence[Resume] = (),
+    observe: Callable[[Progress], None] = lambda _: None,
+) -> Iterator[list[RoundResult | Failure]]:
+    """Runs a stack of trajectories from `first_round` to their last round.
+
+    Args:
+        specs: Trajectories alike in all but seed, strategy and `rewind_to`.
+        data: Their data set, on the device that trains.
+        first_round: Round to begin with, the same for all.
+        resumes: One a trajectory, where `first_round` is not 0.
+        observe: Told at every evaluation.
+
+    Yields:
+        Round by round, a result or a failure for each trajectory that is still in the stack; a trajectory that failed
+        leaves it. Ends early where none is left.
+    """
+    stack = [_Member(spec, resumes[i] if resumes else None, data.train.images.device) for i, spec in enumerate(specs)]
+    for number in range(first_round, max(spec.rounds for spec in specs) + 1):
+        stack = [member for member in stack if number <= member.spec.rounds]
+        if not stack:
+            return
+        for member in stack:
+            member.begin(number)
+        done = _round(stack, data, number, observe)
+        yield done
+        failed = {one.spec.trajectory_id for one in done if isinstance(one, Failure)}
+        stack = [member for member in stack if member.spec.trajectory_id not in failed]
+
+
+class _Member:
+    """One trajectory of a stack: its weights and masks (out, in) between rounds."""
+
+    def __init__(self, spec: TrajectorySpec, resume: Resume | None, device: torch.device) -> None:
+        self.spec, self.device = spec, device
+        self.initial = self._draw(Draw.INIT)
+        self.masks = tuple(torch.ones_like(weight, dtype=torch.bool) for weight in self.initial)
+        self.weights = self.initial
+        self.dense: Weights | None = None
+        if resume:
+            self.weights = self._tensors(resume.last.weights)
+            self.masks = tuple(mask.bool() for mask in self._tensors(resume.last.masks))
+            self.dense = self._tensors(resume.dense.weights) if resume.dense else None
+
+    def _draw(self, draw: Draw, *place: int) -> Weights:
+        weights = glorot_uniform(list(self.spec.layer_sizes.values()), generator(self.spec.seed, draw, *place))
+        return tuple(weight.to(self.device) for weight in weights)
+
+    def _tensors(self, arrays: dict[str, Array]) -> Weights:
+        return tuple(torch.tensor(arrays[name], device=self.device) for name in self.spec.layer_sizes)
+
+    def begin(self, number: int) -> None:
+        """Prunes the weights trained in the round before and puts the next round's start in their place."""
+        if number == 0:
+            return
+        rates = self.spec.prune.rates.model_dump()
+        self.masks = tuple(
+            prune(weight[None], mask[None], rates[name], self.spec.prune.cutoff)[0]
+            for name, weight, mask in zip(self.spec.layer_sizes, self.weights, self.masks, strict=True)
+        )
+        if self.spec.rewind_to == "end-of-round-0" and self.dense is None:
+            self.dense = self.weights
+        past = Past(
+            rewound=self.initial if self.dense is None else self.dense,
+            trained=self.weights,
+            draw=lambda: self._draw(Draw.RANDOM_START, number),
+        )
+        start = STRATEGIES[self.spec.strategy](past)
+        self.weights = tuple(weight * mask for weight, mask in zip(start, self.masks, strict=True))
+
+    def ticket(self) -> Ticket:
+        names = list(self.spec.layer_sizes)
+        return Ticket(
+            {name: weight.cpu().numpy().copy() for name, weight in zip(names, self.weights, strict=True)},
+            {name: mask.to(torch.uint8).cpu().numpy() for name, mask in zip(names, self.masks, strict=True)},
+        )
+
+
+def _stacked(networks: Sequence[Weights]) -> tuple[Tensor, ...]:
+    return tuple(torch.stack(layer) for layer in zip(*networks, strict=True))
+
+
+def _round(
+    stack: Sequence[_Member], data: Dataset, number: int, observe: Callable[[Progress], None]
+) -> list[RoundResult | Failure]:
+    """One round of the stack; its members hold their trained weights afterwards."""
+    specs = [member.spec for member in stack]
+    reported = specs[0].evaluation_iterations()
+    splits = {"validation": data.validation, "test": data.test}
+    curves: list[list[CurveRow]] = [[] for _ in stack]
+    failures: dict[int, Failure] = {}
+    remaining = sum(int(mask.sum()) for mask in stack[0].masks) / sum(mask.numel() for mask in stack[0].masks)
+    began, eval_seconds, before = time.perf_counter(), 0.0, 0
+    starts, masks = (_stacked([getattr(member, name) for member in stack]) for name in ("weights", "masks"))
+    for iteration, weights in train(starts, masks, specs, data.train, number):
+        _synchronize(data.train.images.device)
+        paused = time.perf_counter()
+        found = evaluate(weights, specs, splits, number, iteration)
+        eval_seconds += time.perf_counter() - paused
+        for i, spec in enumerate(specs):
+            rows = [
+                CurveRow(iteration, reported[iteration], one.split, one.attack, one.loss[i], one.accuracy[i])
+                for one in found
+            ]
+            curves[i] += rows
+            bad = next((row for row in rows if not math.isfinite(row.loss)), None)
+            if bad and i not in failures:
+                failures[i] = Failure(spec, number, _not_finite(bad, before, spec))
+        observe(Progress(number, iteration, len(stack), remaining, found))
+        before = iteration
+        if len(failures) == len(stack):
+            break
+    seconds = time.perf_counter() - began - eval_seconds
+    for i, member in enumerate(stack):
+        member.weights = tuple(weight[i].clone() for weight in weights)
+    return [
+        failures.get(i)
+        or RoundResult(
+            spec=member.spec,
+            round=number,
+            ticket=member.ticket(),
+            curves=curves[i],
+            early_stopping_iteration=early_stopping_iteration(member.spec, curves[i]),
+            stack=len(stack),
+            train_seconds=seconds / len(stack),
+            eval_seconds=eval_seconds / len(stack),
+            device=device_name(data.train.images.device),
+        )
+        for i, member in enumerate(stack)
+    ]
+
+
+def _not_finite(row: CurveRow, before: int, spec: TrajectorySpec) -> str:
+    when = "before the first iteration" if row.iteration == 0 else f"between iterations {before} and {row.iteration}"
+    return (
+        f"the loss stopped being finite {when} ({row.split} loss under attack {row.attack}: {row.loss});"
+        f" learning_rate is {spec.learning_rate:g}"
+    )
+
+
+def _synchronize(device: torch.device) -> None:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def device_name(device: torch.device) -> str:
+    """`cpu`, or `cuda` and the GPU's name."""
+    return f"cuda ({torch.cuda.get_device_name(device)})" if device.type == "cuda" else device.type
