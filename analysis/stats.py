@@ -1,0 +1,191 @@
+"""Numbers from a table of rounds: pure functions from frames to frames."""
+
+import math
+from collections.abc import Hashable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+EVAL_ATTACKS = ("fgsm", "pgd")
+SERIES = ("dataset", "train_attack", "eval_attack", "strategy")
+"""What a line of a figure stands for, within a panel's setting."""
+MEASURES = (
+    "early_stopping_iteration",
+    "early_stopping_adversarial_accuracy_test",
+    "early_stopping_natural_accuracy_test",
+    "final_adversarial_accuracy_test",
+    "final_natural_accuracy_test",
+)
+"""What `summarise` gives mean, standard deviation and number of seeds of."""
+
+_SWEPT = ("seed", "dataset", "strategy", "train_attack", "eval_attacks", "rounds")
+_RECORDED = frozenset((
+    "trajectory_id", "round", "weights_remaining", "weights_remaining_count", "stack", "train_seconds", "eval_seconds",
+    "device", "lthray_version", "torch_version", "python_version",
+))  # fmt: skip
+_MEASURED = ("early_stopping_", "final_")
+_ORDER: dict[Hashable, tuple[str, ...]] = {
+    "train_attack": ("none", "fgsm", "pgd"),
+    "eval_attack": EVAL_ATTACKS,
+    "strategy": ("reset", "random", "continued"),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """The part of a summary that one figure draws: one data set under one setting.
+
+    Attributes:
+        dataset: The data set.
+        setting: The panel's value of every field that varies in the folder (see `varied`).
+        summary: Its rows of the summary.
+    """
+
+    dataset: str
+    setting: dict[str, Any]
+    summary: pd.DataFrame
+
+    @property
+    def title(self) -> str:
+        """The data set and what else tells this panel from others."""
+        return " · ".join([self.dataset, *(f"{name} {show(value)}" for name, value in self.setting.items())])
+
+
+def show(value: object) -> str:
+    """A field's value as a reader expects it: booleans as in YAML, floats without needless digits."""
+    if isinstance(value, float):
+        return "–" if math.isnan(value) else f"{value:g}"
+    return str(value).lower() if str(value) in ("True", "False") else str(value)
+
+
+def fields(rounds: pd.DataFrame) -> list[str]:
+    """The columns that are fields of a trajectory.
+
+    An unknown column counts as one where it never changes within a trajectory, so that a field added later keeps
+    groups apart as any other does.
+    """
+    candidates = [name for name in rounds.columns if name not in _RECORDED and not str(name).startswith(_MEASURED)]
+    changes = rounds.groupby("trajectory_id")[candidates].nunique(dropna=False).max()
+    return [name for name in candidates if name in (*_SWEPT, "protocol") or changes[name] <= 1]
+
+
+def varied(rounds: pd.DataFrame) -> list[str]:
+    """The fields that take several values, besides those that the figures show or average over.
+
+    Those are seed, dataset, strategy, train_attack, eval_attacks and rounds. A field that the data set determines
+    (validation_size), or data set and protocol together (rewind_to, iterations, ...), is left out: it tells no
+    groups apart that are not apart already.
+    """
+    candidates = [name for name in fields(rounds) if name not in _SWEPT and len(rounds[name].unique()) > 1]
+    candidates = [name for name in candidates if not _determined(rounds, name, ["dataset"])]
+    return [name for name in candidates if name == "protocol" or not _determined(rounds, name, ["dataset", "protocol"])]
+
+
+def tidy_rounds(rounds: pd.DataFrame) -> pd.DataFrame:
+    """One row per trajectory, round and eval attack.
+
+    A trajectory trained without an attack is measured under several and has a row for each; an attack that was not
+    measured has none.
+
+    Returns:
+        The columns of `rounds` other than accuracies, with `eval_attack` (fgsm, pgd) and, for moment in early_stopping,
+        final and split in validation, test: `<moment>_adversarial_accuracy_<split>` (under the eval attack) and
+        `<moment>_natural_accuracy_<split>`, shares of [0, 1].
+    """
+    moments = [(moment, split) for moment in ("early_stopping", "final") for split in ("validation", "test")]
+    accuracies = [f"{m}_{attack}_accuracy_{s}" for attack in ("none", *EVAL_ATTACKS) for m, s in moments]
+    kept = rounds.drop(columns=[name for name in accuracies if name in rounds.columns])
+    parts = []
+    for attack in EVAL_ATTACKS:
+        sources = {
+            f"{moment}_{kind}_accuracy_{split}": f"{moment}_{source}_accuracy_{split}"
+            for kind, source in (("adversarial", attack), ("natural", "none"))
+            for moment, split in moments
+        }
+        values = pd.DataFrame({name: _numbers(rounds, source) for name, source in sources.items()})
+        adversarial = [name for name in values.columns if "_adversarial_" in name]
+        part = pd.concat([kept.assign(eval_attack=attack), values], axis=1)
+        parts.append(part[values[adversarial].notna().any(axis=1)])
+    return pd.concat(parts, ignore_index=True)
+
+
+def summarise(rounds: pd.DataFrame) -> pd.DataFrame:
+    """Means over seeds: one row per setting, data set, train attack, eval attack, strategy and round.
+
+    A seed counts once: where two trajectories differ in nothing but the list of eval attacks, the numbers of the
+    first (by trajectory_id) stand for both. Every other field that varies keeps rows apart.
+
+    Returns:
+        The columns of `varied(rounds)`, `dataset`, `train_attack`, `eval_attack`, `strategy`, `round`,
+        `weights_remaining` (mean, (0, 1]) and, for each of `MEASURES`, `<measure>_mean`, `<measure>_sd` (sample
+        standard deviation, NaN with one seed) and `<measure>_n` (seeds). Iterations are optimizer steps, accuracies
+        shares of [0, 1].
+    """
+    settings = varied(rounds)
+    keys = [*settings, *SERIES, "round"]
+    tidy = tidy_rounds(rounds).sort_values("trajectory_id").drop_duplicates([*keys, "seed"])
+    groups = tidy.groupby(keys, dropna=False, observed=True, sort=False)
+    columns = {"weights_remaining": groups["weights_remaining"].mean()}
+    for measure in MEASURES:
+        values = groups[measure]
+        columns |= {f"{measure}_mean": values.mean(), f"{measure}_sd": values.std(), f"{measure}_n": values.count()}
+    summary = pd.DataFrame(columns).reset_index()
+    return summary.sort_values(keys, key=ranks, ignore_index=True)
+
+
+def panels(summary: pd.DataFrame) -> Iterator[Panel]:
+    """A summary cut into what one figure each draws: by data set, then by setting."""
+    settings = setting_keys(summary)
+    for key, part in summary.groupby(["dataset", *settings], dropna=False, observed=True, sort=True):
+        dataset, *values = key
+        yield Panel(str(dataset), dict(zip(settings, values, strict=True)), part.reset_index(drop=True))
+
+
+def setting_keys(summary: pd.DataFrame) -> list[str]:
+    """The columns of a summary that hold the panels' settings."""
+    known = {*SERIES, "round", "weights_remaining"}
+    return [str(name) for name in summary.columns if name not in known and not str(name).startswith(_MEASURED)]
+
+
+def attack_pairs(summary: pd.DataFrame) -> list[tuple[str, str]]:
+    """The (train attack, eval attack) pairs of a summary, in the order in which figures and tables show them."""
+    return _distinct(summary, ["train_attack", "eval_attack"])
+
+
+def strategies(summary: pd.DataFrame) -> list[str]:
+    """The strategies of a summary, in the order in which figures and tables show them."""
+    return [strategy for (strategy,) in _distinct(summary, ["strategy"])]
+
+
+def seed_counts(summary: pd.DataFrame) -> tuple[int, int]:
+    """The smallest and the largest number of seeds behind a point of the summary."""
+    counts = summary["early_stopping_iteration_n"]
+    return (int(counts.min()), int(counts.max())) if len(counts) else (0, 0)
+
+
+def _distinct(summary: pd.DataFrame, names: list[str]) -> list[Any]:
+    ordered = summary[names].drop_duplicates().sort_values(names, key=ranks)
+    return list(ordered.itertuples(index=False, name=None))
+
+
+def _determined(rounds: pd.DataFrame, name: str, by: list[str]) -> bool:
+    """Whether the columns `by` leave `name` no choice."""
+    by = [other for other in by if other != name]
+    return bool(rounds.groupby(by, dropna=False, observed=True)[name].nunique(dropna=False).max() <= 1)
+
+
+def _numbers(rounds: pd.DataFrame, name: str) -> pd.Series:
+    """A column as floats, NaN where it is null or absent."""
+    if name not in rounds.columns:
+        return pd.Series(float("nan"), index=rounds.index)
+    return rounds[name].astype("float64")
+
+
+def ranks(column: pd.Series) -> pd.Series:
+    """A sort key: the customary order where there is one, unknown names behind it."""
+    known = _ORDER.get(column.name)
+    if known is None:
+        return column
+    order = [*known, *sorted({str(value) for value in column} - set(known))]
+    return column.map({value: rank for rank, value in enumerate(order)})

@@ -1,0 +1,194 @@
+import base64
+import re
+from html.parser import HTMLParser
+
+import pandas as pd
+import pytest
+import synthetic
+
+from analysis import load, overview, stats, tables, write_report
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """What a test asks of a page: its elements, its text, and that what is opened is closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.open, self.text = [], [], ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if "style" not in self.open:
+            self.text += data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+
+def report(folder, trajectories, **options):
+    results = load(synthetic.write(folder, trajectories, **options))
+    path = write_report(results, folder / "report")
+    assert path == folder / "report" / "index.html"
+    return Page(path.read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def trajectories():
+    return synthetic.grid(
+        dataset=["fashion-mnist", "mnist"], train_attack="fgsm", strategy=["reset", "random"], seed=[0, 1], rounds=2
+    )
+
+
+def test_every_figure_is_in_the_page_and_beside_it(tmp_path, trajectories):
+    page = report(tmp_path, trajectories)
+    written = sorted(path.name for path in (tmp_path / "report" / "figures").iterdir())
+    names = [f"figure-2-{dataset}.{form}" for dataset in ("fashion-mnist", "mnist") for form in ("png", "svg")]
+    assert written == names
+    images = page.all("img")
+    assert len(images) == 2
+    for image, name in zip(images, names[1::2], strict=True):
+        kind, content = image["src"].split(",", 1)
+        assert kind == "data:image/svg+xml;base64"
+        assert base64.b64decode(content) == (tmp_path / "report" / "figures" / name).read_bytes()
+        assert "early-stopping iteration" in image["alt"]
+
+
+def test_the_page_needs_no_network(tmp_path, trajectories):
+    page = report(tmp_path, trajectories)
+    text = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+    assert not re.search(r"https?://|//[a-z]", text.lower())
+    assert not page.all("script")
+    assert not page.all("link")
+    targets = [link["href"] for link in page.all("a")]
+    ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
+    for target in targets:
+        assert target[1:] in ids if target.startswith("#") else (tmp_path / "report" / target).is_file()
+
+
+def test_ids_are_given_once(tmp_path, trajectories):
+    ids = [attributes["id"] for _, attributes in report(tmp_path, trajectories).elements if "id" in attributes]
+    assert len(ids) == len(set(ids))
+
+
+def test_hostile_names_and_errors_are_text(tmp_path, trajectories):
+    hostile = '<script>alert("1")</script>{{ 7 * 7 }}'
+    synthetic.write_failure(tmp_path, "<img src=x onerror=alert(2)>", 1, seed=9)
+    page = report(tmp_path, trajectories, name=hostile)
+    assert not page.all("script")
+    assert len(page.all("img")) == 2
+    assert hostile in page.text
+    assert "<img src=x onerror=alert(2)>" in page.text
+
+
+def test_without_a_sweep_file_the_folder_gives_the_name(tmp_path, trajectories):
+    page = report(tmp_path / "my-sweep", trajectories, name=None)
+    assert "my-sweep" in page.text
+
+
+def test_the_table_holds_the_figures_numbers(tmp_path):
+    page = report(
+        tmp_path,
+        [
+            synthetic.trajectory(
+                train_attack="fgsm", seed=0, rounds=1, stop=[1000, 500], adversarial=[0.5, 0.4], natural=0.9
+            ),
+            synthetic.trajectory(train_attack="fgsm", seed=1, rounds=0, stop=3000, adversarial=0.7, natural=0.9),
+        ],
+    )
+    text = " ".join(page.text.split())
+    assert "0 100.0 2,000 ± 1,414 (2) 60.0 ± 14.1 (2) 90.0 ± 0.0 (2)" in text
+    assert "1 80.0 500 (1) 40.0 (1) 90.0 (1)" in text
+
+
+def test_a_table_has_a_cell_for_every_measure_and_strategy():
+    frame = pd.concat(
+        [
+            synthetic.trajectory(train_attack="fgsm", rounds=1),
+            synthetic.trajectory(train_attack="fgsm", strategy="continued", rounds=0),
+        ]
+    )
+    (table,) = tables.figure_2_tables(stats.summarise(frame))
+    assert table.strategies == ("reset", "continued")
+    assert [len(row.cells) for row in table.rows] == [6, 6]
+    assert [cell is None for cell in table.rows[1].cells] == [False, True] * 3
+
+
+def test_the_csv_is_the_summary(tmp_path, trajectories):
+    report(tmp_path, trajectories)
+    read = pd.read_csv(tmp_path / "report" / "tables" / "figure_2.csv")
+    expected = stats.summarise(load(tmp_path).rounds)
+    pd.testing.assert_frame_equal(read, expected, check_dtype=False)
+
+
+def test_another_varied_field_makes_its_own_figures(tmp_path):
+    page = report(tmp_path, synthetic.grid(train_attack="pgd", pgd__step_size=[0.05, 0.1], seed=[0, 1], rounds=1))
+    assert len(page.all("img")) == 2
+    assert "fashion-mnist · pgd.step_size 0.05" in page.text
+    names = sorted(path.name for path in (tmp_path / "report" / "figures").glob("*.svg"))
+    assert names == ["figure-2-fashion-mnist-pgd-step-size-0-05.svg", "figure-2-fashion-mnist-pgd-step-size-0-1.svg"]
+
+
+def test_a_dense_network_alone_and_a_folder_of_one_seed(tmp_path):
+    page = report(tmp_path, [synthetic.trajectory(rounds=0)])
+    assert "2 lines rest on a single seed" in page.text
+    assert len(page.all("table")) == 2
+
+
+def test_writing_again_gives_the_same_bytes_and_leaves_nothing_beside(tmp_path, trajectories):
+    def contents():
+        return {path: path.read_bytes() for path in (tmp_path / "report").rglob("*") if path.is_file()}
+
+    report(tmp_path, trajectories)
+    first = contents()
+    report(tmp_path, trajectories)
+    assert contents() == first
+    assert not [path for path in first if path.name.startswith(".")]
+
+
+def test_states_of_trajectories(tmp_path):
+    folder = synthetic.write(
+        tmp_path,
+        [
+            synthetic.trajectory(train_attack="fgsm", seed=0),
+            synthetic.trajectory(train_attack="fgsm", seed=1, upto=0),
+            synthetic.trajectory(train_attack="fgsm", seed=2, upto=1),
+        ],
+    )
+    synthetic.write_failure(folder, "boom", 2, train_attack="fgsm", seed=2)
+    synthetic.write_failure(folder, "at once", None, train_attack="fgsm", seed=3)
+    synthetic.write_failure(folder, "long since mended", 1, train_attack="fgsm", seed=0)
+    results = load(folder)
+    table = overview.trajectories(results.rounds, results.failures)
+    assert table.set_index("seed")["state"].to_dict() == {0: "complete", 1: "partial", 2: "failed", 3: "failed"}
+    facts = overview.facts(results)
+    assert facts["Trajectories"] == "4 (1 complete, 1 partial, 2 failed)"
+    assert facts["Versions"] == "lthray 0.1.0; torch 2.11.0; Python 3.11.9"
+    failed, partial = overview.warnings(results, stats.summarise(results.rounds))
+    assert failed.title == "2 trajectories failed"
+    assert any(case.endswith(", round 2: boom") and "seed 2" in case for case in failed.cases)
+    assert any(case.endswith(": at once") for case in failed.cases)
+    assert partial.title == "1 trajectory is not complete, so that later rounds may rest on fewer seeds"
+    assert "1 of 3 rounds" in partial.cases[0]
+
+
+def test_a_clean_folder_has_no_warnings(tmp_path, trajectories):
+    assert "Warnings" not in report(tmp_path, trajectories).text
+
+
+def test_facts_are_in_the_customary_order(tmp_path):
+    frames = synthetic.grid(strategy=["continued", "random", "reset"], seed=[0, 1, 2, 7], rounds=0)
+    facts = overview.facts(load(synthetic.write(tmp_path, frames)))
+    assert facts["Strategies"] == "reset, random, continued"
+    assert facts["Seeds"] == "0, 1, 2, 7"

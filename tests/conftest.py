@@ -1,0 +1,69 @@
+"""What several test files share."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+import yaml
+
+from lthray.data import Dataset, on_device, read
+from lthray.spec import TrajectorySpec
+
+ROOT = Path(__file__).parent.parent
+CPU = torch.device("cpu")
+
+TINY = {
+    "name": "tiny",
+    "trajectory": {"dataset": "digits-8x8", "train_attack": "fgsm", "rounds": 2, "iterations": 30, "eval_every": 10},
+    "grid": {"strategy": ["reset", "random", "continued"], "seed": [0, 1]},
+    "resources": {"cpus": 1, "gpus": 0},
+}
+
+
+@pytest.fixture(scope="session")
+def digits() -> Dataset:
+    return on_device(read("digits-8x8", Path("unused")), 360, CPU)
+
+
+@pytest.fixture
+def make() -> Callable[..., TrajectorySpec]:
+    """Makes a small trajectory on digits-8x8; keywords are fields."""
+
+    def make(**fields) -> TrajectorySpec:
+        small = {"dataset": "digits-8x8", "rounds": 2, "iterations": 40, "eval_every": 20}
+        return TrajectorySpec.model_validate(small | fields)
+
+    return make
+
+
+@pytest.fixture
+def sweep_file(tmp_path: Path) -> Callable[..., Path]:
+    """Writes a tiny sweep file; keywords replace sections, None removes one."""
+
+    def write(**sections) -> Path:
+        path = tmp_path / "tiny.yaml"
+        tree = {name: value for name, value in (TINY | sections).items() if value is not None}
+        path.write_text(yaml.safe_dump(tree))
+        return path
+
+    return write
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "lthray", *map(str, arguments)]
+
+
+def environment(**variables: str) -> dict[str, str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("LTHRAY", "RAY_"))}
+    return clean | {"COLUMNS": "160"} | variables
+
+
+def lthray(*arguments: object, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command line as a user does: in a process of its own."""
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, cwd=cwd, env=environment(**variables), timeout=280
+    )

@@ -1,0 +1,124 @@
+"""A trajectory's fields, their bounds and their identity."""
+
+import pytest
+from pydantic import ValidationError
+
+from lthray.spec import PRESETS, TrajectorySpec, flatten, nest, preset
+
+
+def spec(**fields) -> TrajectorySpec:
+    return TrajectorySpec.model_validate(fields)
+
+
+def test_paper_is_the_default_and_says_what_the_protocol_says():
+    assert spec().flat() == {
+        "protocol": "paper", "dataset": "fashion-mnist", "model": "lenet-300-100", "seed": 0, "strategy": "reset",
+        "rewind_to": "init", "train_attack": "none", "eval_attacks": "fgsm,pgd", "rounds": 20, "iterations": 50_000,
+        "batch_size": 60, "drop_last": True, "eval_every": 500, "eval_clock": "round", "validation_size": 10_000,
+        "learning_rate": 0.0012, "label_smoothing": 0.1, "adversarial_weight": 0.5, "epsilon": 0.3,
+        "attack_label": "predicted", "pgd.steps": 10, "pgd.step_size": 0.05, "pgd.random_start": True,
+        "prune.rates.hidden_1": 0.2, "prune.rates.hidden_2": 0.2, "prune.rates.output": 0.1,
+        "prune.cutoff": "exclusive",
+    }  # fmt: skip
+
+
+def test_released_code_differs_in_its_known_defects():
+    released = preset("released-code")
+    different = {name for name, value in preset("paper").items() if released[name] != value}
+    assert different == {"protocol", "rewind_to", "iterations", "drop_last", "eval_clock", "prune.cutoff"}
+    assert (released["rewind_to"], released["iterations"]) == ("end-of-round-0", 50_040)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_presets_are_valid(name):
+    assert TrajectorySpec.model_validate(nest(preset(name))).protocol == name
+
+
+def test_flatten_and_nest_are_inverse():
+    tree = {"a": 1, "b": {"c": [1], "d": {"e": None}}}
+    assert flatten(tree) == {"a": 1, "b.c": [1], "b.d.e": None}
+    assert nest(flatten(tree)) == tree
+
+
+@pytest.mark.parametrize(
+    ("train_attack", "eval_attacks", "resolved"),
+    [
+        ("none", "auto", ("fgsm", "pgd")),
+        ("fgsm", "auto", ("fgsm",)),
+        ("pgd", "auto", ("pgd",)),
+        ("pgd", ["fgsm"], ("fgsm", "pgd")),
+        ("none", ["pgd", "fgsm"], ("fgsm", "pgd")),
+        ("none", ["pgd"], ("pgd",)),
+    ],
+)
+def test_eval_attacks_always_hold_the_train_attack(train_attack, eval_attacks, resolved):
+    assert spec(train_attack=train_attack, eval_attacks=eval_attacks).eval_attacks == resolved
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"epsilon": -1.0}, {"epsilon": 1.5}, {"rounds": -3}, {"iterations": 0}, {"batch_size": 0}, {"seed": -1},
+        {"learning_rate": 0.0}, {"label_smoothing": 1.0}, {"adversarial_weight": 1.1}, {"pgd": {"steps": 0}},
+        {"pgd": {"step_size": 0.0}}, {"prune": {"rates": {"output": 1.5}}}, {"prune": {"rates": {"output": 1.0}}},
+        {"learning_rate": float("nan")}, {"learning_rate": float("inf")}, {"rounds": 2.5}, {"rounds": "2"},
+        {"rounds": True}, {"dataset": "cifar-10"}, {"strategy": "warm"}, {"unknown": 1}, {"pgd": {"unknown": 1}},
+        {"eval_attacks": []}, {"eval_attacks": ["cw"]}, {"eval_attacks": "fgsm"}, {"validation_size": 60_000},
+        {"batch_size": 50_001}, {"dataset": "digits-8x8", "validation_size": 100},
+        {"rounds": 200, "prune": {"cutoff": "inclusive"}},
+    ],
+)  # fmt: skip
+def test_impossible_values_are_refused(fields):
+    with pytest.raises(ValidationError):
+        spec(**fields)
+
+
+def test_digits_have_a_fixed_validation_split():
+    assert spec(dataset="digits-8x8").validation_size == 360
+    assert spec(dataset="digits-8x8", validation_size=10_000).validation_size == 360
+    assert spec(dataset="digits-8x8").train_size == 1_077
+
+
+def test_the_id_stands_for_every_field_but_rounds():
+    """A changed id would train everything anew: change these only together with the numbers."""
+    base = spec()
+    other = {
+        "protocol": "released-code", "dataset": "mnist", "seed": 1, "strategy": "random", "train_attack": "pgd",
+        "rewind_to": "end-of-round-0", "eval_attacks": ["pgd"], "iterations": 49_999, "batch_size": 59,
+        "drop_last": False, "eval_every": 499, "eval_clock": "epoch", "validation_size": 9_999, "learning_rate": 0.001,
+        "label_smoothing": 0.0, "adversarial_weight": 0.6, "epsilon": 0.2, "attack_label": "ground-truth",
+        "pgd": {"steps": 11}, "prune": {"rates": {"output": 0.2}},
+    }  # fmt: skip
+    ids = {spec(**{name: value}).trajectory_id for name, value in other.items()}
+    assert set(other) | {"model", "rounds"} == set(TrajectorySpec.model_fields)
+    assert len(ids) == len(other)
+    assert base.trajectory_id not in ids
+    assert spec(rounds=3).trajectory_id == base.trajectory_id
+    assert spec(learning_rate=0.0012).trajectory_id == base.trajectory_id
+
+
+def test_the_id_never_changes_between_versions():
+    assert spec().trajectory_id == "8fe4f8e05a1d"
+    assert TrajectorySpec.model_validate(nest(preset("released-code"))).trajectory_id == "cd35ca82f81e"
+
+
+def test_evaluations_come_every_500_iterations_and_at_the_end():
+    assert list(spec(iterations=1_000).evaluation_iterations().items()) == [(0, 0), (500, 500), (1_000, 1_000)]
+    assert list(spec(iterations=1_200).evaluation_iterations()) == [0, 500, 1_000, 1_200]
+    assert list(spec(iterations=3, eval_every=500).evaluation_iterations()) == [0, 3]
+
+
+def test_the_released_code_labels_its_evaluations_ahead_of_time():
+    released = TrajectorySpec.model_validate(nest(preset("released-code")))
+    assert released.epoch_batches == 834
+    at = released.evaluation_iterations()
+    assert list(at.items())[:5] == [(0, 0), (500, 500), (834, 1_000), (1_334, 1_500), (1_668, 2_000)]
+    assert list(at.items())[-2:] == [(59 * 834 + 500, 59_500), (50_040, 60_000)]
+    assert len(at) == 121
+
+
+def test_trajectories_share_a_stack_if_they_differ_in_seed_and_strategy_alone():
+    key = spec().stack_key
+    assert spec(seed=3, strategy="random", rewind_to="end-of-round-0").stack_key == key
+    assert spec(learning_rate=0.001).stack_key != key
+    assert spec(train_attack="fgsm").stack_key != key
