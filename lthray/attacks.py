@@ -62,7 +62,7 @@ def perturb(
     """
     images, logits = natural[0], natural[-1]
     attacked = logits.argmax(-1) if spec.attack_label == "predicted" else labels
-    targets = one_hot(attacked, logits.shape[-1])
+    targets = one_hot(attacked, logits)
 
     def gradient_of(activations: Sequence[Tensor]) -> Tensor:
         return image_gradient(weights, activations, cross_entropy_gradient(activations[-1], targets))
@@ -71,7 +71,7 @@ def perturb(
         return fgsm(images, gradient_of(natural), spec.epsilon)
     noise = None
     if spec.pgd.random_start:
-        noise = torch.empty(*logits.shape[:-1], images.shape[-1], device=images.device)
+        noise = torch.empty(*logits.shape[:-1], images.shape[-1], device=images.device, dtype=images.dtype)
         for one, generator in zip(noise, generators, strict=True):
             one.uniform_(-spec.epsilon, spec.epsilon, generator=generator)
     return pgd(

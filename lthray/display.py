@@ -107,7 +107,7 @@ def watch(console: Console) -> Iterator[Notify]:
         def take(event: Event) -> None:
             sweep.take(event)
             if (line := _spoken(event, sweep)) and not isinstance(event, TrialProgress):
-                live.console.print(line, soft_wrap=True)
+                live.console.print(line, soft_wrap=True, highlight=False, markup=False)
 
         yield take
 

@@ -7,7 +7,6 @@ import torch
 from torch import Tensor
 
 from lthray.attacks import perturb
-from lthray.counts import CLASSES
 from lthray.data import Split
 from lthray.network import Weights, cross_entropy, forward, one_hot
 from lthray.randomness import Draw, generator
@@ -62,8 +61,8 @@ def _totals(
     correct = {attack: torch.zeros(len(specs), dtype=torch.int64, device=device) for attack in attacks}
     size = CHUNK[device.type]
     for images, labels in zip(torch.split(split.images, size), torch.split(split.labels, size), strict=True):
-        targets = one_hot(labels, CLASSES, smoothing)
         natural = forward(weights, images)
+        targets = one_hot(labels, natural[-1], smoothing)
         for attack in attacks:
             logits = natural[-1]
             if attack != "none":

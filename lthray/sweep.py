@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -136,21 +137,31 @@ def _ray(address: str | None) -> Iterator[None]:
     """A connection to Ray, closed in the end; SIGTERM is as gentle as Ctrl-C meanwhile."""
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
+        _knock(address)
         ray.init(
             address=address or "local",
             log_to_driver=False,
             logging_level="ERROR",
             **({} if address else {"include_dashboard": False}),
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         where = f"--address {address}: no Ray cluster can be reached" if address else "Ray can't be started"
-        raise InputError(f"{where}: {str(error).strip().splitlines()[0]}") from None
+        raise InputError(f"{where}: {(str(error).strip() or type(error).__name__).splitlines()[0]}") from None
     before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
         ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """Fails at once where nothing listens at HOST:PORT; Ray itself would try for minutes."""
+    host, colon, port = (address or "").rpartition("://")[2].rpartition(":")
+    if colon:
+        if not port.isdigit():
+            raise ValueError("an address is auto, HOST:PORT or ray://HOST:PORT")
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def _trial(config: dict[str, Any], body: Any, data: Any) -> None:

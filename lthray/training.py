@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from lthray.attacks import perturb
-from lthray.counts import CLASSES
 from lthray.data import Split
 from lthray.network import Weights, cross_entropy_gradient, forward, one_hot, weight_gradients
 from lthray.randomness import Draw, generator
@@ -34,8 +33,8 @@ def gradients(
     The loss is the mean cross-entropy against smoothed labels; with a train attack it is
     (1 - w) natural + w adversarial, w being `adversarial_weight`. No gradient flows through the attack.
     """
-    targets = one_hot(labels, CLASSES, spec.label_smoothing)
     natural = forward(weights, images)
+    targets = one_hot(labels, natural[-1], spec.label_smoothing)
     slope = cross_entropy_gradient(natural[-1], targets) / labels.shape[-1]
     if spec.train_attack == "none":
         return weight_gradients(weights, natural, slope)

@@ -47,7 +47,7 @@ def sweep_file(tmp_path: Path) -> Callable[..., Path]:
     def write(**sections) -> Path:
         path = tmp_path / "tiny.yaml"
         tree = {name: value for name, value in (TINY | sections).items() if value is not None}
-        path.write_text(yaml.safe_dump(tree))
+        path.write_text(yaml.safe_dump(tree, sort_keys=False))
         return path
 
     return write

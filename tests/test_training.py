@@ -1,0 +1,100 @@
+"""One round's training against a plain loop with autograd and nn.Linear."""
+
+import itertools
+
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from lthray.data import Split
+from lthray.network import glorot_uniform
+from lthray.randomness import Draw, generator
+from lthray.training import batches, train
+from tests.conftest import CPU
+
+
+def start(spec, share: float = 1.0):
+    weights = [w.double() for w in glorot_uniform(list(spec.layer_sizes.values()), generator(spec.seed, Draw.INIT))]
+    masks = [torch.rand(w.shape, generator=generator(spec.seed, Draw.INIT, 1)) < share for w in weights]
+    return tuple((w * m)[None] for w, m in zip(weights, masks, strict=True)), tuple(m[None] for m in masks)
+
+
+def plain(spec, weights, masks, data, round_):
+    """The same round as a researcher writes it: FGSM on predicted labels, ½ natural + ½ adversarial, masked Adam."""
+    layers = nn.ModuleList([nn.Linear(w.shape[2], w.shape[1], bias=False, dtype=w.dtype) for w in weights])
+    for layer, w in zip(layers, weights, strict=True):
+        layer.weight.data.copy_(w[0])
+
+    def model(x):
+        return layers[2](F.relu(layers[1](F.relu(layers[0](x)))))
+
+    adam = torch.optim.Adam(layers.parameters(), lr=spec.learning_rate, eps=1e-7)
+    order = generator(spec.seed, Draw.BATCHES, round_)
+    done = 0
+    while done < spec.iterations:
+        epoch = torch.randperm(len(data.labels), generator=order)
+        for batch in epoch.split(spec.batch_size):
+            if (len(batch) < spec.batch_size and spec.drop_last) or done == spec.iterations:
+                break
+            x, y = data.images[batch], data.labels[batch]
+            loss = F.cross_entropy(model(x), y, label_smoothing=spec.label_smoothing)
+            if spec.train_attack == "fgsm":
+                leaf = x.clone().requires_grad_()
+                logits = model(leaf)
+                (slope,) = torch.autograd.grad(F.cross_entropy(logits, logits.argmax(-1)), leaf)
+                adversarial = (x + spec.epsilon * slope.sign()).clamp(0, 1)
+                loss = 0.5 * loss + 0.5 * F.cross_entropy(model(adversarial), y, label_smoothing=spec.label_smoothing)
+            adam.zero_grad()
+            loss.backward()
+            for layer, mask in zip(layers, masks, strict=True):
+                layer.weight.grad *= mask[0]
+            adam.step()
+            done += 1
+    return [layer.weight.data for layer in layers]
+
+
+@pytest.mark.parametrize("train_attack", ["none", "fgsm"])
+@pytest.mark.parametrize("drop_last", [True, False])
+def test_a_round_is_the_same_as_a_plain_loop(train_attack, drop_last, make, digits):
+    """In double precision, where rounding can't hide a difference."""
+    spec = make(train_attack=train_attack, iterations=60, drop_last=drop_last, batch_size=50, learning_rate=0.001)
+    data = Split(digits.train.images.double(), digits.train.labels)
+    weights, masks = start(spec, 0.5)
+    *_, (last, found) = train(weights, masks, [spec], data, 3)
+    assert last == 60
+    for one, expected, mask in zip(found, plain(spec, weights, masks, data, 3), masks, strict=True):
+        assert (one[~mask] == 0).all()
+        torch.testing.assert_close(one[0], expected, atol=1e-9, rtol=0)
+
+
+def test_it_stops_to_be_read_at_the_evaluation_iterations_and_the_last(make, digits):
+    spec = make(iterations=50, eval_every=20)
+    weights, masks = start(spec)
+    weights = tuple(w.float() for w in weights)
+    seen = [(i, w[0].clone()) for i, w in train(weights, masks, [spec], digits.train, 0)]
+    assert [i for i, _ in seen] == [0, 20, 40, 50]
+    assert torch.equal(seen[0][1], weights[0])
+    assert all(not torch.equal(a[1], b[1]) for a, b in itertools.pairwise(seen))
+
+
+def test_every_epoch_is_a_new_permutation_and_the_rest_is_dropped_or_small(make):
+    spec = make(batch_size=100)
+    indices = batches([spec], 0, CPU)
+    epochs = [torch.cat([next(indices)[0] for _ in range(10)]) for _ in range(2)]
+    assert [len(set(epoch.tolist())) for epoch in epochs] == [1_000, 1_000]
+    assert not torch.equal(*epochs)
+
+    spec = make(batch_size=100, drop_last=False)
+    indices = batches([spec], 0, CPU)
+    epoch = [next(indices)[0] for _ in range(11)]
+    assert [len(batch) for batch in epoch] == [100] * 10 + [77]
+    assert sorted(torch.cat(epoch).tolist()) == list(range(1_077))
+
+
+def test_the_same_seed_has_the_same_batches_whatever_the_strategy_and_attack(make):
+    first = next(batches([make(seed=5), make(seed=6)], 2, CPU))
+    other = next(batches([make(seed=5, strategy="random", train_attack="pgd")], 2, CPU))
+    assert torch.equal(first[0], other[0])
+    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(first[0], next(batches([make(seed=5)], 3, CPU))[0])
