@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -50,6 +51,7 @@ CURVES = pa.schema(
         pa.field("attack", pa.string()),
         pa.field("loss", pa.float64()),
         pa.field("accuracy", pa.float64()),
+        pa.field("zero_gradient_share", pa.float64()),
     ]
 )
 
@@ -61,6 +63,11 @@ ROUNDS = pa.schema(
             pa.field(f"{at}_{attack}_accuracy_{split}", pa.float64())
             for at in ("early_stopping", "final")
             for attack in ("none", *ATTACKS)
+            for split in SPLITS
+        ),
+        *(
+            pa.field(f"{at}_zero_gradient_share_{split}", pa.float64())
+            for at in ("early_stopping", "final")
             for split in SPLITS
         ),
         pa.field("stack", pa.int64()),
@@ -215,14 +222,17 @@ def _ticket_bytes(ticket: Ticket, metadata: dict[str, str]) -> bytes:
 
 def _round_row(result: RoundResult) -> dict[str, Any]:
     points = {"early_stopping": result.early_stopping_iteration, "final": result.spec.iterations}
+    measured: dict[str, float | None] = {}
+    for (at, iteration), split in product(points.items(), SPLITS):
+        for attack in ("none", *ATTACKS):
+            row = result.row(attack, split, iteration)
+            measured[f"{at}_{attack}_accuracy_{split}"] = row.accuracy if row else None
+        # the gradient at the natural image is the same for every attack
+        attacked = result.row(result.spec.eval_attacks[0], split, iteration)
+        measured[f"{at}_zero_gradient_share_{split}"] = attacked.zero_gradient_share if attacked else None
     return {
         "early_stopping_iteration": result.early_stopping_iteration,
-        **{
-            f"{at}_{attack}_accuracy_{split}": result.accuracy(attack, split, iteration)
-            for at, iteration in points.items()
-            for attack in ("none", *ATTACKS)
-            for split in SPLITS
-        },
+        **measured,
         "stack": result.stack,
         "train_seconds": result.train_seconds,
         "eval_seconds": result.eval_seconds,

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from lthray.attacks import perturb
+from lthray.attacks import attack_targets, perturb
 from lthray.data import Split
 from lthray.network import Weights, cross_entropy_gradient, forward, one_hot, weight_gradients
 from lthray.randomness import Draw, generator
@@ -38,7 +38,8 @@ def gradients(
     slope = cross_entropy_gradient(natural[-1], targets) / labels.shape[-1]
     if spec.train_attack == "none":
         return weight_gradients(weights, natural, slope)
-    adversarial = forward(weights, perturb(spec.train_attack, spec, weights, natural, labels, generators))
+    away = attack_targets(spec, natural[-1], labels)
+    adversarial = forward(weights, perturb(spec.train_attack, spec, weights, natural, away, generators))
     adversarial_slope = cross_entropy_gradient(adversarial[-1], targets) / labels.shape[-1]
     w = spec.adversarial_weight
     return weight_gradients(

@@ -149,7 +149,15 @@ def _round(
         eval_seconds += time.perf_counter() - paused
         for i, spec in enumerate(specs):
             rows = [
-                CurveRow(iteration, reported[iteration], one.split, one.attack, one.loss[i], one.accuracy[i])
+                CurveRow(
+                    iteration=iteration,
+                    reported_iteration=reported[iteration],
+                    split=one.split,
+                    attack=one.attack,
+                    loss=one.loss[i],
+                    accuracy=one.accuracy[i],
+                    zero_gradient_share=one.zero_gradient_share[i] if one.zero_gradient_share else None,
+                )
                 for one in found
             ]
             curves[i] += rows

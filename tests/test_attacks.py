@@ -44,7 +44,14 @@ def test_perturb_moves_away_from_the_label_that_was_asked_for(attack, label, mak
     weights = tuple(w[None] for w in glorot_uniform(list(spec.layer_sizes.values()), generator(0, Draw.INIT)))
     images, labels = digits.test.images[:100], digits.test.labels[:100]
     natural = forward(weights, images)
-    found = attacks.perturb(attack, spec, weights, natural, labels, [generator(0, Draw.EVAL_ATTACK)])
+    found = attacks.perturb(
+        attack,
+        spec,
+        weights,
+        natural,
+        attacks.attack_targets(spec, natural[-1], labels),
+        [generator(0, Draw.EVAL_ATTACK)],
+    )
 
     target = natural[-1].argmax(-1)[0] if label == "predicted" else labels
 
@@ -63,7 +70,10 @@ def test_every_trajectory_has_its_own_random_start(make, digits):
     one = glorot_uniform(list(spec.layer_sizes.values()), generator(0, Draw.INIT))
     weights = tuple(torch.stack([w, w, w]) for w in one)
     images, labels = digits.test.images[:50], digits.test.labels[:50]
+    natural = forward(weights, images)
     generators = [generator(seed, Draw.EVAL_ATTACK) for seed in (0, 1, 0)]
-    found = attacks.perturb("pgd", spec, weights, forward(weights, images), labels, generators)
+    found = attacks.perturb(
+        "pgd", spec, weights, natural, attacks.attack_targets(spec, natural[-1], labels), generators
+    )
     assert torch.equal(found[0], found[2])
     assert not torch.equal(found[0], found[1])

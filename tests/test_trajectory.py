@@ -162,7 +162,7 @@ def test_trajectories_of_a_stack_may_have_different_numbers_of_rounds(make, digi
 
 
 def row(iteration, attack, loss, split="validation") -> CurveRow:
-    return CurveRow(iteration, iteration, split, attack, loss, 0.5)
+    return CurveRow(iteration, iteration, split, attack, loss, 0.5, None)
 
 
 def test_early_stopping_is_the_first_iteration_with_the_smallest_objective(make):
