@@ -30,7 +30,7 @@ class Measurement:
     """Share of images whose true label has the largest logit, of each trajectory, in [0, 1]."""
     zero_gradient_share: list[float] | None
     """Share of images where the gradient that attacks follow is zero in every pixel of the natural image; None for
-    `none`. Attacks can't move such an image, so that its robustness means nothing (Athalye et al. 2018, section 3.1)."""
+    `none`. Attacks can't move such an image, so its robustness means nothing (Athalye et al. 2018, section 3.1)."""
 
 
 @torch.no_grad()

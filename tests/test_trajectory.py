@@ -15,14 +15,6 @@ from lthray.trajectory import early_stopping_iteration, run
 THREE = ("reset", "random", "continued")
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
-
-
 def results(specs, digits, *arguments) -> dict[tuple[str, int], RoundResult]:
     found = [one for stack in run(specs, digits, *arguments) for one in stack]
     return {(one.spec.trajectory_id, one.round): one for one in found}

@@ -2,7 +2,6 @@
 
 import pandas as pd
 import pytest
-import torch
 
 from lthray import data, worker
 from lthray.store import Store
@@ -22,9 +21,7 @@ def store(tmp_path):
 
 def train(specs, store, arrays):
     reports = []
-    threads = torch.get_num_threads()
     worker.train_stack([spec.model_dump() for spec in specs], store.folder, arrays, 1, True, reports.append)
-    torch.set_num_threads(threads)
     return reports
 
 
