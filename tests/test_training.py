@@ -74,9 +74,12 @@ def test_a_round_is_the_same_as_a_plain_loop(train_attack, drop_last, attack_lab
     weights, masks = start(spec, 0.5)
     *_, (last, found) = train(weights, masks, [spec], data, 3)
     assert last == 200
-    for one, expected, mask in zip(found, plain(spec, weights, masks, data, 3), masks, strict=True):
+    expected = plain(spec, weights, masks, data, 3)
+    away = max((one[0] - other).abs().max().item() for one, other in zip(found, expected, strict=True))
+    print(f"train attack {train_attack}, {attack_label} labels: largest difference of a weight: {away:.2g}")
+    assert away < 1e-8
+    for one, mask in zip(found, masks, strict=True):
         assert (one[~mask] == 0).all()
-        torch.testing.assert_close(one[0], expected, atol=1e-8, rtol=0)
 
 
 @pytest.mark.parametrize(("train_attack", "iterations"), [("none", 200), ("fgsm", 20), ("pgd", 20)])
@@ -86,8 +89,10 @@ def test_in_single_precision_a_round_is_a_plain_loop_within_rounding(train_attac
     weights, masks = start(spec, 0.5)
     weights = tuple(weight.float() for weight in weights)
     *_, (_, found) = train(weights, masks, [spec], digits.train, 3)
-    for one, expected in zip(found, plain(spec, weights, masks, digits.train, 3), strict=True):
-        assert (one[0] - expected).norm() < 0.005 * expected.norm()
+    expected = plain(spec, weights, masks, digits.train, 3)
+    away = max(((one[0] - other).norm() / other.norm()).item() for one, other in zip(found, expected, strict=True))
+    print(f"train attack {train_attack}, {iterations} iterations in single precision: relative difference {away:.2g}")
+    assert away < 0.005
 
 
 def test_it_stops_to_be_read_at_the_evaluation_iterations_and_the_last(make, digits):
