@@ -66,6 +66,11 @@ def on_device(arrays: Arrays, validation_size: int, device: torch.device) -> Dat
     )
 
 
+def is_here(name: str, folder: Path) -> bool:
+    """Whether a data set needs no download."""
+    return name not in FOLDERS or all((folder / FOLDERS[name] / "raw" / file).is_file() for file in FILES)
+
+
 def read(name: str, folder: Path) -> Arrays:
     """Reads a data set, from `folder` where its files are there, else downloads them into it first.
 

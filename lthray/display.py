@@ -102,20 +102,25 @@ def watch(console: Console) -> Iterator[Notify]:
         lines = _Lines(console, sweep)
         yield lines.take
         return
-    with Live(console=console, refresh_per_second=4, transient=True, get_renderable=lambda: panel(sweep)) as live:
+    live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=lambda: panel(sweep))
 
-        def take(event: Event) -> None:
-            sweep.take(event)
-            if (line := _spoken(event, sweep)) and not isinstance(event, TrialProgress):
-                live.console.print(line, soft_wrap=True, highlight=False, markup=False)
+    def take(event: Event) -> None:
+        sweep.take(event)
+        if (line := _spoken(event, sweep)) and not isinstance(event, TrialProgress):
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
+        if isinstance(event, Planned) and event.trials:
+            live.start()  # not before: a download shows its own progress
 
+    try:
         yield take
+    finally:
+        live.stop()
 
 
 def panel(sweep: Sweep) -> RenderableType:
     """The live display: a row for every trial that runs, and the sweep's progress under them."""
     if sweep.plan is None:
-        return Text(f"starting Ray ({clock(time.monotonic() - sweep.began)})", style="dim")
+        return Text("")
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
     table.add_column("trial", justify="right")
     table.add_column("trains", no_wrap=True)

@@ -114,9 +114,18 @@ class Store:
             raise InputError(f"{self.folder}: holds no results: there is no sweep.yaml in it")
 
     def rounds_done(self, trajectory_id: str) -> int:
-        """Number of finished rounds, which is the number of the next one."""
+        """Number of finished rounds, which is the number of the next one.
+
+        Raises:
+            InputError: the file of the trajectory's rounds is damaged.
+        """
         path = self._table("rounds", trajectory_id)
-        return int(pq.read_metadata(path).num_rows) if path.exists() else 0
+        try:
+            return int(pq.read_metadata(path).num_rows)
+        except FileNotFoundError:
+            return 0
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"{path}: can't be read ({error}); delete it to train the trajectory again") from None
 
     def resume(self, spec: TrajectorySpec) -> Resume | None:
         """What a trajectory needs to go on after its last finished round; None where none is finished."""

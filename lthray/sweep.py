@@ -25,9 +25,10 @@ for _name, _value in {
 import ray  # noqa: E402
 from ray import tune  # noqa: E402
 
-from lthray.data import Arrays, read  # noqa: E402
+from lthray.data import Arrays, is_here, read  # noqa: E402
 from lthray.errors import InputError  # noqa: E402
 from lthray.events import (  # noqa: E402
+    Note,
     Notify,
     Planned,
     TrajectoryFailed,
@@ -85,7 +86,12 @@ def run(
     missing = [spec for spec in trajectories if before[spec.trajectory_id] <= spec.rounds]
     errors: dict[str, Failure] = {}
     if missing:
-        data: dict[str, Arrays] = {name: read(name, data_dir) for name in sorted({spec.dataset for spec in missing})}
+        data: dict[str, Arrays] = {}
+        for name in sorted({spec.dataset for spec in missing}):
+            if not is_here(name, data_dir):
+                notify(Note(f"getting {name} into {data_dir}"))
+            data[name] = read(name, data_dir)
+        notify(Note(f"connecting to Ray at {address}" if address else "starting Ray"))
         with _ray(address):
             share = fit_to_cluster(sweep.resources, _nodes(), notify)
             stacks = plan(missing, before, share, sweep.resources.stack)

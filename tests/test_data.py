@@ -34,6 +34,7 @@ def write_mnist(folder, name="MNIST", n=60_000):
 def test_files_are_read_in_place(name, folder, tmp_path):
     raw = write_mnist(tmp_path, folder)
     before = sorted(path.name for path in raw.iterdir())
+    assert data.is_here(name, tmp_path)
     arrays = data.read(name, tmp_path)
     assert sorted(path.name for path in raw.iterdir()) == before
     assert arrays.images.shape == (60_000, 784)
@@ -73,6 +74,7 @@ def test_without_files_and_network_it_says_which_files_to_put_where(tmp_path, mo
         "torchvision.datasets.FashionMNIST.resources",
         [(f"http://127.0.0.1:9/{file}.gz", "0" * 32) for file in data.FILES],
     )
+    assert not data.is_here("fashion-mnist", tmp_path)
     with pytest.raises(InputError) as caught:
         data.read("fashion-mnist", tmp_path)
     line = str(caught.value)

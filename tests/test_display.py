@@ -96,15 +96,17 @@ def test_a_terminal_shows_every_running_trial_and_the_sweep(events):
     assert "1 of 2 trials" in console.file.getvalue()
 
 
-def test_the_live_display_starts_before_there_is_a_plan_and_keeps_its_lines(events):
+def test_the_live_display_starts_with_the_plan_and_keeps_its_lines(events):
     out = io.StringIO()
     console = Console(file=out, width=120, force_terminal=True)
     with display.watch(console) as notify:
-        for event in events:
+        notify(events[0])
+        before = out.getvalue()
+        for event in events[1:]:
             notify(event)
-    assert "starting Ray" in out.getvalue()
-    assert "no GPU in reach of Ray" in out.getvalue()
-    assert "abc123 failed in round 1" in out.getvalue()
+    assert before == "no GPU in reach of Ray: trials run on CPU\n"
+    assert "0 of 2 trials" in out.getvalue()
+    assert "abc123 failed in round 1: the loss stopped being finite" in out.getvalue()
 
 
 def test_the_time_left_is_what_is_left_at_the_pace_so_far(events, monkeypatch):

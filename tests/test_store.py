@@ -179,6 +179,14 @@ def test_a_damaged_ticket_is_named(store, rounds):
         store.resume(spec)
 
 
+def test_a_damaged_table_is_named(store, rounds):
+    store.write_round(rounds[0])
+    path = store.folder / "rounds" / f"{rounds[0].spec.trajectory_id}.parquet"
+    path.write_bytes(path.read_bytes()[:50])
+    with pytest.raises(InputError, match=r"\.parquet: can't be read .*delete it"):
+        store.rounds_done(rounds[0].spec.trajectory_id)
+
+
 def test_folders_that_are_none(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         Store(tmp_path / "missing").require()

@@ -37,8 +37,8 @@ def test_a_sweep_trains_every_trajectory_and_says_so(finished):
     assert process.returncode == 0, process.stderr
     assert process.stderr == ""
     lines = process.stdout.splitlines()
-    assert lines[0] == "no GPU in reach of Ray: trials run on CPU"
-    assert lines[1] == "to train: 6 trajectories in 2 trials, 18 rounds, 540 iterations"
+    assert lines[:2] == ["starting Ray", "no GPU in reach of Ray: trials run on CPU"]
+    assert lines[2] == "to train: 6 trajectories in 2 trials, 18 rounds, 540 iterations"
     assert sum("round 2 of 2" in line for line in lines) == 2
     assert lines[-2:] == [
         "trained 18 rounds; 6 of 6 trajectories complete in results/tiny",
