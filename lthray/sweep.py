@@ -183,7 +183,7 @@ def _fit(
     notify: Notify,
 ) -> dict[str, Failure]:
     """Runs the trials; returns the trajectories that failed and why."""
-    relay = _Relay(trials, notify)
+    relay = _Relay(trials, share.gpus > 0, notify)
     body = partial(train_stack, folder=store.folder, threads=max(1, int(share.cpus)), gpu=bool(share.gpus))
     with tempfile.TemporaryDirectory(prefix="lthray-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
@@ -234,13 +234,13 @@ def _reason(error: BaseException) -> str:
 class _Relay(tune.Callback):  # type: ignore[misc]
     """Turns Tune's callbacks, which run in the driver, into events."""
 
-    def __init__(self, trials: Mapping[str, tuple[TrajectorySpec, ...]], notify: Notify) -> None:
-        self.trials, self.notify = trials, notify
+    def __init__(self, trials: Mapping[str, tuple[TrajectorySpec, ...]], gpu: bool, notify: Notify) -> None:
+        self.trials, self.gpu, self.notify = trials, gpu, notify
         self.failures: dict[str, Failure] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks with its state; a display can't be, and a restored sweep has no need of it."""
-        return {"trials": {}, "notify": None, "failures": {}}
+        return {"trials": {}, "gpu": False, "notify": None, "failures": {}}
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -250,6 +250,9 @@ class _Relay(tune.Callback):  # type: ignore[misc]
         for trajectory_id, number, reason in result["failures"]:
             self.failures[trajectory_id] = Failure(specs[trajectory_id], number, reason)
             self.notify(TrajectoryFailed(name, trajectory_id, number, reason))
+        if self.gpu and result["device"] == "cpu":
+            self.gpu = False
+            self.notify(Note("Ray has GPUs, but PyTorch in its workers finds none: trials run on CPU"))
         fields = {field: result[field] for field in TrialProgress.__dataclass_fields__ if field != "trial"}
         self.notify(TrialProgress(trial=name, **fields))
 

@@ -12,7 +12,7 @@ from lthray.data import Arrays, on_device
 from lthray.results import Failure, RoundResult
 from lthray.spec import TrajectorySpec
 from lthray.store import Store
-from lthray.trajectory import Progress, run
+from lthray.trajectory import Progress, device_name, run
 
 REPORT_SECONDS = 1.0
 """Least time between reports inside a round: each costs the driver some 30 ms."""
@@ -44,7 +44,7 @@ def train_stack(
     store = Store(folder)
     specs = [TrajectorySpec.model_validate(fields) for fields in trajectories]
     dataset = on_device(data[specs[0].dataset], specs[0].validation_size, device)
-    reporter = _Reporter(report)
+    reporter = _Reporter(report, device_name(device))
 
     def done(spec: TrajectorySpec) -> int:
         return store.rounds_done(spec.trajectory_id)
@@ -64,8 +64,8 @@ def train_stack(
 class _Reporter:
     """Turns a stack's progress into reports, not too many."""
 
-    def __init__(self, report: Report) -> None:
-        self.report = report
+    def __init__(self, report: Report, device: str) -> None:
+        self.report, self.device = report, device
         self.iterations_done = 0
         self.last_report = self.last_progress = time.perf_counter()
         self.rate = 0.0
@@ -88,6 +88,7 @@ class _Reporter:
             "natural": test.pop("none"),
             "adversarial": test,
             "running": progress.running,
+            "device": self.device,
             "failures": [],
         }
         if now - self.last_report >= REPORT_SECONDS:

@@ -38,7 +38,9 @@ def events(make):
     plan = Planned(trajectories=5, complete=2, trials={"1": stack, "2": other}, rounds=9, iterations=360)
 
     def progress(round_, iteration, done, iterations_done, trial="1"):
-        return TrialProgress(trial, round_, iteration, done, iterations_done, 1234.5, 0.64, 0.981, {"fgsm": 0.5}, 2)
+        return TrialProgress(
+            trial, round_, iteration, done, iterations_done, 1234.5, 0.64, 0.981, {"fgsm": 0.5}, 2, "cpu"
+        )
 
     return [
         Note("no GPU in reach of Ray: trials run on CPU"),

@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import time
 
 import pandas as pd
@@ -53,6 +54,23 @@ def test_a_sweep_trains_every_trajectory_and_says_so(finished):
     # paired seeds: one start and one course of round 0, whatever the strategy
     dense = rounds[rounds["round"] == 0].groupby("seed")["final_none_accuracy_validation"]
     assert (dense.max() == dense.min()).all()
+
+
+def test_a_gpu_that_ray_has_and_pytorch_does_not_is_said(sweep_file, tmp_path, monkeypatch):
+    """Ray is told of a GPU that is not there: the trial gets its share, trains on CPU and says so once."""
+    path = sweep_file(grid={"seed": [0, 1]}, resources={"cpus": 1, "gpus": 0.5, "stack": 1})
+    code = (
+        "import lthray.sweep, ray; init = ray.init;"
+        " ray.init = lambda **options: init(num_gpus=1, **options);"
+        f" from lthray.cli import app; app(['sweep', {str(path)!r}, '--out', {str(tmp_path / 'r')!r}])"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), timeout=280, check=False
+    )
+    assert process.returncode == 0, process.stderr
+    assert process.stdout.count("Ray has GPUs, but PyTorch in its workers finds none: trials run on CPU") == 1
+    assert "no GPU in reach" not in process.stdout
+    assert "6 rounds; 2 of 2 trajectories complete" in process.stdout
 
 
 def test_the_same_command_again_trains_nothing_and_says_so(finished):
