@@ -87,7 +87,7 @@ def test_a_terminal_shows_every_running_trial_and_the_sweep(events):
     console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
     console.print(display.panel(sweep))
     text = console.file.getvalue()
-    for part in ("digits-8x8 · fgsm · reset", "1 of 2", "64 %", "1,234", "98.1 %", "fgsm 50.0 %"):
+    for part in ("digits-8x8 · fgsm · reset", "1/2", "64 %", "1,234", "98.1 %", "fgsm 50.0 %"):
         assert part in text
     assert "0 of 2 trials" in text
     assert "33%" in text
