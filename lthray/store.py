@@ -8,7 +8,8 @@ import json
 import os
 import platform
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
 from itertools import product
@@ -19,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
@@ -87,8 +89,31 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Makes the folder and keeps other sweeps out of it; the lock of a driver that died is not in the way.
+
+        Raises:
+            InputError: the folder can't be written, or another sweep is writing into it.
+        """
+        holder, lock = self.folder / ".driver", FileLock(self.folder / ".lock")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(blocking=False)
+            self._replace(holder, lambda path: path.write_text(f"process {os.getpid()} on {platform.node()}"))
+        except Timeout:
+            who = holder.read_text(encoding="utf-8") if holder.exists() else "it has just begun"
+            raise InputError(f"{self.folder}: another sweep is writing into this folder ({who})") from None
+        except OSError as error:
+            raise InputError(f"{self.folder}: can't be written: {error.strerror or error}") from None
+        try:
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
     def create(self, sweep: str) -> None:
-        """Makes the folder, clears what a killed writer left, and writes `sweep.yaml`.
+        """Makes the folder's parts, clears what a killed writer left, and writes `sweep.yaml`.
 
         Raises:
             InputError: the folder can't be written.
@@ -121,11 +146,12 @@ class Store:
         """
         path = self._table("rounds", trajectory_id)
         try:
-            return int(pq.read_metadata(path).num_rows)
+            rounds = pq.read_table(path, columns=["round"])["round"].to_pylist()
         except FileNotFoundError:
             return 0
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"{path}: can't be read ({error}); delete it to train the trajectory again") from None
+        return next((i for i, number in enumerate(sorted(rounds)) if i != number), len(rounds))
 
     def resume(self, spec: TrajectorySpec) -> Resume | None:
         """What a trajectory needs to go on after its last finished round; None where none is finished."""
@@ -154,8 +180,14 @@ class Store:
             ) from None
 
     def write_round(self, result: RoundResult) -> None:
-        """Writes a finished round: ticket, curves and, last, its row in rounds; the same again changes nothing."""
+        """Writes a finished round: ticket, curves and, last, its row in rounds; the same again changes nothing.
+
+        A round that is there already stays as it is: the worker of a driver that died, or of a node that was lost and
+        came back, may still finish a round that another has written meanwhile.
+        """
         spec = result.spec
+        if self.rounds_done(spec.trajectory_id) > result.round:
+            return
         shared = {
             "trajectory_id": spec.trajectory_id,
             **spec.flat(),

@@ -81,26 +81,33 @@ def run(
         KeyboardInterrupt: interrupted before training began; later an interrupt ends in an Outcome.
     """
     store = Store(folder)
-    store.create(sweep.resolved())
-    before = {spec.trajectory_id: store.rounds_done(spec.trajectory_id) for spec in trajectories}
-    missing = [spec for spec in trajectories if before[spec.trajectory_id] <= spec.rounds]
-    errors: dict[str, Failure] = {}
-    if missing:
-        data: dict[str, Arrays] = {}
-        for name in sorted({spec.dataset for spec in missing}):
-            if not is_here(name, data_dir):
-                notify(Note(f"getting {name} into {data_dir}"))
-            data[name] = read(name, data_dir)
-        notify(Note(f"connecting to Ray at {address}" if address else "starting Ray"))
-        with _ray(address):
-            share = fit_to_cluster(sweep.resources, _nodes(), notify)
-            stacks = plan(missing, before, share, sweep.resources.stack)
-            trials = {str(i + 1): stack for i, stack in enumerate(stacks)}
-            notify(_planned(trajectories, missing, before, trials))
-            errors = _fit(trials, store, data, share, sweep.resources.retries, notify)
-    else:
-        notify(_planned(trajectories, missing, before, {}))
-    return _outcome(trajectories, store, before, errors)
+    with store.locked():
+        store.create(sweep.resolved())
+        before = {spec.trajectory_id: store.rounds_done(spec.trajectory_id) for spec in trajectories}
+        missing = [spec for spec in trajectories if before[spec.trajectory_id] <= spec.rounds]
+        errors: dict[str, Failure] = {}
+        if missing:
+            data = _data(missing, data_dir, notify)
+            notify(Note(f"connecting to Ray at {address}" if address else "starting Ray"))
+            with _ray(address):
+                share = fit_to_cluster(sweep.resources, _nodes(), notify)
+                stacks = plan(missing, before, share, sweep.resources.stack)
+                trials = {str(i + 1): stack for i, stack in enumerate(stacks)}
+                notify(_planned(trajectories, missing, before, trials))
+                errors = _fit(trials, store, data, share, sweep.resources.retries, notify)
+        else:
+            notify(_planned(trajectories, missing, before, {}))
+        return _outcome(trajectories, store, before, errors)
+
+
+def _data(specs: Sequence[TrajectorySpec], folder: Path, notify: Notify) -> dict[str, Arrays]:
+    """The data sets that trajectories need, by name."""
+    data: dict[str, Arrays] = {}
+    for name in sorted({spec.dataset for spec in specs}):
+        if not is_here(name, folder):
+            notify(Note(f"getting {name} into {folder}"))
+        data[name] = read(name, folder)
+    return data
 
 
 def _planned(

@@ -1,6 +1,7 @@
 """The results folder on a real disk."""
 
 import json
+import os
 import platform
 
 import numpy as np
@@ -73,16 +74,27 @@ def test_a_ticket_is_laid_out_as_a_linear_layer_and_names_its_trajectory(store, 
     assert metadata["weights_remaining_count"] == rounds[1].weights_remaining_count
 
 
-def test_writing_a_round_again_changes_nothing_and_drops_rows_that_a_kill_left(store, rounds):
+def test_writing_a_round_again_changes_nothing_nor_does_a_worker_that_should_be_dead(store, rounds):
     for one in rounds:
         store.write_round(one)
     before = read(store, "rounds"), read(store, "curves")
-    store.write_round(rounds[2])
-    assert read(store, "rounds").equals(before[0])
-    assert read(store, "curves").equals(before[1])
-    store.write_round(rounds[1])
-    assert store.rounds_done(rounds[0].spec.trajectory_id) == 2
-    assert set(read(store, "curves")["round"]) == {0, 1}
+    for one in (rounds[2], rounds[1]):
+        store.write_round(one)
+        assert read(store, "rounds").equals(before[0])
+        assert read(store, "curves").equals(before[1])
+
+
+def test_rounds_are_done_as_far_as_none_is_missing(store, rounds):
+    for one in rounds:
+        store.write_round(one)
+    path = store.folder / "rounds" / f"{rounds[0].spec.trajectory_id}.parquet"
+    table = pd.read_parquet(path)
+    table[table["round"] != 1].to_parquet(path)
+    assert store.rounds_done(rounds[0].spec.trajectory_id) == 1
+    for one in rounds[1:]:
+        store.write_round(one)
+    assert read(store, "rounds")["round"].tolist() == [0, 1, 2]
+    assert not read(store, "curves").duplicated(["round", "iteration", "split", "attack"]).any()
 
 
 def test_what_is_done_and_where_to_go_on(store, rounds):
@@ -155,6 +167,16 @@ def test_more_rounds_are_named_in_the_old_rows_too(store, make, digits):
     store.write_round(rest[0])
     assert read(store, "rounds")["rounds"].tolist() == [1, 1]
     assert set(read(store, "curves")["rounds"]) == {1}
+
+
+def test_two_sweeps_never_write_into_one_folder(store):
+    other = Store(store.folder)
+    with store.locked(), pytest.raises(InputError) as caught, other.locked():
+        pass
+    assert f"another sweep is writing into this folder (process {os.getpid()} on " in str(caught.value)
+    with other.locked():
+        pass
+    assert not (store.folder / ".driver").exists()
 
 
 def test_failures_are_kept_until_the_trajectory_goes_on(store, rounds):
