@@ -198,6 +198,11 @@ class TrajectorySpec(Strict):
         """Trajectories of one key may share a stack: they differ in seed, strategy and `rewind_to` at most."""
         return tuple(value for name, value in self.flat().items() if name not in ("seed", "strategy", "rewind_to"))
 
+    @property
+    def needs_dense_ticket(self) -> bool:
+        """Whether later rounds start from the weights at the end of round 0."""
+        return self.strategy == "reset" and self.rewind_to == "end-of-round-0"
+
     def evaluation_iterations(self) -> dict[int, int]:
         """The iterations of a round at which it is evaluated, each with the iteration the released code reports.
 

@@ -158,8 +158,7 @@ class Store:
         done = self.rounds_done(spec.trajectory_id)
         if not done:
             return None
-        rewinds = spec.rewind_to == "end-of-round-0"
-        return Resume(self.ticket(spec, done - 1), self.ticket(spec, 0) if rewinds else None)
+        return Resume(self.ticket(spec, done - 1), self.ticket(spec, 0) if spec.needs_dense_ticket else None)
 
     def ticket(self, spec: TrajectorySpec, number: int) -> Ticket:
         """The ticket of a finished round.

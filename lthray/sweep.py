@@ -222,12 +222,13 @@ def _fit(
     for result in grid:
         if result.error is None:
             continue
-        reason = _reason(result.error)
-        for spec in trials[result.config["trial"]] if result.config else ():
+        # a trial that failed before its first report has no config, but it has its folder
+        name, reason = Path(result.path).name.removeprefix("trial-"), _reason(result.error)
+        for spec in trials[name]:
             failure = Failure(spec, store.rounds_done(spec.trajectory_id), reason)
             if failure.round <= spec.rounds and spec.trajectory_id not in failures:
                 store.write_failure(failure)
-                notify(TrajectoryFailed(result.config["trial"], spec.trajectory_id, failure.round, reason))
+                notify(TrajectoryFailed(name, spec.trajectory_id, failure.round, reason))
                 failures[spec.trajectory_id] = failure
     return failures
 
@@ -257,6 +258,8 @@ class _Relay(tune.Callback):  # type: ignore[misc]
         for trajectory_id, number, reason in result["failures"]:
             self.failures[trajectory_id] = Failure(specs[trajectory_id], number, reason)
             self.notify(TrajectoryFailed(name, trajectory_id, number, reason))
+        if "iteration" not in result:
+            return
         if self.gpu and result["device"] == "cpu":
             self.gpu = False
             self.notify(Note("Ray has GPUs, but PyTorch in its workers finds none: trials run on CPU"))

@@ -108,7 +108,7 @@ class _Member:
             prune(weight[None], mask[None], rates[name], self.spec.prune.cutoff)[0]
             for name, weight, mask in zip(self.spec.layer_sizes, self.weights, self.masks, strict=True)
         )
-        if self.spec.rewind_to == "end-of-round-0" and self.dense is None:
+        if number == 1 and self.spec.needs_dense_ticket:
             self.dense = self.weights
         past = Past(
             rewound=self.initial if self.dense is None else self.dense,

@@ -134,6 +134,25 @@ def test_a_failing_trajectory_is_named_and_stops_no_other(sweep_file, tmp_path):
     assert "to train: 1 trajectories" in again.stdout
 
 
+def test_a_trial_that_breaks_before_it_says_anything_is_a_failure_with_its_reason(sweep_file, tmp_path):
+    """The results folder loses its tickets folder: the worker can't write its first round."""
+    path = sweep_file(trajectory=TINY["trajectory"] | {"rounds": 0}, grid={"seed": [0]}, resources={"retries": 0})
+    out = tmp_path / "r"
+    code = (
+        "import lthray.sweep; from lthray.store import Store; create = Store.create;"
+        " Store.create = lambda self, text: (create(self, text), (self.folder / 'tickets').rmdir(),"
+        " (self.folder / 'tickets').write_text(''));"
+        f" from lthray.cli import app; app(['sweep', {str(path)!r}, '--out', {str(out)!r}])"
+    )
+    process = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), timeout=280, check=False
+    )
+    assert process.returncode == 1, process.stdout + process.stderr
+    assert "NotADirectoryError" in process.stdout
+    assert "0 of 1 trajectories complete" in process.stdout
+    assert len(list((out / "failures").glob("*.json"))) == 1
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_sweep_keeps_what_is_finished_and_goes_on(number, sweep_file, tmp_path):
     path = sweep_file(

@@ -62,8 +62,8 @@ def test_it_goes_on_where_each_trajectory_stands(make, store, arrays):
 
 def test_a_failure_is_written_and_reported(make, store, arrays):
     spec = make(learning_rate=1e30)
-    (report,) = train([spec], store, arrays)
-    ((trajectory_id, number, reason),) = report["failures"]
+    failure, report = train([spec], store, arrays)
+    ((trajectory_id, number, reason),) = failure["failures"]
     assert (trajectory_id, number, report["running"]) == (spec.trajectory_id, 0, 0)
     assert store.failures()[trajectory_id]["error"] == reason
     assert store.rounds_done(trajectory_id) == 0
@@ -77,3 +77,16 @@ def test_long_rounds_report_in_between_but_not_too_often(make, store, arrays, mo
     monkeypatch.setattr(worker, "REPORT_SECONDS", 3600.0)
     seldom = train([make(iterations=20, eval_every=5, rounds=0, seed=1)], store, arrays)
     assert [one["iteration"] for one in seldom] == [20]
+
+
+def test_a_damaged_ticket_is_the_failure_of_its_trajectory_alone(make, store, arrays):
+    specs = [make(seed=seed, rounds=1) for seed in (0, 1)]
+    train(specs, store, arrays)
+    (store.folder / "tickets" / specs[0].trajectory_id / "round-01.safetensors").write_bytes(b"torn")
+    longer = [make(seed=seed, rounds=2) for seed in (0, 1)]
+    failure, report = train(longer, store, arrays)
+    ((trajectory_id, number, reason),) = failure["failures"]
+    assert (trajectory_id, number) == (specs[0].trajectory_id, 2)
+    assert "round-01.safetensors: can't be read" in reason
+    assert (report["round"], report["running"]) == (2, 1)
+    assert store.rounds_done(longer[1].trajectory_id) == 3
