@@ -234,9 +234,11 @@ def _fit(
 
 
 def _reason(error: BaseException) -> str:
-    """The last line of what Ray says, which names the error itself."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    """Why a trial failed, in a line; what Ray says of a lost worker is a page long."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if any(line.startswith(("The actor is dead", "The actor died")) for line in lines):
+        return "its worker process died again and again: killed, out of memory, or crashed"
+    return lines[-1]
 
 
 class _Relay(tune.Callback):  # type: ignore[misc]

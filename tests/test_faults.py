@@ -35,9 +35,9 @@ def undisturbed(sweep) -> tuple[pd.DataFrame, pd.DataFrame]:
     return tables(sweep.parent / "whole")
 
 
-def start(sweep: Path, out: Path, **variables: str) -> subprocess.Popen[str]:
+def start(sweep: Path, out: Path, *options: str, **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        command("sweep", sweep, "--out", out),
+        command("sweep", sweep, "--out", out, *options),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -51,6 +51,14 @@ def wait_for(process: subprocess.Popen[str], part: str) -> None:
         if part in line:
             return
     pytest.fail(f"the sweep ended without {part!r}")
+
+
+def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The processes that train for a driver."""
+    family = psutil.Process(process.pid).children(recursive=True)
+    found = [one for one in family if any("ImplicitFunc" in part for part in one.cmdline())]
+    assert found
+    return found
 
 
 def readable(folder: Path) -> None:
@@ -92,14 +100,8 @@ def test_a_driver_killed_hard_loses_nothing(moment, sweep, undisturbed, tmp_path
 def test_a_worker_killed_in_round_3_goes_on_from_round_3(sweep, undisturbed, tmp_path):
     process = start(sweep, tmp_path / "r")
     wait_for(process, "round 2 of 4")
-    workers = [
-        one
-        for one in psutil.Process(process.pid).children(recursive=True)
-        if any("ImplicitFunc" in part or "_trial" in part for part in one.cmdline())
-    ]
-    assert workers
     done = {path.stem: len(pd.read_parquet(path)) for path in (tmp_path / "r" / "rounds").glob("*.parquet")}
-    for worker in workers:
+    for worker in workers(process):
         worker.kill()
     out, _ = process.communicate(timeout=200)
     assert process.returncode == 0, out
@@ -107,6 +109,18 @@ def test_a_worker_killed_in_round_3_goes_on_from_round_3(sweep, undisturbed, tmp
     assert max(done.values()) == 3
     for found, expected in zip(tables(tmp_path / "r"), undisturbed, strict=True):
         pd.testing.assert_frame_equal(found, expected)
+
+
+def test_a_worker_that_dies_too_often_is_a_failure_with_its_reason(sweep, tmp_path):
+    process = start(sweep, tmp_path / "r", "--set", "resources.retries=0")
+    wait_for(process, "round 0 of 4")
+    for worker in workers(process):
+        worker.kill()
+    out, _ = process.communicate(timeout=200)
+    assert process.returncode == 1, out
+    assert "its worker process died again and again" in out
+    assert lthray("sweep", sweep, "--out", tmp_path / "r").returncode == 0
+    assert not list((tmp_path / "r" / "failures").iterdir())
 
 
 def test_a_second_driver_is_refused_and_the_lock_of_a_dead_one_is_not_in_the_way(sweep, tmp_path):
