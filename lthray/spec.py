@@ -13,6 +13,7 @@ from lthray import counts
 ATTACKS = ("fgsm", "pgd")
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
+Count = Annotated[int, Field(ge=1, le=10**9)]
 
 
 @dataclass(frozen=True)
@@ -45,7 +46,7 @@ class Strict(BaseModel):
 class PgdSpec(Strict):
     """Projected gradient descent (Madry et al. 2018, section 2.1)."""
 
-    steps: Annotated[int, Field(ge=1)] = 10
+    steps: Count = 10
     """Gradient steps of an attack."""
     step_size: Annotated[float, Field(gt=0, le=1)] = 0.05
     """Length of a step, in pixel values of [0, 1]."""
@@ -94,17 +95,17 @@ class TrajectorySpec(Strict):
     """Attacks measured: `auto` (the train attack, or both for `none`) or a list; always with the train attack."""
     rounds: Annotated[int, Field(ge=0, le=1000)] = 20
     """Prunings; a trajectory has one training more than that."""
-    iterations: Annotated[int, Field(ge=1)] = 50_000
+    iterations: Count = 50_000
     """Optimizer steps of a round."""
-    batch_size: Annotated[int, Field(ge=1)] = 60
+    batch_size: Count = 60
     """Images of a batch."""
     drop_last: bool = True
     """Drop what is left of an epoch after its last whole batch (true), or train on it as a smaller batch (false)."""
-    eval_every: Annotated[int, Field(ge=1)] = 500
+    eval_every: Count = 500
     """Iterations between evaluations."""
     eval_clock: Literal["round", "epoch"] = "round"
     """Count `eval_every` from the start of the round, or anew in each epoch as the released code does."""
-    validation_size: Annotated[int, Field(ge=1)] = Field(default=10_000, validate_default=True)
+    validation_size: Count = Field(default=10_000, validate_default=True)
     """First training images, kept for validation; digits-8x8 has a fixed split of 360 instead."""
     learning_rate: Annotated[float, Field(gt=0)] = 1.2e-3
     """Adam's learning rate."""
