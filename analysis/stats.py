@@ -29,6 +29,7 @@ _ORDER: dict[Hashable, tuple[str, ...]] = {
     "train_attack": ("none", "fgsm", "pgd"),
     "eval_attack": EVAL_ATTACKS,
     "strategy": ("reset", "random", "continued"),
+    "against": ("dense", "reset", "random", "continued"),
 }
 
 
@@ -110,11 +111,20 @@ def tidy_rounds(rounds: pd.DataFrame) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)
 
 
+def one_per_seed(rounds: pd.DataFrame) -> pd.DataFrame:
+    """`tidy_rounds` in which a seed counts once.
+
+    Where two trajectories differ in nothing but the list of eval attacks, the numbers of the first (by trajectory_id)
+    stand for both. Every other field that varies keeps rows apart.
+    """
+    keys = [*varied(rounds), *SERIES, "round", "seed"]
+    return tidy_rounds(rounds).sort_values("trajectory_id").drop_duplicates(keys)
+
+
 def summarise(rounds: pd.DataFrame) -> pd.DataFrame:
     """Means over seeds: one row per setting, data set, train attack, eval attack, strategy and round.
 
-    A seed counts once: where two trajectories differ in nothing but the list of eval attacks, the numbers of the
-    first (by trajectory_id) stand for both. Every other field that varies keeps rows apart.
+    A seed counts once (`one_per_seed`).
 
     Returns:
         The columns of `varied(rounds)`, `dataset`, `train_attack`, `eval_attack`, `strategy`, `round`,
@@ -124,8 +134,7 @@ def summarise(rounds: pd.DataFrame) -> pd.DataFrame:
     """
     settings = varied(rounds)
     keys = [*settings, *SERIES, "round"]
-    tidy = tidy_rounds(rounds).sort_values("trajectory_id").drop_duplicates([*keys, "seed"])
-    groups = tidy.groupby(keys, dropna=False, observed=True, sort=False)
+    groups = one_per_seed(rounds).groupby(keys, dropna=False, observed=True, sort=False)
     columns = {"weights_remaining": groups["weights_remaining"].mean()}
     for measure in MEASURES:
         values = groups[measure]
