@@ -17,7 +17,7 @@ from analysis import stats
 
 DENSE = "dense"
 """What a strategy is compared against where it is its own dense network: round 0 of the same seed."""
-RESAMPLES = 9_999
+RESAMPLES = 1_999
 
 Floats = NDArray[np.float64]
 
@@ -72,7 +72,9 @@ def compare(
     if measure not in tidy.columns:
         raise ValueError(f"no measure {measure!r} among the columns of tidy_rounds")
     keys = [*stats.varied(rounds), "dataset", "train_attack", "eval_attack"]
-    tidy = tidy.assign(_group=tidy.groupby(keys, dropna=False, observed=True, sort=False).ngroup(), _value=tidy[measure])
+    tidy = tidy.assign(
+        _group=tidy.groupby(keys, dropna=False, observed=True, sort=False).ngroup(), _value=tidy[measure]
+    )
     tidy = tidy[tidy["_value"].notna()]
     pairs = _pairs(tidy, strategy, against)
     steps = _grid_steps(tidy[tidy["_group"].isin(pairs["_group"])])
@@ -184,7 +186,7 @@ def _p_values(excess: Floats, deviation: Floats, n: NDArray[Any]) -> Floats:
 
 
 def _intervals(pairs: pd.DataFrame, resamples: int) -> pd.DataFrame:
-    """Percentile bootstrap intervals by test; every test of n seeds is resampled alike, so that rows stay comparable."""
+    """Percentile bootstrap intervals by test; all tests of n seeds are resampled alike, so that rows are comparable."""
     ordered = pairs.sort_values([*_TEST, "seed"])
     sizes = ordered.groupby(_TEST, sort=True)["difference"].transform("size").to_numpy()
     bounds = np.full((len(ordered), 2), np.nan)

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 from analysis import stats
-from analysis.compare import DENSE, RESAMPLES, compare, seeds_needed
+from analysis.pairing import DENSE, RESAMPLES, compare, seeds_needed
 
 LEVEL = 0.05
 """The most that sweeps without an effect may be given a verdict on a claim: half of it in each direction."""
@@ -121,17 +121,18 @@ def verdicts(rounds: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
     """
     keys = group_keys(rounds)
     groups = stats.tidy_rounds(rounds)[keys].drop_duplicates().sort_values(keys, key=stats.ranks)
-    by_group = {_hashable(key): part for key, part in shown.groupby(keys, dropna=False, observed=True)}
+    by_group = {stats.hashable(key): part for key, part in shown.groupby(keys, dropna=False, observed=True)}
     rows = []
     for group in groups.itertuples(index=False, name=None):
-        mine = by_group.get(_hashable(group), shown.iloc[:0])
+        mine = by_group.get(stats.hashable(group), shown.iloc[:0])
         for claim in CLAIMS:
             of_claim = mine[mine["claim"] == claim.number]
             rows += [dict(zip(keys, group, strict=True)) | _row(claim, name, of_claim) for name in claim.against]
     columns = [*keys, "claim", "against", "verdict", "seeds", "tested", "shown_for", "shown_against"]
     columns += ["smallest_weights_remaining", "seeds_needed"]
-    frame = pd.DataFrame(rows, columns=columns)
-    return frame.astype({"seeds_needed": "Int64", "verdict": object})
+    frame = pd.DataFrame(rows, columns=columns).astype({"seeds_needed": "Int64"})
+    # Said anew, for pandas turns None among texts into NaN.
+    return frame.assign(verdict=pd.Series([row["verdict"] for row in rows], index=frame.index, dtype=object))
 
 
 def group_keys(rounds: pd.DataFrame) -> list[str]:
@@ -195,8 +196,3 @@ def _seeds_needed(claim: Claim, tested: pd.DataFrame, tests: int) -> int | None:
     if (ratios > 0).any():
         return seeds_needed(float(ratios.max()), 1.0, one, POWER)
     return seeds_needed(float((-ratios).min()), 1.0, every, POWER)
-
-
-def _hashable(key: tuple[Any, ...]) -> tuple[Any, ...]:
-    """A group's key in which missing values equal each other."""
-    return tuple(None if pd.isna(value) else value for value in key)
