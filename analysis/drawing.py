@@ -96,7 +96,8 @@ def _save(number: int, figure: Figure, task: Task, caption: str, numbers: str) -
     name, alternative = f"figure-{number}-{task.anchor}", _alternative(task.panel, caption)
     with mpl.rc_context({"svg.hashsalt": "lthray", "svg.fonttype": "path"}):
         # Laid out once: each format would do it again, in half of the time that a report takes.
-        figure.draw_without_rendering()
+        if (engine := figure.get_layout_engine()) is not None:
+            engine.execute(figure)
         figure.set_layout_engine("none")
         svg = _rendered(figure, "svg", {"Date": None, "Creator": None, "Title": alternative})
         png = _rendered(figure, "png", {"Software": None})

@@ -156,7 +156,9 @@ def _single(summary: pd.DataFrame) -> list[str]:
 
 
 def _cut_short(rounds: pd.DataFrame, settings: list[str]) -> list[str]:
-    last = rounds["early_stopping_iteration"] >= rounds["iterations"]
+    # The last evaluation need not be at the very end: released-code evaluates by epoch.
+    before = stats.numbers(rounds, "iterations") - stats.numbers(rounds, "eval_every")
+    last = rounds["early_stopping_iteration"] > before
     cases = []
     for group, part in _groups(rounds.assign(_last=last), settings):
         share = float(part["_last"].mean())

@@ -82,12 +82,16 @@ def varied(rounds: pd.DataFrame) -> list[str]:
     """The fields that take several values, besides those that the figures show or average over.
 
     Those are seed, dataset, strategy, train_attack, eval_attacks and rounds. A field that the data set determines
-    (validation_size), or data set and protocol together (rewind_to, iterations, ...), is left out: it tells no
-    groups apart that are not apart already.
+    (validation_size), or data set and folder, or data set and protocol together (rewind_to, iterations, ...), is left
+    out: it tells no groups apart that are not apart already.
     """
     candidates = [name for name in fields(rounds) if name not in _SWEPT and len(rounds[name].unique()) > 1]
     candidates = [name for name in candidates if not _determined(rounds, name, ["dataset"])]
-    return [name for name in candidates if name == "protocol" or not _determined(rounds, name, ["dataset", "protocol"])]
+    for leader in ("folder", "protocol"):
+        if leader in candidates:
+            by = ["dataset", leader]
+            candidates = [name for name in candidates if name == leader or not _determined(rounds, name, by)]
+    return candidates
 
 
 def tidy_rounds(rounds: pd.DataFrame) -> pd.DataFrame:

@@ -145,7 +145,7 @@ def _found(claim: Claim, row: dict[Hashable, Any], other: str, margin: float) ->
         return f"{_capital(contrary)} at each of {tested} P_m."
     if not shown_for and not shown_against:
         open_question = f"{contrary} or not" if claim.more_is_better else f"earlier or later than {other}"
-        return f"At none of {tested} P_m is it shown whether they are {open_question}."
+        return f"At none of {tested} P_m is it shown whether tickets are {open_question}."
     found = []
     if shown_for:
         sparsest = _percent(row["smallest_weights_remaining"])

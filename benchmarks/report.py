@@ -6,10 +6,36 @@ Make a folder with `benchmarks/synthetic_results.py`. Prints seconds and the pea
 """
 
 import argparse
+import multiprocessing
+import os
 import resource
 import tempfile
+import threading
 import time
 from pathlib import Path
+
+
+class Memory(threading.Thread):
+    """Watches the resident memory of this process and its children: `peak`, in bytes."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.peak = 0
+
+    def run(self) -> None:
+        """Looks every fifth of a second (Linux)."""
+        while True:
+            pids = [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
+            self.peak = max(self.peak, sum(_resident(pid) for pid in pids))
+            time.sleep(0.2)
+
+
+def _resident(pid: int | None) -> int:
+    try:
+        pages = Path(f"/proc/{pid}/statm").read_text(encoding="ascii").split()[1]
+    except OSError:
+        return 0
+    return int(pages) * resource.getpagesize()
 
 
 def main() -> None:
@@ -19,6 +45,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="where to leave the report (default: nowhere)")
     parser.add_argument("--processes", type=int, default=2, help="to draw with (default: %(default)s)")
     arguments = parser.parse_args()
+    watched = Memory()
+    watched.start()
     start = time.perf_counter()
     from analysis import load, write_report
 
@@ -28,12 +56,10 @@ def main() -> None:
         page = write_report(loaded, arguments.out or Path(scratch), processes=arguments.processes)
         done = time.perf_counter()
         size = page.stat().st_size
-    # Linux counts in KiB; of the children, the largest is known, and taken for all of them.
-    own, child = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    peak = (own + arguments.processes * child) * 1024
+    count = loaded.rounds["trajectory_id"].nunique()
     print(  # noqa: T201 (what a script is for)
-        f"{loaded.rounds['trajectory_id'].nunique():,} trajectories: {done - start:.1f} s"
-        f" ({read - start:.1f} s of it to load the rounds), {peak / 1e9:.2f} GB at most, page of {size / 1e6:.1f} MB"
+        f"{count:,} trajectories: {done - start:.1f} s ({read - start:.1f} s of it to load the rounds),"
+        f" {watched.peak / 1e9:.2f} GB at most, page of {size / 1e6:.1f} MB"
     )
 
 

@@ -35,9 +35,9 @@ for (const table of document.querySelectorAll("table[data-sortable]")) {
   }
 }
 
-// What is folded away would be missing on paper.
+// What is folded away would be missing on paper; the evidence would bury the rest.
 addEventListener("beforeprint", () => {
-  for (const folded of document.querySelectorAll("details:not([open])")) {
+  for (const folded of document.querySelectorAll("details:not([open]):not(.evidence)")) {
     folded.open = true;
     folded.dataset.folded = "";
   }

@@ -235,7 +235,7 @@ def test_latex_and_markdown_escape_what_they_would_read():
 
 
 def test_several_folders_are_shown_in_one_figure(tmp_path):
-    for name, steps in (("a", 7), ("b", 7)):
+    for name, steps in (("a", 7), ("b", 40)):
         synthetic.write(tmp_path / name, synthetic.grid(train_attack="pgd", pgd__steps=steps, seed=[0, 1], rounds=1))
     results = load(tmp_path / "a", tmp_path / "b")
     assert results.rounds.groupby("folder").size().to_dict() == {"a": 4, "b": 4}

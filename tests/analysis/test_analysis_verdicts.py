@@ -52,7 +52,7 @@ def test_supported_everywhere_in_words():
 def test_undecided_in_words():
     verdict = told(sweep([[0.80, 0.80], [0.80, 0.81]]), 1, "dense")
     assert verdict.words.startswith(
-        "At none of 1 P_m is it shown whether they are worse than the dense network by more than 1 point or not."
+        "At none of 1 P_m is it shown whether tickets are worse than the dense network by more than 1 point or not."
     )
     assert verdict.words.endswith("About 5 seeds would decide it (2 now).")
 
