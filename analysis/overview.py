@@ -1,6 +1,6 @@
 """What was run, how far it came, and what a reader should be warned of."""
 
-from collections.abc import Hashable, Iterable, Iterator
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -117,10 +117,12 @@ def warnings(results: Results, summary: pd.DataFrame) -> list[Warned]:
     ]
 
 
-def setting(rounds: pd.DataFrame, panel: stats.Panel) -> dict[str, str]:
-    """Every field of the trajectories behind a panel, with its values."""
-    part = stats.select(rounds[rounds["dataset"].isin(panel.summary["dataset"])], panel.setting)
-    return {field: _values(part, field) for field in stats.fields(rounds)}
+def settings(rounds: pd.DataFrame, panels: Sequence[stats.Panel]) -> list[dict[str, str]]:
+    """Every field of the trajectories behind each panel, with its values."""
+    fields = stats.fields(rounds)
+    each = rounds.drop_duplicates(stats.trajectory_keys(rounds))
+    parts = (stats.select(each[each["dataset"].isin(panel.summary["dataset"])], panel.setting) for panel in panels)
+    return [{field: _values(part, field) for field in fields} for part in parts]
 
 
 def _state(done: bool, failed: bool) -> str:

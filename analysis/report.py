@@ -114,9 +114,11 @@ def _sections(
             title=panel.title,
             drawings=drawings,
             tables=tables.page_tables(panel.summary, place.fields),
-            setting=overview.setting(results.rounds, panel),
+            setting=setting,
         )
-        for panel, anchor, drawings in zip(panels, anchors, draw_all(tasks, processes), strict=True)
+        for panel, anchor, drawings, setting in zip(
+            panels, anchors, draw_all(tasks, processes), overview.settings(results.rounds, panels), strict=True
+        )
     ]
 
 
