@@ -45,41 +45,48 @@ def report(folder, trajectories, **options):
     return Page(path.read_text(encoding="utf-8"))
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def trajectories():
     return synthetic.grid(
         dataset=["fashion-mnist", "mnist"], train_attack="fgsm", strategy=["reset", "random"], seed=[0, 1], rounds=2
     )
 
 
-def test_every_figure_is_in_the_page_and_beside_it(tmp_path, trajectories):
-    page = report(tmp_path, trajectories)
-    written = sorted(path.name for path in (tmp_path / "report" / "figures").iterdir())
+@pytest.fixture(scope="module")
+def written(tmp_path_factory, trajectories):
+    """A folder with a report of these trajectories, and its page; to be read only."""
+    folder = tmp_path_factory.mktemp("written")
+    return folder, report(folder, trajectories)
+
+
+def test_every_figure_is_in_the_page_and_beside_it(written):
+    folder, page = written
+    files = sorted(path.name for path in (folder / "report" / "figures").iterdir())
     stems = [f"figure-{number}-{dataset}" for dataset in ("fashion-mnist", "mnist") for number in (1, 2, 3)]
-    assert written == sorted(f"{stem}.{form}" for stem in stems for form in ("png", "svg"))
+    assert files == sorted(f"{stem}.{form}" for stem in stems for form in ("png", "svg"))
     images = page.all("img")
     assert len(images) == 6
     for image, name in zip(images, (f"{stem}.svg" for stem in stems), strict=True):
         kind, content = image["src"].split(",", 1)
         assert kind == "data:image/svg+xml;base64"
-        assert base64.b64decode(content) == (tmp_path / "report" / "figures" / name).read_bytes()
+        assert base64.b64decode(content) == (folder / "report" / "figures" / name).read_bytes()
         assert {"1": "test accuracy", "2": "early stopping", "3": "validation loss"}[name[7]] in image["alt"]
 
 
-def test_the_page_needs_no_network(tmp_path, trajectories):
-    page = report(tmp_path, trajectories)
-    text = (tmp_path / "report" / "index.html").read_text(encoding="utf-8")
+def test_the_page_needs_no_network(written):
+    folder, page = written
+    text = (folder / "report" / "index.html").read_text(encoding="utf-8")
     assert not re.search(r"https?://|//[a-z]", text.lower())
     assert page.all("script") == [{}]
     assert not page.all("link")
     targets = [link["href"] for link in page.all("a")]
     ids = {attributes["id"] for _, attributes in page.elements if "id" in attributes}
     for target in targets:
-        assert target[1:] in ids if target.startswith("#") else (tmp_path / "report" / target).is_file()
+        assert target[1:] in ids if target.startswith("#") else (folder / "report" / target).is_file()
 
 
-def test_ids_are_given_once(tmp_path, trajectories):
-    ids = [attributes["id"] for _, attributes in report(tmp_path, trajectories).elements if "id" in attributes]
+def test_ids_are_given_once(written):
+    ids = [attributes["id"] for _, attributes in written[1].elements if "id" in attributes]
     assert len(ids) == len(set(ids))
 
 
@@ -126,10 +133,10 @@ def test_a_table_has_a_cell_for_every_measure_and_strategy():
     assert [cell is None for cell in early.rows[1].cells] == [False, True] * 3
 
 
-def test_the_csv_is_the_summary(tmp_path, trajectories):
-    report(tmp_path, trajectories)
-    read = pd.read_csv(tmp_path / "report" / "tables" / "figure_2.csv")
-    expected = stats.summarise(load(tmp_path).rounds)
+def test_the_csv_is_the_summary(written):
+    folder, _ = written
+    read = pd.read_csv(folder / "report" / "tables" / "figure_2.csv")
+    expected = stats.summarise(load(folder).rounds)
     pd.testing.assert_frame_equal(read, expected, check_dtype=False)
 
 
@@ -185,8 +192,8 @@ def test_states_of_trajectories(tmp_path):
     assert "1 of 3 rounds" in partial.cases[0]
 
 
-def test_a_clean_folder_has_no_warnings(tmp_path, trajectories):
-    text = " ".join(report(tmp_path, trajectories).text.split())
+def test_a_clean_folder_has_no_warnings(written):
+    text = " ".join(written[1].text.split())
     assert "Warnings and audit None." in text
 
 
@@ -197,10 +204,10 @@ def test_facts_are_in_the_customary_order(tmp_path):
     assert facts["Seeds"] == "0, 1, 2, 7"
 
 
-def test_verdicts_come_before_figures_and_in_json_too(tmp_path, trajectories):
-    page = report(tmp_path, trajectories)
+def test_verdicts_come_before_figures_and_in_json_too(written):
+    folder, page = written
     assert page.text.index("What was run") < page.text.index("Verdicts on") < page.text.index("Figure 1.")
-    said = json.loads((tmp_path / "report" / "claims.json").read_text(encoding="utf-8"))
+    said = json.loads((folder / "report" / "claims.json").read_text(encoding="utf-8"))
     assert (said["schema"], said["version"], said["margin"]) == ("lthray-claims", 1, 0.01)
     assert len(said["claims"]) == 2 * 6
     first = said["claims"][0]
