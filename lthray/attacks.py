@@ -42,13 +42,24 @@ def pgd(
     return adversarial
 
 
+def attack_targets(spec: TrajectorySpec, logits: Tensor, labels: Tensor) -> Tensor:
+    """What attacks move away from, one-hot (S, B, C): the model's own prediction on the natural image, or the label."""
+    return one_hot(logits.argmax(-1) if spec.attack_label == "predicted" else labels, logits)
+
+
+def loss_gradient(weights: Weights, activations: Sequence[Tensor], targets: Tensor) -> Tensor:
+    """Gradient (S, B, D) of each image's cross-entropy against `targets`, by its pixels."""
+    return image_gradient(weights, activations, cross_entropy_gradient(activations[-1], targets))
+
+
 def perturb(
     attack: str,
     spec: TrajectorySpec,
     weights: Weights,
     natural: Sequence[Tensor],
-    labels: Tensor,
+    targets: Tensor,
     generators: Sequence[torch.Generator],
+    gradient: Tensor | None = None,
 ) -> Tensor:
     """Adversarial images (S, B, D) of one attack on a stack of networks.
 
@@ -57,23 +68,24 @@ def perturb(
         spec: Setting of the attack, shared by the stack.
         weights: The networks.
         natural: What `forward` gave for the natural images, (S, B, D) or (B, D).
-        labels: True labels, (S, B) or (B,); not looked at where `attack_label` is `predicted`.
+        targets: What `attack_targets` gave.
         generators: One a trajectory, for the random starts.
+        gradient: What `loss_gradient` gave for the natural images, where it is known already.
     """
     images, logits = natural[0], natural[-1]
-    attacked = logits.argmax(-1) if spec.attack_label == "predicted" else labels
-    targets = one_hot(attacked, logits.shape[-1])
-
-    def gradient_of(activations: Sequence[Tensor]) -> Tensor:
-        return image_gradient(weights, activations, cross_entropy_gradient(activations[-1], targets))
-
     if attack == "fgsm":
-        return fgsm(images, gradient_of(natural), spec.epsilon)
+        known = loss_gradient(weights, natural, targets) if gradient is None else gradient
+        return fgsm(images, known, spec.epsilon)
     noise = None
     if spec.pgd.random_start:
-        noise = torch.empty(*logits.shape[:-1], images.shape[-1], device=images.device)
+        noise = torch.empty(*logits.shape[:-1], images.shape[-1], device=images.device, dtype=images.dtype)
         for one, generator in zip(noise, generators, strict=True):
             one.uniform_(-spec.epsilon, spec.epsilon, generator=generator)
     return pgd(
-        images, lambda x: gradient_of(forward(weights, x)), spec.epsilon, spec.pgd.steps, spec.pgd.step_size, noise
+        images,
+        lambda x: loss_gradient(weights, forward(weights, x), targets),
+        spec.epsilon,
+        spec.pgd.steps,
+        spec.pgd.step_size,
+        noise,
     )

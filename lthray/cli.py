@@ -173,6 +173,29 @@ def report(
     Console().print(f"report: {page}", highlight=False, soft_wrap=True)
 
 
+@app.command()
+def protocol(
+    first: Annotated[str, typer.Argument(metavar="A", help="A preset: paper or released-code.")] = "paper",
+    second: Annotated[str | None, typer.Argument(metavar="B", help="Another, to compare it with.")] = None,
+) -> None:
+    """Print a preset with every field, or what two presets do differently."""
+    console = Console()
+    with _mistakes():
+        from lthray.spec import PRESETS, describe, preset
+
+        chosen = [first] if second is None else [first, second]
+        for name in chosen:
+            if name not in PRESETS:
+                raise InputError(f"{name}: no such protocol; there are {' and '.join(PRESETS)}")
+        presets = [preset(name) for name in chosen]
+        table = Table("field", *chosen, "", box=None, header_style="dim", padding=(0, 2, 0, 0))
+        for name, meaning in describe().items():
+            values = [str(fields[name]).lower() for fields in presets]
+            if name != "protocol" and (second is None or len(set(values)) > 1):
+                table.add_row(name, *values, meaning.partition("\n")[0])
+        console.print(table)
+
+
 def _print_plan(console: Console, trajectories: "Sequence[TrajectorySpec]", varied: list[str], folder: Path) -> None:
     from lthray.store import Store
 

@@ -66,6 +66,11 @@ def on_device(arrays: Arrays, validation_size: int, device: torch.device) -> Dat
     )
 
 
+def is_here(name: str, folder: Path) -> bool:
+    """Whether a data set needs no download."""
+    return name not in FOLDERS or all((folder / FOLDERS[name] / "raw" / file).is_file() for file in FILES)
+
+
 def read(name: str, folder: Path) -> Arrays:
     """Reads a data set, from `folder` where its files are there, else downloads them into it first.
 
@@ -90,17 +95,16 @@ def _torchvision(name: str, folder: Path) -> Arrays:
     try:
         with redirect_stdout(io.StringIO()):  # some versions announce URLs
             train, test = (reader(root=str(folder), train=one, download=True) for one in (True, False))
-    except (OSError, RuntimeError) as error:
-        there = [file for file in FILES if (raw / file).is_file()]
-        if len(there) < len(FILES):
-            missing = ", ".join(f"{file}[.gz]" for file in FILES if file not in there)
+    except (OSError, RuntimeError, ValueError, AssertionError, IndexError) as error:
+        missing = ", ".join(f"{file}[.gz]" for file in FILES if not (raw / file).is_file())
+        said = _first_line(error)
+        if missing:
             raise InputError(
-                f"{name}: can't be downloaded ({_first_line(error)}); put {missing} into {raw},"
+                f"{name}: can't be downloaded ({said}); put {missing} into {raw},"
                 " or name the folder that has them with --data-dir"
             ) from None
-        raise InputError(f"{raw}: can't be read: {_first_line(error)}") from None
-    except (ValueError, AssertionError, IndexError) as error:
-        raise InputError(f"{raw}: a file is damaged ({_first_line(error)}); delete the folder and run again") from None
+        what = "can't be read" if isinstance(error, OSError) else "a file is damaged; delete the folder and run again"
+        raise InputError(f"{raw}: {what} ({said})") from None
     return Arrays(
         images=train.data.reshape(len(train.data), -1).numpy(),
         labels=train.targets.to(torch.uint8).numpy(),

@@ -102,24 +102,29 @@ def watch(console: Console) -> Iterator[Notify]:
         lines = _Lines(console, sweep)
         yield lines.take
         return
-    with Live(console=console, refresh_per_second=4, transient=True, get_renderable=lambda: panel(sweep)) as live:
+    live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=lambda: panel(sweep))
 
-        def take(event: Event) -> None:
-            sweep.take(event)
-            if (line := _spoken(event, sweep)) and not isinstance(event, TrialProgress):
-                live.console.print(line, soft_wrap=True)
+    def take(event: Event) -> None:
+        sweep.take(event)
+        if (line := _spoken(event, sweep)) and not isinstance(event, TrialProgress):
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
+        if isinstance(event, Planned) and event.trials:
+            live.start()  # not before: a download shows its own progress
 
+    try:
         yield take
+    finally:
+        live.stop()
 
 
 def panel(sweep: Sweep) -> RenderableType:
     """The live display: a row for every trial that runs, and the sweep's progress under them."""
     if sweep.plan is None:
-        return Text(f"starting Ray ({clock(time.monotonic() - sweep.began)})", style="dim")
-    table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim")
-    table.add_column("trial", justify="right")
-    table.add_column("trains", no_wrap=True)
-    for name in ("stack", "round", "weights", "iteration", "it/s", "natural", "adversarial"):
+        return Text("")
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("trial", justify="right", no_wrap=True)
+    table.add_column("trains", min_width=14)  # the one column that may wrap where the terminal is narrow
+    for name in ("stack", "round", "weights", "iteration", "it/s", "natural", "attacked"):
         table.add_column(name, justify="right", no_wrap=True)
     for name, progress in sweep.latest.items():
         if name not in sweep.ended:
@@ -152,17 +157,17 @@ def _cells(name: str, progress: TrialProgress, trials: Mapping[str, tuple[Trajec
         name,
         title(stack),
         str(progress.running),
-        f"{progress.round} of {stack[0].rounds}",
+        f"{progress.round}/{stack[0].rounds}",
         percent(progress.weights_remaining),
         f"{progress.iteration:,}",
         f"{progress.rate:,.0f}",
         f"{100 * progress.natural:.1f} %",
-        _adversarial(progress),
+        _adversarial(progress, "\n"),
     ]
 
 
-def _adversarial(progress: TrialProgress) -> str:
-    return ", ".join(f"{attack} {100 * value:.1f} %" for attack, value in progress.adversarial.items())
+def _adversarial(progress: TrialProgress, between: str = ", ") -> str:
+    return between.join(f"{attack} {100 * value:.1f} %" for attack, value in progress.adversarial.items())
 
 
 def _spoken(event: Event, sweep: Sweep) -> str | None:

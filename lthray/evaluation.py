@@ -1,4 +1,4 @@
-"""Loss and accuracy of a stack on whole splits, natural and attacked."""
+"""Loss and accuracy of a stack on whole splits, natural and attacked, and an audit of the attacks themselves."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,8 +6,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lthray.attacks import perturb
-from lthray.counts import CLASSES
+from lthray.attacks import attack_targets, loss_gradient, perturb
 from lthray.data import Split
 from lthray.network import Weights, cross_entropy, forward, one_hot
 from lthray.randomness import Draw, generator
@@ -29,6 +28,9 @@ class Measurement:
     """Mean cross-entropy of each trajectory; smoothed labels on validation, hard ones on test."""
     accuracy: list[float]
     """Share of images whose true label has the largest logit, of each trajectory, in [0, 1]."""
+    zero_gradient_share: list[float] | None
+    """Share of images where the gradient that attacks follow is zero in every pixel of the natural image; None for
+    `none`. Attacks can't move such an image, so its robustness means nothing (Athalye et al. 2018, section 3.1)."""
 
 
 @torch.no_grad()
@@ -39,35 +41,46 @@ def evaluate(
 
     The attacks' random starts are drawn from (seed, round, iteration, split) alone.
     """
-    found = []
-    for place, (name, split) in enumerate(splits.items()):
-        totals = _totals(weights, specs, split, name, (round_, iteration, place))
-        for attack, (loss, correct) in totals.items():
-            n = len(split.labels)
-            found.append(Measurement(name, attack, (loss / n).tolist(), (correct.double() / n).tolist()))
-    return found
+    return [
+        measurement
+        for place, (name, split) in enumerate(splits.items())
+        for measurement in _measure(weights, specs, split, name, (round_, iteration, place))
+    ]
 
 
-def _totals(
+def _measure(
     weights: Weights, specs: Sequence[TrajectorySpec], split: Split, name: str, place: tuple[int, int, int]
-) -> dict[str, tuple[Tensor, Tensor]]:
-    """Summed loss (float64) and number of correct images of each trajectory, under `none` and each eval attack."""
+) -> list[Measurement]:
     spec, device = specs[0], split.images.device
     smoothing = spec.label_smoothing if name == "validation" else 0.0
     attacks: tuple[str, ...] = ("none", *spec.eval_attacks)
     generators = {
         attack: [generator(one.seed, Draw.EVAL_ATTACK, *place, device=device) for one in specs] for attack in attacks
     }
-    losses = {attack: torch.zeros(len(specs), dtype=torch.float64, device=device) for attack in attacks}
-    correct = {attack: torch.zeros(len(specs), dtype=torch.int64, device=device) for attack in attacks}
+    losses = torch.zeros(len(attacks), len(specs), dtype=torch.float64, device=device)
+    correct, without = torch.zeros_like(losses), torch.zeros_like(losses[0])
     size = CHUNK[device.type]
     for images, labels in zip(torch.split(split.images, size), torch.split(split.labels, size), strict=True):
-        targets = one_hot(labels, CLASSES, smoothing)
         natural = forward(weights, images)
-        for attack in attacks:
+        targets = one_hot(labels, natural[-1], smoothing)
+        away = attack_targets(spec, natural[-1], labels)
+        gradient = loss_gradient(weights, natural, away)
+        without += _images_without(gradient)
+        for i, attack in enumerate(attacks):
             logits = natural[-1]
             if attack != "none":
-                logits = forward(weights, perturb(attack, spec, weights, natural, labels, generators[attack]))[-1]
-            losses[attack] += cross_entropy(logits, targets).sum(-1)
-            correct[attack] += (logits.argmax(-1) == labels).sum(-1)
-    return {attack: (losses[attack], correct[attack]) for attack in attacks}
+                attacked = perturb(attack, spec, weights, natural, away, generators[attack], gradient)
+                logits = forward(weights, attacked)[-1]
+            losses[i] += cross_entropy(logits, targets).sum(-1)
+            correct[i] += (logits.argmax(-1) == labels).sum(-1)
+    n = len(split.labels)
+    share = (without / n).tolist()
+    return [
+        Measurement(name, attack, loss, accuracy, None if attack == "none" else share)
+        for attack, loss, accuracy in zip(attacks, (losses / n).tolist(), (correct / n).tolist(), strict=True)
+    ]
+
+
+def _images_without(gradient: Tensor) -> Tensor:
+    """How many images of each trajectory have a gradient (S, B, D) of zeros."""
+    return (gradient == 0).all(-1).sum(-1)

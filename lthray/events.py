@@ -49,6 +49,8 @@ class TrialProgress:
     """Latest adversarial test accuracy by attack, mean over the stack."""
     running: int
     """Trajectories of the stack that go on."""
+    device: str
+    """What it trains on: `cpu`, or `cuda` and the GPU's name."""
 
 
 @dataclass(frozen=True)

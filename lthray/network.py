@@ -64,13 +64,14 @@ def weight_gradients(weights: Weights, activations: Sequence[Tensor], logit_grad
     return tuple(reversed(gradients))
 
 
-def one_hot(labels: Tensor, classes: int, smoothing: float = 0.0) -> Tensor:
+def one_hot(labels: Tensor, like: Tensor, smoothing: float = 0.0) -> Tensor:
     """Targets (..., C): 1 - smoothing + smoothing / C for the label, smoothing / C for the others.
 
-    Label smoothing after Szegedy et al. 2016, section 7.
+    Label smoothing after Szegedy et al. 2016, section 7. `like` are logits, which say how many classes there are.
     """
+    classes = like.shape[-1]
     off = smoothing / classes
-    targets = torch.full((*labels.shape, classes), off, device=labels.device)
+    targets = torch.full((*labels.shape, classes), off, device=like.device, dtype=like.dtype)
     return targets.scatter_(-1, labels.unsqueeze(-1), 1 - smoothing + off)
 
 

@@ -30,6 +30,8 @@ class CurveRow:
     attack: str
     loss: float
     accuracy: float
+    zero_gradient_share: float | None
+    """Share of images without any gradient to attack along, in [0, 1]; None for attack `none`."""
 
 
 @dataclass(frozen=True)
@@ -59,12 +61,10 @@ class RoundResult:
         """Share of weights not pruned, in (0, 1]."""
         return self.weights_remaining_count / sum(mask.size for mask in self.ticket.masks.values())
 
-    def accuracy(self, attack: str, split: str, iteration: int) -> float | None:
-        """Accuracy at an evaluated iteration; None where the attack was not measured."""
-        for row in self.curves:
-            if (row.attack, row.split, row.iteration) == (attack, split, iteration):
-                return row.accuracy
-        return None
+    def row(self, attack: str, split: str, iteration: int) -> CurveRow | None:
+        """One evaluation; None where the attack was not measured."""
+        wanted = attack, split, iteration
+        return next((row for row in self.curves if (row.attack, row.split, row.iteration) == wanted), None)
 
 
 @dataclass(frozen=True)

@@ -198,6 +198,11 @@ class TrajectorySpec(Strict):
         """Trajectories of one key may share a stack: they differ in seed, strategy and `rewind_to` at most."""
         return tuple(value for name, value in self.flat().items() if name not in ("seed", "strategy", "rewind_to"))
 
+    @property
+    def needs_dense_ticket(self) -> bool:
+        """Whether later rounds start from the weights at the end of round 0."""
+        return self.strategy == "reset" and self.rewind_to == "end-of-round-0"
+
     def evaluation_iterations(self) -> dict[int, int]:
         """The iterations of a round at which it is evaluated, each with the iteration the released code reports.
 
@@ -253,3 +258,14 @@ def preset(protocol: str) -> dict[str, Any]:
     """Every field of the preset `protocol` under its dotted name, as a sweep file would write it."""
     defaults = flatten(TrajectorySpec().model_dump()) | {"eval_attacks": "auto"}
     return defaults | {"protocol": protocol} | flatten(PRESETS[protocol])
+
+
+def describe(model: type[BaseModel] = TrajectorySpec, prefix: str = "") -> dict[str, str]:
+    """What every field means, in a line each, under its dotted name."""
+    lines: dict[str, str] = {}
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            lines |= describe(field.annotation, f"{prefix}{name}.")
+        else:
+            lines[f"{prefix}{name}"] = field.description or ""
+    return lines

@@ -8,9 +8,11 @@ import json
 import os
 import platform
 import uuid
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict
 from importlib.metadata import version
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from filelock import FileLock, Timeout
 from safetensors import SafetensorError
 from safetensors.numpy import load_file, save
 
@@ -50,6 +53,7 @@ CURVES = pa.schema(
         pa.field("attack", pa.string()),
         pa.field("loss", pa.float64()),
         pa.field("accuracy", pa.float64()),
+        pa.field("zero_gradient_share", pa.float64()),
     ]
 )
 
@@ -61,6 +65,11 @@ ROUNDS = pa.schema(
             pa.field(f"{at}_{attack}_accuracy_{split}", pa.float64())
             for at in ("early_stopping", "final")
             for attack in ("none", *ATTACKS)
+            for split in SPLITS
+        ),
+        *(
+            pa.field(f"{at}_zero_gradient_share_{split}", pa.float64())
+            for at in ("early_stopping", "final")
             for split in SPLITS
         ),
         pa.field("stack", pa.int64()),
@@ -80,8 +89,31 @@ class Store:
     def __init__(self, folder: Path) -> None:
         self.folder = folder.absolute()
 
+    @contextmanager
+    def locked(self) -> Iterator[None]:
+        """Makes the folder and keeps other sweeps out of it; the lock of a driver that died is not in the way.
+
+        Raises:
+            InputError: the folder can't be written, or another sweep is writing into it.
+        """
+        holder, lock = self.folder / ".driver", FileLock(self.folder / ".lock")
+        try:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            lock.acquire(blocking=False)
+            self._replace(holder, lambda path: path.write_text(f"process {os.getpid()} on {platform.node()}"))
+        except Timeout:
+            who = holder.read_text(encoding="utf-8") if holder.exists() else "it has just begun"
+            raise InputError(f"{self.folder}: another sweep is writing into this folder ({who})") from None
+        except OSError as error:
+            raise InputError(f"{self.folder}: can't be written: {error.strerror or error}") from None
+        try:
+            yield
+        finally:
+            holder.unlink(missing_ok=True)
+            lock.release()
+
     def create(self, sweep: str) -> None:
-        """Makes the folder, clears what a killed writer left, and writes `sweep.yaml`.
+        """Makes the folder's parts, clears what a killed writer left, and writes `sweep.yaml`.
 
         Raises:
             InputError: the folder can't be written.
@@ -107,17 +139,26 @@ class Store:
             raise InputError(f"{self.folder}: holds no results: there is no sweep.yaml in it")
 
     def rounds_done(self, trajectory_id: str) -> int:
-        """Number of finished rounds, which is the number of the next one."""
+        """Number of finished rounds, which is the number of the next one.
+
+        Raises:
+            InputError: the file of the trajectory's rounds is damaged.
+        """
         path = self._table("rounds", trajectory_id)
-        return int(pq.read_metadata(path).num_rows) if path.exists() else 0
+        try:
+            rounds = pq.read_table(path, columns=["round"])["round"].to_pylist()
+        except FileNotFoundError:
+            return 0
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"{path}: can't be read ({error}); delete it to train the trajectory again") from None
+        return next((i for i, number in enumerate(sorted(rounds)) if i != number), len(rounds))
 
     def resume(self, spec: TrajectorySpec) -> Resume | None:
         """What a trajectory needs to go on after its last finished round; None where none is finished."""
         done = self.rounds_done(spec.trajectory_id)
         if not done:
             return None
-        rewinds = spec.rewind_to == "end-of-round-0"
-        return Resume(self.ticket(spec, done - 1), self.ticket(spec, 0) if rewinds else None)
+        return Resume(self.ticket(spec, done - 1), self.ticket(spec, 0) if spec.needs_dense_ticket else None)
 
     def ticket(self, spec: TrajectorySpec, number: int) -> Ticket:
         """The ticket of a finished round.
@@ -138,8 +179,14 @@ class Store:
             ) from None
 
     def write_round(self, result: RoundResult) -> None:
-        """Writes a finished round: ticket, curves and, last, its row in rounds; the same again changes nothing."""
+        """Writes a finished round: ticket, curves and, last, its row in rounds; the same again changes nothing.
+
+        A round that is there already stays as it is: the worker of a driver that died, or of a node that was lost and
+        came back, may still finish a round that another has written meanwhile.
+        """
         spec = result.spec
+        if self.rounds_done(spec.trajectory_id) > result.round:
+            return
         shared = {
             "trajectory_id": spec.trajectory_id,
             **spec.flat(),
@@ -215,14 +262,17 @@ def _ticket_bytes(ticket: Ticket, metadata: dict[str, str]) -> bytes:
 
 def _round_row(result: RoundResult) -> dict[str, Any]:
     points = {"early_stopping": result.early_stopping_iteration, "final": result.spec.iterations}
+    measured: dict[str, float | None] = {}
+    for (at, iteration), split in product(points.items(), SPLITS):
+        for attack in ("none", *ATTACKS):
+            row = result.row(attack, split, iteration)
+            measured[f"{at}_{attack}_accuracy_{split}"] = row.accuracy if row else None
+        # the gradient at the natural image is the same for every attack
+        attacked = result.row(result.spec.eval_attacks[0], split, iteration)
+        measured[f"{at}_zero_gradient_share_{split}"] = attacked.zero_gradient_share if attacked else None
     return {
         "early_stopping_iteration": result.early_stopping_iteration,
-        **{
-            f"{at}_{attack}_accuracy_{split}": result.accuracy(attack, split, iteration)
-            for at, iteration in points.items()
-            for attack in ("none", *ATTACKS)
-            for split in SPLITS
-        },
+        **measured,
         "stack": result.stack,
         "train_seconds": result.train_seconds,
         "eval_seconds": result.eval_seconds,

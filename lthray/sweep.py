@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import signal
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,9 +25,10 @@ for _name, _value in {
 import ray  # noqa: E402
 from ray import tune  # noqa: E402
 
-from lthray.data import Arrays, read  # noqa: E402
+from lthray.data import Arrays, is_here, read  # noqa: E402
 from lthray.errors import InputError  # noqa: E402
 from lthray.events import (  # noqa: E402
+    Note,
     Notify,
     Planned,
     TrajectoryFailed,
@@ -79,21 +81,33 @@ def run(
         KeyboardInterrupt: interrupted before training began; later an interrupt ends in an Outcome.
     """
     store = Store(folder)
-    store.create(sweep.resolved())
-    before = {spec.trajectory_id: store.rounds_done(spec.trajectory_id) for spec in trajectories}
-    missing = [spec for spec in trajectories if before[spec.trajectory_id] <= spec.rounds]
-    errors: dict[str, Failure] = {}
-    if missing:
-        data: dict[str, Arrays] = {name: read(name, data_dir) for name in sorted({spec.dataset for spec in missing})}
-        with _ray(address):
-            share = fit_to_cluster(sweep.resources, _nodes(), notify)
-            stacks = plan(missing, before, share, sweep.resources.stack)
-            trials = {str(i + 1): stack for i, stack in enumerate(stacks)}
-            notify(_planned(trajectories, missing, before, trials))
-            errors = _fit(trials, store, data, share, sweep.resources.retries, notify)
-    else:
-        notify(_planned(trajectories, missing, before, {}))
-    return _outcome(trajectories, store, before, errors)
+    with store.locked():
+        store.create(sweep.resolved())
+        before = {spec.trajectory_id: store.rounds_done(spec.trajectory_id) for spec in trajectories}
+        missing = [spec for spec in trajectories if before[spec.trajectory_id] <= spec.rounds]
+        errors: dict[str, Failure] = {}
+        if missing:
+            data = _data(missing, data_dir, notify)
+            notify(Note(f"connecting to Ray at {address}" if address else "starting Ray"))
+            with _ray(address):
+                share = fit_to_cluster(sweep.resources, _nodes(), notify)
+                stacks = plan(missing, before, share, sweep.resources.stack)
+                trials = {str(i + 1): stack for i, stack in enumerate(stacks)}
+                notify(_planned(trajectories, missing, before, trials))
+                errors = _fit(trials, store, data, share, sweep.resources.retries, notify)
+        else:
+            notify(_planned(trajectories, missing, before, {}))
+        return _outcome(trajectories, store, before, errors)
+
+
+def _data(specs: Sequence[TrajectorySpec], folder: Path, notify: Notify) -> dict[str, Arrays]:
+    """The data sets that trajectories need, by name."""
+    data: dict[str, Arrays] = {}
+    for name in sorted({spec.dataset for spec in specs}):
+        if not is_here(name, folder):
+            notify(Note(f"getting {name} into {folder}"))
+        data[name] = read(name, folder)
+    return data
 
 
 def _planned(
@@ -136,21 +150,31 @@ def _ray(address: str | None) -> Iterator[None]:
     """A connection to Ray, closed in the end; SIGTERM is as gentle as Ctrl-C meanwhile."""
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
+        _knock(address)
         ray.init(
             address=address or "local",
             log_to_driver=False,
             logging_level="ERROR",
             **({} if address else {"include_dashboard": False}),
         )
-    except (ConnectionError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError) as error:
         where = f"--address {address}: no Ray cluster can be reached" if address else "Ray can't be started"
-        raise InputError(f"{where}: {str(error).strip().splitlines()[0]}") from None
+        raise InputError(f"{where}: {(str(error).strip() or type(error).__name__).splitlines()[0]}") from None
     before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         yield
     finally:
         signal.signal(signal.SIGTERM, before)
         ray.shutdown()
+
+
+def _knock(address: str | None) -> None:
+    """Fails at once where nothing listens at HOST:PORT; Ray itself would try for minutes."""
+    host, colon, port = (address or "").rpartition("://")[2].rpartition(":")
+    if colon:
+        if not port.isdigit():
+            raise ValueError("an address is auto, HOST:PORT or ray://HOST:PORT")
+        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def _trial(config: dict[str, Any], body: Any, data: Any) -> None:
@@ -166,7 +190,7 @@ def _fit(
     notify: Notify,
 ) -> dict[str, Failure]:
     """Runs the trials; returns the trajectories that failed and why."""
-    relay = _Relay(trials, notify)
+    relay = _Relay(trials, share.gpus > 0, notify)
     body = partial(train_stack, folder=store.folder, threads=max(1, int(share.cpus)), gpu=bool(share.gpus))
     with tempfile.TemporaryDirectory(prefix="lthray-", ignore_cleanup_errors=True) as scratch:
         tuner = tune.Tuner(
@@ -198,32 +222,35 @@ def _fit(
     for result in grid:
         if result.error is None:
             continue
-        reason = _reason(result.error)
-        for spec in trials[result.config["trial"]] if result.config else ():
+        # a trial that failed before its first report has no config, but it has its folder
+        name, reason = Path(result.path).name.removeprefix("trial-"), _reason(result.error)
+        for spec in trials[name]:
             failure = Failure(spec, store.rounds_done(spec.trajectory_id), reason)
             if failure.round <= spec.rounds and spec.trajectory_id not in failures:
                 store.write_failure(failure)
-                notify(TrajectoryFailed(result.config["trial"], spec.trajectory_id, failure.round, reason))
+                notify(TrajectoryFailed(name, spec.trajectory_id, failure.round, reason))
                 failures[spec.trajectory_id] = failure
     return failures
 
 
 def _reason(error: BaseException) -> str:
-    """The last line of what Ray says, which names the error itself."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return lines[-1] if lines else type(error).__name__
+    """Why a trial failed, in a line; what Ray says of a lost worker is a page long."""
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
+    if any(line.startswith(("The actor is dead", "The actor died")) for line in lines):
+        return "its worker process died again and again: killed, out of memory, or crashed"
+    return lines[-1]
 
 
 class _Relay(tune.Callback):  # type: ignore[misc]
     """Turns Tune's callbacks, which run in the driver, into events."""
 
-    def __init__(self, trials: Mapping[str, tuple[TrajectorySpec, ...]], notify: Notify) -> None:
-        self.trials, self.notify = trials, notify
+    def __init__(self, trials: Mapping[str, tuple[TrajectorySpec, ...]], gpu: bool, notify: Notify) -> None:
+        self.trials, self.gpu, self.notify = trials, gpu, notify
         self.failures: dict[str, Failure] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks with its state; a display can't be, and a restored sweep has no need of it."""
-        return {"trials": {}, "notify": None, "failures": {}}
+        return {"trials": {}, "gpu": False, "notify": None, "failures": {}}
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
@@ -233,6 +260,11 @@ class _Relay(tune.Callback):  # type: ignore[misc]
         for trajectory_id, number, reason in result["failures"]:
             self.failures[trajectory_id] = Failure(specs[trajectory_id], number, reason)
             self.notify(TrajectoryFailed(name, trajectory_id, number, reason))
+        if "iteration" not in result:
+            return
+        if self.gpu and result["device"] == "cpu":
+            self.gpu = False
+            self.notify(Note("Ray has GPUs, but PyTorch in its workers finds none: trials run on CPU"))
         fields = {field: result[field] for field in TrialProgress.__dataclass_fields__ if field != "trial"}
         self.notify(TrialProgress(trial=name, **fields))
 

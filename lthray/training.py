@@ -5,8 +5,7 @@ from collections.abc import Iterator, Sequence
 import torch
 from torch import Tensor
 
-from lthray.attacks import perturb
-from lthray.counts import CLASSES
+from lthray.attacks import attack_targets, perturb
 from lthray.data import Split
 from lthray.network import Weights, cross_entropy_gradient, forward, one_hot, weight_gradients
 from lthray.randomness import Draw, generator
@@ -34,12 +33,13 @@ def gradients(
     The loss is the mean cross-entropy against smoothed labels; with a train attack it is
     (1 - w) natural + w adversarial, w being `adversarial_weight`. No gradient flows through the attack.
     """
-    targets = one_hot(labels, CLASSES, spec.label_smoothing)
     natural = forward(weights, images)
+    targets = one_hot(labels, natural[-1], spec.label_smoothing)
     slope = cross_entropy_gradient(natural[-1], targets) / labels.shape[-1]
     if spec.train_attack == "none":
         return weight_gradients(weights, natural, slope)
-    adversarial = forward(weights, perturb(spec.train_attack, spec, weights, natural, labels, generators))
+    away = attack_targets(spec, natural[-1], labels)
+    adversarial = forward(weights, perturb(spec.train_attack, spec, weights, natural, away, generators))
     adversarial_slope = cross_entropy_gradient(adversarial[-1], targets) / labels.shape[-1]
     w = spec.adversarial_weight
     return weight_gradients(

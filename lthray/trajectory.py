@@ -108,7 +108,7 @@ class _Member:
             prune(weight[None], mask[None], rates[name], self.spec.prune.cutoff)[0]
             for name, weight, mask in zip(self.spec.layer_sizes, self.weights, self.masks, strict=True)
         )
-        if self.spec.rewind_to == "end-of-round-0" and self.dense is None:
+        if number == 1 and self.spec.needs_dense_ticket:
             self.dense = self.weights
         past = Past(
             rewound=self.initial if self.dense is None else self.dense,
@@ -149,7 +149,15 @@ def _round(
         eval_seconds += time.perf_counter() - paused
         for i, spec in enumerate(specs):
             rows = [
-                CurveRow(iteration, reported[iteration], one.split, one.attack, one.loss[i], one.accuracy[i])
+                CurveRow(
+                    iteration=iteration,
+                    reported_iteration=reported[iteration],
+                    split=one.split,
+                    attack=one.attack,
+                    loss=one.loss[i],
+                    accuracy=one.accuracy[i],
+                    zero_gradient_share=one.zero_gradient_share[i] if one.zero_gradient_share else None,
+                )
                 for one in found
             ]
             curves[i] += rows

@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 from lthray.data import Arrays, on_device
+from lthray.errors import InputError
 from lthray.results import Failure, RoundResult
 from lthray.spec import TrajectorySpec
 from lthray.store import Store
-from lthray.trajectory import Progress, run
+from lthray.trajectory import Progress, device_name, run
 
 REPORT_SECONDS = 1.0
 """Least time between reports inside a round: each costs the driver some 30 ms."""
@@ -36,36 +37,41 @@ def train_stack(
         data: The sweep's data sets by name.
         threads: CPU threads to use.
         gpu: Train on the GPU, if torch finds one.
-        report: Told how far the stack is: a mapping with the fields of `TrialProgress` but its trial, and `failures`,
-            a list of (trajectory_id, round, reason).
+        report: Told how far the stack is: a mapping with `failures`, a list of (trajectory_id, round, reason), and,
+            but for reports of failures alone, the fields of `TrialProgress` without its trial.
     """
     torch.set_num_threads(threads)
     device = torch.device("cuda" if gpu and torch.cuda.is_available() else "cpu")
     store = Store(folder)
     specs = [TrajectorySpec.model_validate(fields) for fields in trajectories]
     dataset = on_device(data[specs[0].dataset], specs[0].validation_size, device)
-    reporter = _Reporter(report)
+    reporter = _Reporter(report, device_name(device))
 
     def done(spec: TrajectorySpec) -> int:
         return store.rounds_done(spec.trajectory_id)
 
     for first, group in groupby(sorted(specs, key=done), done):
-        stack = [spec for spec in group if first <= spec.rounds]
-        resumes = [one for spec in stack if (one := store.resume(spec))]
+        stack, resumes = [], []
+        for spec in (one for one in group if first <= one.rounds):
+            try:
+                resumes += [resume] if (resume := store.resume(spec)) else []
+                stack.append(spec)
+            except InputError as error:  # a damaged ticket is this trajectory's alone
+                reporter.lost(store, Failure(spec, first, str(error)))
         for results in run(stack, dataset, first, resumes, reporter.progress) if stack else ():
             for result in results:
                 if isinstance(result, Failure):
-                    store.write_failure(result)
+                    reporter.lost(store, result)
                 else:
                     store.write_round(result)
-            reporter.round_done(results)
+            reporter.round_done(sum(isinstance(result, RoundResult) for result in results))
 
 
 class _Reporter:
     """Turns a stack's progress into reports, not too many."""
 
-    def __init__(self, report: Report) -> None:
-        self.report = report
+    def __init__(self, report: Report, device: str) -> None:
+        self.report, self.device = report, device
         self.iterations_done = 0
         self.last_report = self.last_progress = time.perf_counter()
         self.rate = 0.0
@@ -88,16 +94,21 @@ class _Reporter:
             "natural": test.pop("none"),
             "adversarial": test,
             "running": progress.running,
+            "device": self.device,
             "failures": [],
         }
         if now - self.last_report >= REPORT_SECONDS:
             self._send()
 
-    def round_done(self, results: Sequence[RoundResult | Failure]) -> None:
-        failures = [(one.spec.trajectory_id, one.round, one.reason) for one in results if isinstance(one, Failure)]
+    def lost(self, store: Store, failure: Failure) -> None:
+        """Writes and reports a trajectory that can't go on."""
+        store.write_failure(failure)
+        self.report({"failures": [(failure.spec.trajectory_id, failure.round, failure.reason)]})
+
+    def round_done(self, running: int) -> None:
+        """Reports that a round is written; `running` trajectories go on."""
         self.iterations_done = self.metrics["iterations_done"]
-        running = len(results) - len(failures)
-        self.metrics |= {"round_done": True, "running": running, "failures": failures}
+        self.metrics |= {"round_done": True, "running": running}
         self._send()
 
     def _send(self) -> None:

@@ -12,12 +12,13 @@ class _Loader(yaml.SafeLoader):
     """YAML as people write it: 1e-3 is a number, and a key given twice is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for name in names:
-            if not isinstance(name, str):
-                raise yaml.constructor.ConstructorError(None, None, f"key {name!r} is not text", node.start_mark)
-            if names.count(name) > 1:
-                raise yaml.constructor.ConstructorError(None, None, f"key {name!r} is given twice", node.start_mark)
+        names: set[str] = set()
+        for key, _ in node.value:
+            name = self.construct_object(key, deep=True)
+            problem = "is not text" if not isinstance(name, str) else "is given twice" if name in names else None
+            if problem:
+                raise yaml.constructor.ConstructorError(None, None, f"key {name!r} {problem}", key.start_mark)
+            names.add(name)
         return super().construct_mapping(node, deep)
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:

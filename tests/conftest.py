@@ -16,6 +16,8 @@ from lthray.spec import TrajectorySpec
 ROOT = Path(__file__).parent.parent
 CPU = torch.device("cpu")
 
+torch.set_num_threads(1)  # as a trial with one CPU has it; more only get in each other's way on so small products
+
 TINY = {
     "name": "tiny",
     "trajectory": {"dataset": "digits-8x8", "train_attack": "fgsm", "rounds": 2, "iterations": 30, "eval_every": 10},
@@ -47,7 +49,7 @@ def sweep_file(tmp_path: Path) -> Callable[..., Path]:
     def write(**sections) -> Path:
         path = tmp_path / "tiny.yaml"
         tree = {name: value for name, value in (TINY | sections).items() if value is not None}
-        path.write_text(yaml.safe_dump(tree))
+        path.write_text(yaml.safe_dump(tree, sort_keys=False))
         return path
 
     return write

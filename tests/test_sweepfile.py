@@ -26,8 +26,13 @@ def test_without_a_grid_there_is_one_trajectory():
 
 
 def test_nested_fields_are_reached_with_dots_in_every_section():
-    found = trajectories(trajectory={"prune.rates.output": 0.3, "pgd": {"steps": 4}}, grid={"pgd.step_size": [0.1, 0.2]})
-    assert [(one.prune.rates.output, one.pgd.steps, one.pgd.step_size) for one in found] == [(0.3, 4, 0.1), (0.3, 4, 0.2)]
+    found = trajectories(
+        trajectory={"prune.rates.output": 0.3, "pgd": {"steps": 4}}, grid={"pgd.step_size": [0.1, 0.2]}
+    )
+    assert [(one.prune.rates.output, one.pgd.steps, one.pgd.step_size) for one in found] == [
+        (0.3, 4, 0.1),
+        (0.3, 4, 0.2),
+    ]
 
 
 def test_the_grid_may_vary_the_protocol_and_each_cell_takes_its_preset():
@@ -60,7 +65,10 @@ def test_the_sweeps_that_come_along_are_valid_and_what_is_written_back_is_the_sa
 def test_every_default_is_written_out():
     tree = yaml.safe_load(parse(TINY).resolved())
     assert tree["trajectory"]["learning_rate"] == 0.0012
-    assert tree["trajectory"]["prune"] == {"rates": {"hidden_1": 0.2, "hidden_2": 0.2, "output": 0.1}, "cutoff": "exclusive"}
+    assert tree["trajectory"]["prune"] == {
+        "rates": {"hidden_1": 0.2, "hidden_2": 0.2, "output": 0.1},
+        "cutoff": "exclusive",
+    }
     assert tree["resources"] == {"cpus": 1.0, "gpus": 0.0, "stack": "auto", "retries": 3}
 
 
@@ -82,9 +90,17 @@ MISTAKES = {
     "an unknown key with the nearest known one": ({"trajectori": {}}, [], ["trajectori", "did you mean trajectory?"]),
     "an unknown key with nothing near": ({"zzzz": 1}, [], ["zzzz", "known are name, protocol"]),
     "a field at the top": ({"iterations": 3}, [], ["iterations", "trajectory.iterations"]),
-    "an unknown field": ({"trajectory": {"learning_rat": 1}}, [], ["trajectory.learning_rat", "did you mean learning_rate?"]),
+    "an unknown field": (
+        {"trajectory": {"learning_rat": 1}},
+        [],
+        ["trajectory.learning_rat", "did you mean learning_rate?"],
+    ),
     "an unknown field in the grid": ({"grid": {"sed": [1]}}, [], ["grid.sed", "did you mean seed?"]),
-    "an unknown nested field": ({"trajectory": {"pgd": {"step": 1}}}, [], ["trajectory.pgd.step", "did you mean pgd.steps?"]),
+    "an unknown nested field": (
+        {"trajectory": {"pgd": {"step": 1}}},
+        [],
+        ["trajectory.pgd.step", "did you mean pgd.steps?"],
+    ),
     "a bare nested field": ({"trajectory": {"step_size": 1}}, [], ["did you mean pgd.step_size?"]),
     "an unknown resource": ({"resources": {"cpu": 1}}, [], ["resources.cpu", "did you mean cpus?"]),
     "a group as a field": ({"trajectory": {"pgd": 3}}, [], ["trajectory.pgd", "group of pgd.steps"]),
@@ -92,12 +108,32 @@ MISTAKES = {
     "text for a number": ({"trajectory": {"epsilon": "0.3"}}, [], ["trajectory.epsilon", "'0.3'", "number"]),
     "epsilon -1": ({"trajectory": {"epsilon": -1}}, [], ["trajectory.epsilon", "-1", "greater than or equal to 0"]),
     "rounds -3": ({"trajectory": {"rounds": -3}}, [], ["trajectory.rounds", "-3", "greater than or equal to 0"]),
-    "rate 1.5": ({"trajectory": {"prune.rates.output": 1.5}}, [], ["trajectory.prune.rates.output", "1.5", "less than 1"]),
-    "an impossible value in the grid": ({"grid": {"epsilon": [0.1, 7]}}, [], ["grid.epsilon", "7", "less than or equal to 1"]),
-    "an unknown data set": ({"trajectory": {"dataset": "cifar"}}, [], ["trajectory.dataset", "'cifar'", "'digits-8x8'"]),
+    "rate 1.5": (
+        {"trajectory": {"prune.rates.output": 1.5}},
+        [],
+        ["trajectory.prune.rates.output", "1.5", "less than 1"],
+    ),
+    "an impossible value in the grid": (
+        {"grid": {"epsilon": [0.1, 7]}},
+        [],
+        ["grid.epsilon", "7", "less than or equal to 1"],
+    ),
+    "an unknown data set": (
+        {"trajectory": {"dataset": "cifar"}},
+        [],
+        ["trajectory.dataset", "'cifar'", "'digits-8x8'"],
+    ),
     "an unknown protocol": ({"protocol": "poster"}, [], ["protocol", "'poster'", "'released-code'"]),
-    "an unknown protocol in the grid": ({"grid": {"protocol": ["poster"]}}, [], ["grid.protocol", "'poster'", "released-code"]),
-    "the protocol in the trajectory": ({"trajectory": {"protocol": "paper"}}, [], ["trajectory.protocol", "top of the file"]),
+    "an unknown protocol in the grid": (
+        {"grid": {"protocol": ["poster"]}},
+        [],
+        ["grid.protocol", "'poster'", "released-code"],
+    ),
+    "the protocol in the trajectory": (
+        {"trajectory": {"protocol": "paper"}},
+        [],
+        ["trajectory.protocol", "top of the file"],
+    ),
     "an empty grid": ({"grid": {}}, [], ["grid", "is empty"]),
     "a grid key without values": ({"grid": {"seed": []}}, [], ["grid.seed", "is empty"]),
     "a grid that is no mapping": ({"grid": [1]}, [], ["grid", "a list", "mapping"]),
@@ -115,9 +151,13 @@ MISTAKES = {
     "--set of broken YAML": ({}, ["seed=[1"], ["--set seed", "not valid YAML"]),
     "--set of a section": ({}, ["resources=3"], ["resources", "mapping"]),
     "--set of an empty grid": ({}, ["grid={}"], ["grid", "is empty"]),
-    "too many rounds for the last layer": ({}, ["rounds=200", "prune.cutoff=inclusive"], ["rounds: 200", "hidden_1", "round 37"]),
+    "too many rounds for the last layer": (
+        {},
+        ["rounds=200", "prune.cutoff=inclusive"],
+        ["rounds: 200", "hidden_1", "round 37"],
+    ),
     "digits with another validation": ({}, ["validation_size=7"], ["validation_size", "fixed validation split of 360"]),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("what", MISTAKES)

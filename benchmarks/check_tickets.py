@@ -1,0 +1,92 @@
+"""Measures stored tickets again without lthray: plain PyTorch and torchattacks against the logged test accuracies.
+
+    python benchmarks/check_tickets.py results/fashion-small --data-dir DATA
+
+Loads the last ticket of every trajectory of MNIST or Fashion-MNIST, attacks the whole test set with the settings in the
+trajectory's row, and prints logged and measured accuracy side by side. Exit status 1 where they differ by more than
+--points. Needs torchattacks (pip install --no-deps torchattacks).
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import torch
+import torchattacks
+from safetensors.torch import load_file
+from torch import Tensor, nn
+from torchvision import datasets
+
+READERS = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}
+
+
+def network(ticket: Path) -> nn.Module:
+    """A ticket as plain PyTorch."""
+    tensors = load_file(ticket)
+    layers: list[nn.Module] = []
+    for name in ("hidden_1", "hidden_2", "output"):
+        weight = tensors[f"{name}.weight"]
+        layer = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+        layer.weight = nn.Parameter(weight)
+        layers += [layer, nn.ReLU()]
+    return nn.Sequential(*layers[:-1]).eval()
+
+
+def measure(model: nn.Module, images: Tensor, labels: Tensor, row: dict[str, Any]) -> dict[str, float]:
+    """Natural and adversarial accuracy, with the attacks' settings of the row."""
+    attacks = {
+        "fgsm": torchattacks.FGSM(model, eps=row["epsilon"]),
+        "pgd": torchattacks.PGD(
+            model,
+            eps=row["epsilon"],
+            alpha=row["pgd.step_size"],
+            steps=row["pgd.steps"],
+            random_start=row["pgd.random_start"],
+        ),
+    }
+    predicted = model(images).argmax(-1).detach()
+    away = predicted if row["attack_label"] == "predicted" else labels
+    found = {"none": (predicted == labels).double().mean().item()}
+    for name in row["eval_attacks"].split(","):
+        correct = 0
+        for x, y, target in zip(images.split(1000), labels.split(1000), away.split(1000), strict=True):
+            correct += int((model(attacks[name](x, target)).argmax(-1) == y).sum())
+        found[name] = correct / len(labels)
+    return found
+
+
+def main() -> int:
+    """Prints a line for every ticket and attack."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("results", type=Path)
+    parser.add_argument("--data-dir", type=Path, required=True)
+    parser.add_argument("--points", type=float, default=0.5, help="largest difference allowed, in points")
+    arguments = parser.parse_args()
+    torch.manual_seed(0)
+    rounds = pd.read_parquet(arguments.results / "rounds")
+    last = rounds.sort_values("round").groupby("trajectory_id").tail(1)
+    worst = 0.0
+    print("| data set | train attack | strategy | seed | weights | attack | logged | measured | difference |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for row in last[last["dataset"].isin(list(READERS))].to_dict("records"):
+        test = READERS[row["dataset"]](str(arguments.data_dir), train=False)
+        images = test.data.reshape(len(test.data), -1).float() / 255
+        ticket = arguments.results / "tickets" / row["trajectory_id"] / f"round-{row['round']:02d}.safetensors"
+        cells = []
+        for attack, accuracy in measure(network(ticket), images, test.targets, row).items():
+            logged = row[f"final_{attack}_accuracy_test"]
+            worst = max(worst, 100 * abs(accuracy - logged))
+            cells.append(
+                (attack, f"{100 * logged:.2f} %", f"{100 * accuracy:.2f} %", f"{100 * (accuracy - logged):+.2f}")
+            )
+        fields = (row["dataset"], row["train_attack"], row["strategy"], str(row["seed"]))
+        columns = ["<br>".join(column) for column in zip(*cells, strict=True)]
+        print("|", " | ".join([*fields, f"{100 * row['weights_remaining']:.1f} %", *columns]), "|")
+    print(f"\nlargest difference: {worst:.2f} points")
+    return int(worst > arguments.points)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

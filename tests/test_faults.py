@@ -1,0 +1,136 @@
+"""Nothing finished is ever lost: drivers and workers killed for real, at the worst moments."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+import yaml
+
+from tests.conftest import TINY, command, environment, lthray
+from tests.test_sweep import tables
+
+pytestmark = pytest.mark.slow
+
+SWEEP = TINY | {
+    "trajectory": TINY["trajectory"] | {"rounds": 4, "iterations": 200, "eval_every": 50},
+    "grid": {"strategy": ["reset", "continued"], "seed": [0, 1]},
+}
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("faults") / "tiny.yaml"
+    path.write_text(yaml.safe_dump(SWEEP))
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(sweep) -> tuple[pd.DataFrame, pd.DataFrame]:
+    assert lthray("sweep", sweep, "--out", sweep.parent / "whole").returncode == 0
+    return tables(sweep.parent / "whole")
+
+
+def start(sweep: Path, out: Path, *options: str, **variables: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command("sweep", sweep, "--out", out, *options),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(**variables),
+        start_new_session=True,
+    )
+
+
+def wait_for(process: subprocess.Popen[str], part: str) -> None:
+    for line in process.stdout:
+        if part in line:
+            return
+    pytest.fail(f"the sweep ended without {part!r}")
+
+
+def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The processes that train for a driver."""
+    family = psutil.Process(process.pid).children(recursive=True)
+    found = [one for one in family if any("ImplicitFunc" in part for part in one.cmdline())]
+    assert found
+    return found
+
+
+def readable(folder: Path) -> None:
+    """Whatever was killed: every file that a reader sees is whole."""
+    for table in ("rounds", "curves"):
+        if list((folder / table).glob("*.parquet")):
+            frame = pd.read_parquet(folder / table)
+            assert not frame.duplicated(
+                [c for c in ("trajectory_id", "round", "iteration", "split", "attack") if c in frame]
+            ).any()
+
+
+@pytest.mark.parametrize("moment", ["to train", "round 1 of 4", "tickets:5", "curves:3", "rounds:4"])
+def test_a_driver_killed_hard_loses_nothing(moment, sweep, undisturbed, tmp_path):
+    """Killed before and within training, and between writing and renaming each kind of file."""
+    out, driver = tmp_path / "cut", tmp_path / "driver"
+    if ":" in moment:
+        crash = {"LTHRAY_CRASH": moment, "LTHRAY_DRIVER": str(driver)}
+        process = start(sweep, out, PYTHONPATH=str(Path(__file__).parent / "crash"), **crash)
+        driver.write_text(str(process.pid))
+        process.communicate(timeout=120)
+    else:
+        process = start(sweep, out)
+        wait_for(process, moment)
+        process.kill()
+        process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    readable(out)
+    if ":" in moment:
+        assert list(out.rglob(".*.part")), "nothing was being written when the driver was killed"
+
+    again = lthray("sweep", sweep, "--out", out)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert not list(out.rglob(".*.part"))
+    for found, expected in zip(tables(out), undisturbed, strict=True):
+        pd.testing.assert_frame_equal(found, expected)
+
+
+def test_a_worker_killed_in_round_3_goes_on_from_round_3(sweep, undisturbed, tmp_path):
+    process = start(sweep, tmp_path / "r")
+    wait_for(process, "round 2 of 4")
+    done = {path.stem: len(pd.read_parquet(path)) for path in (tmp_path / "r" / "rounds").glob("*.parquet")}
+    for worker in workers(process):
+        worker.kill()
+    out, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, out
+    assert "its worker died; it goes on from its last finished round" in out
+    assert max(done.values()) == 3
+    for found, expected in zip(tables(tmp_path / "r"), undisturbed, strict=True):
+        pd.testing.assert_frame_equal(found, expected)
+
+
+def test_a_worker_that_dies_too_often_is_a_failure_with_its_reason(sweep, tmp_path):
+    process = start(sweep, tmp_path / "r", "--set", "resources.retries=0")
+    wait_for(process, "round 0 of 4")
+    for worker in workers(process):
+        worker.kill()
+    out, _ = process.communicate(timeout=200)
+    assert process.returncode == 1, out
+    assert "its worker process died again and again" in out
+    assert lthray("sweep", sweep, "--out", tmp_path / "r").returncode == 0
+    assert not list((tmp_path / "r" / "failures").iterdir())
+
+
+def test_a_second_driver_is_refused_and_the_lock_of_a_dead_one_is_not_in_the_way(sweep, tmp_path):
+    first = start(sweep, tmp_path / "r")
+    wait_for(first, "to train")
+    second = lthray("sweep", sweep, "--out", tmp_path / "r")
+    assert second.returncode == 2
+    assert second.stderr.count("\n") == 1
+    assert f"another sweep is writing into this folder (process {first.pid} on " in second.stderr
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+    time.sleep(1)
+    assert lthray("sweep", sweep, "--out", tmp_path / "r").returncode == 0

@@ -1,0 +1,23 @@
+"""The real MNIST and Fashion-MNIST, where LTHRAY_DATA_DIR says they are."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lthray.data import on_device, read
+from lthray.spec import TrajectorySpec
+from lthray.trajectory import run
+from tests.conftest import CPU
+
+FOLDER = os.environ.get("LTHRAY_DATA_DIR")
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not FOLDER, reason="LTHRAY_DATA_DIR is not set")]
+
+
+@pytest.mark.parametrize(("dataset", "least"), [("fashion-mnist", 0.86), ("mnist", 0.975)])
+def test_a_dense_natural_lenet_learns_within_5_000_iterations(dataset, least):
+    spec = TrajectorySpec(dataset=dataset, rounds=0, iterations=5_000, eval_every=2_500, eval_attacks=["fgsm"])
+    data = on_device(read(dataset, Path(FOLDER)), spec.validation_size, CPU)
+    ((result,),) = run([spec], data)
+    assert result.accuracy("none", "test", 5_000) >= least
