@@ -57,7 +57,7 @@ def main() -> None:
         done = time.perf_counter()
         size = page.stat().st_size
     count = loaded.rounds["trajectory_id"].nunique()
-    print(  # noqa: T201 (what a script is for)
+    print(
         f"{count:,} trajectories: {done - start:.1f} s ({read - start:.1f} s of it to load the rounds),"
         f" {watched.peak / 1e9:.2f} GB at most, page of {size / 1e6:.1f} MB"
     )

@@ -47,7 +47,7 @@ def main() -> None:
     tasks = [(arguments.folder, *point) for point in grid]
     with multiprocessing.Pool() as pool:
         rows = sum(pool.imap_unordered(write, tasks, chunksize=50))
-    print(f"{len(tasks):,} trajectories, {rows:,} curve rows in {arguments.folder}")  # noqa: T201 (what a script is for)
+    print(f"{len(tasks):,} trajectories, {rows:,} curve rows in {arguments.folder}")
 
 
 def write(task: tuple[Path, str, str, str, float, int]) -> int:
