@@ -1,21 +1,34 @@
 """Results of a sweep, read and reported without torch, Ray or lthray.
 
-`load` a results folder, work on its frames with `tidy_rounds`, `summarise` and `panels`, draw `figure_2`, or have
+`load` results folders; work on their frames with the pure functions `tidy_rounds`, `summarise`, `early_stopping`,
+`learning_curves`, `compare`, `evidence` and `claims`; draw `figures.figure_1`, `figure_2` and `figure_3`; or have
 `write_report` do all of it.
 """
 
-from analysis.figures import figure_2
+from analysis import figures
+from analysis.judgement import claims, evidence
+from analysis.layout import Layout, LayoutError
+from analysis.learning import early_stopping, learning_curves, rounds_shown
 from analysis.load import NotResultsError, Results, load
+from analysis.pairing import compare
 from analysis.report import write_report
 from analysis.stats import Panel, panels, summarise, tidy_rounds, varied
 
 __all__ = [
+    "Layout",
+    "LayoutError",
     "NotResultsError",
     "Panel",
     "Results",
-    "figure_2",
+    "claims",
+    "compare",
+    "early_stopping",
+    "evidence",
+    "figures",
+    "learning_curves",
     "load",
     "panels",
+    "rounds_shown",
     "summarise",
     "tidy_rounds",
     "varied",

@@ -1,7 +1,8 @@
-"""A results folder as frames: what is read, and nothing else."""
+"""Results folders as frames: what is read, and nothing else."""
 
 import json
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,25 +28,25 @@ class NotResultsError(ValueError):
 
 @dataclass(frozen=True, eq=False)
 class Results:
-    """A results folder, read once; `curves` reads on demand.
+    """Results folders, read once; `curves` reads on demand.
 
     Attributes:
-        folder: The folder.
-        rounds: One row per trajectory and round, in order. Beside `trajectory_id`, every field of the trajectory under
-            its dotted name (`dataset`, `strategy`, `seed`, `pgd.steps`, ...) and `round` (0 is dense):
-            `weights_remaining` (share of weights not pruned, (0, 1]), `weights_remaining_count`,
-            `early_stopping_iteration` (optimizer steps), `early_stopping_<attack>_accuracy_<split>` and
-            `final_<attack>_accuracy_<split>` (shares of [0, 1], NaN where the attack was not measured; attacks none,
-            fgsm, pgd; splits validation, test), `train_seconds`, `eval_seconds`, `stack`, `device` and the versions
-            of lthray, torch and Python.
-        sweep: What `sweep.yaml` says, or None without one.
-        failures: One row per trajectory that failed: `trajectory_id`, `round` (missing where no round is to blame),
-            `error` (text), and its fields under their dotted names.
+        folders: The folders by label: their names, or paths where two names are the same.
+        rounds: One row per trajectory and round, in order. With several folders `folder` (the label) comes first.
+            Beside `trajectory_id`, every field of the trajectory under its dotted name (`dataset`, `strategy`, `seed`,
+            `pgd.steps`, ...) and `round` (0 is dense): `weights_remaining` (share of weights not pruned, (0, 1]),
+            `weights_remaining_count`, `early_stopping_iteration` (optimizer steps),
+            `early_stopping_<attack>_accuracy_<split>` and `final_<attack>_accuracy_<split>` (shares of [0, 1], NaN
+            where the attack was not measured; attacks none, fgsm, pgd; splits validation, test), `train_seconds`,
+            `eval_seconds`, `stack`, `device` and the versions of lthray, torch and Python.
+        sweeps: What each folder's `sweep.yaml` says, by label; None without one.
+        failures: One row per trajectory that failed: `folder` as in `rounds`, `trajectory_id`, `round` (missing where
+            no round is to blame), `error` (text), and its fields under their dotted names.
     """
 
-    folder: Path
+    folders: dict[str, Path]
     rounds: pd.DataFrame
-    sweep: dict[str, Any] | None
+    sweeps: dict[str, dict[str, Any] | None]
     failures: pd.DataFrame
 
     def curves(self, columns: Sequence[str] | None = None, filters: Filters | None = None) -> pd.DataFrame:
@@ -59,32 +60,65 @@ class Results:
             filters: The rows to read, all when None: `[("split", "==", "test")]`.
 
         Returns:
-            The rows; a frame without any where no curves were written.
+            The rows, text as categories to save memory, with `folder` where there are several; a frame without any
+            where no curves were written.
+
+        Raises:
+            NotResultsError: A file cannot be read, or lacks a column.
         """
         wanted = None if columns is None else list(columns)
-        tables = _read_tables(self.folder / "curves", wanted, filters)
-        return _concatenate(tables) if tables else pd.DataFrame(columns=wanted)
+        tables = []
+        for label, folder in self.folders.items():
+            read = _read_tables(folder / "curves", wanted, filters)
+            tables += [_labelled(table, label) if len(self.folders) > 1 else table for table in read]
+        return _concatenate(tables, categories=True) if tables else pd.DataFrame(columns=wanted)
 
 
-def load(folder: str | Path) -> Results:
-    """Read a results folder, also while a sweep writes to it.
+def load(*folders: str | Path) -> Results:
+    """Read results folders, also while a sweep writes to them.
+
+    Several are read into the same frames, told apart by the column `folder`.
 
     Raises:
-        NotResultsError: The folder is missing, holds no `rounds/*.parquet`, or what it holds cannot be read.
+        NotResultsError: A folder is missing, holds no `rounds/*.parquet`, or what it holds cannot be read.
+        ValueError: No folder is given.
     """
-    folder = Path(folder)
+    labels = _labels([Path(folder) for folder in folders])
+    if not labels:
+        raise ValueError("load takes a results folder or several")
+    read = {label: _read_rounds(folder) for label, folder in labels.items()}
+    failed = {label: _read_failures(folder / "failures") for label, folder in labels.items()}
+    several = len(labels) > 1
+    tables = [_labelled(table, label) if several else table for label, of in read.items() for table in of]
+    lost = [part.assign(folder=label) if several else part for label, part in failed.items()]
+    order = [*(["folder"] if several else []), "trajectory_id", "round"]
+    return Results(
+        folders=labels,
+        rounds=_concatenate(tables).sort_values(order, ignore_index=True),
+        sweeps={label: _read_sweep(folder / "sweep.yaml") for label, folder in labels.items()},
+        failures=pd.concat([part for part in lost if len(part)] or lost[:1], ignore_index=True),
+    )
+
+
+def _labels(folders: list[Path]) -> dict[str, Path]:
+    names = [folder.resolve().name for folder in folders]
+    return {
+        name if names.count(name) == 1 else str(folder): folder for name, folder in zip(names, folders, strict=True)
+    }
+
+
+def _read_rounds(folder: Path) -> list[pa.Table]:
     if not folder.is_dir():
         raise NotResultsError(f"{folder}: no such folder; a results folder with rounds/*.parquet was looked for")
-    failures = _read_failures(folder / "failures")
     tables = _read_tables(folder / "rounds")
     if not tables:
-        failed = f" ({len(failures)} failed trajectories in failures/)" if len(failures) else ""
+        lost = len(_files(folder / "failures", ".json"))
+        failed = f" ({lost} failed trajectories in failures/)" if lost else ""
         raise NotResultsError(f"{folder}: no results, looked for rounds/*.parquet and found none{failed}")
-    rounds = _concatenate(tables)
-    if missing := [name for name in REQUIRED if name not in rounds.columns]:
+    present = {name for table in tables for name in table.column_names}
+    if missing := [name for name in REQUIRED if name not in present]:
         raise NotResultsError(f"{folder}: rounds/*.parquet lacks the columns {', '.join(missing)}")
-    rounds = rounds.sort_values(["trajectory_id", "round"], ignore_index=True)
-    return Results(folder, rounds, _read_sweep(folder / "sweep.yaml"), failures)
+    return tables
 
 
 def _files(folder: Path, suffix: str) -> list[Path]:
@@ -93,24 +127,39 @@ def _files(folder: Path, suffix: str) -> list[Path]:
 
 
 def _read_tables(folder: Path, columns: list[str] | None = None, filters: Filters | None = None) -> list[pa.Table]:
-    tables = (_read_table(path, columns, filters) for path in _files(folder, ".parquet"))
-    return [table for table in tables if table is not None]
+    with ThreadPoolExecutor() as threads:
+        tables = threads.map(lambda path: _read_table(path, columns, filters), _files(folder, ".parquet"))
+        return [table for table in tables if table is not None]
 
 
 def _read_table(path: Path, columns: list[str] | None, filters: Filters | None) -> pa.Table | None:
     """A file's table through one handle, so that a file replaced meanwhile is read as it was, or None if it went."""
     try:
         with path.open("rb") as handle:
-            return pq.read_table(handle, columns=columns, filters=filters)
+            return pq.read_table(handle, columns=columns, filters=filters, use_threads=False)
     except FileNotFoundError:
         return None
     except pa.ArrowException as error:
         raise NotResultsError(f"{path}: {_first_line(error)}") from error
 
 
-def _concatenate(tables: list[pa.Table]) -> pd.DataFrame:
-    frame: pd.DataFrame = pa.concat_tables(tables, promote_options="permissive").to_pandas()
+def _labelled(table: pa.Table, label: str) -> pa.Table:
+    return table.add_column(0, "folder", pa.array([label] * len(table), pa.string()))
+
+
+def _concatenate(tables: list[pa.Table], *, categories: bool = False) -> pd.DataFrame:
+    if categories:
+        tables = [_with_categories(table) for table in tables]
+    whole = pa.concat_tables(tables, promote_options="permissive")
+    frame: pd.DataFrame = (whole.unify_dictionaries() if categories else whole).to_pandas()
     return frame
+
+
+def _with_categories(table: pa.Table) -> pa.Table:
+    for place, field in enumerate(table.schema):
+        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
+            table = table.set_column(place, field.name, table.column(place).dictionary_encode())
+    return table
 
 
 def _read_sweep(path: Path) -> dict[str, Any] | None:

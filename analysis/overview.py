@@ -1,15 +1,17 @@
 """What was run, how far it came, and what a reader should be warned of."""
 
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from analysis import stats
+from analysis import audit, layout, stats
 from analysis.load import Results
 
 COMPLETE, PARTIAL, FAILED = "complete", "partial", "failed"
+
+_OFTEN = 0.2
 
 
 @dataclass(frozen=True)
@@ -21,31 +23,36 @@ class Warned:
 
 
 def name(results: Results) -> str:
-    """The sweep's name, or the folder's where there is none."""
-    said = (results.sweep or {}).get("name")
-    return str(said) if said else results.folder.resolve().name
+    """The sweep's name, or the folder's where there is none; the labels of several folders."""
+    if len(results.folders) > 1:
+        return ", ".join(results.folders)
+    ((label, sweep),) = results.sweeps.items()
+    return str((sweep or {}).get("name") or label)
 
 
 def trajectories(rounds: pd.DataFrame, failures: pd.DataFrame) -> pd.DataFrame:
     """One row per trajectory that left a trace.
 
     Returns:
-        `trajectory_id`, every field, `measured` (rounds measured, 0 where it failed before its first), and `state`:
-        complete (rounds 0 to `rounds` are all there), failed (it is not, and it is among the failures), or partial.
+        `folder` where there are several, `trajectory_id`, every field, `measured` (rounds measured, 0 where it failed
+        before its first), and `state`: complete (rounds 0 to `rounds` are all there), failed (it is not, and it is
+        among the failures), or partial.
     """
     fields = stats.fields(rounds)
-    grouped = rounds.groupby("trajectory_id", sort=True)
-    table = grouped[fields].last()
+    keys = stats.trajectory_keys(rounds)
+    grouped = rounds.groupby(keys, sort=True)
+    table = grouped[[name for name in fields if name not in keys]].last()
     table["rounds"] = grouped["rounds"].max()
     table["measured"] = grouped["round"].nunique()
-    lost = failures[~failures["trajectory_id"].isin(table.index)].drop_duplicates("trajectory_id")
+    failed = failures.drop_duplicates(keys).set_index(keys)
+    lost = failed[~failed.index.isin(table.index)]
     if len(lost):
-        bare = lost.set_index("trajectory_id").reindex(columns=fields).assign(measured=0)
+        bare = lost.reindex(columns=table.columns).assign(measured=0)
         table = pd.concat([table.astype(object), bare.astype(object)])
     done = table["measured"] > table["rounds"].fillna(float("inf")).astype(float)
-    failed = table.index.isin(failures["trajectory_id"])
-    table["state"] = [_state(bool(is_done), bool(is_failed)) for is_done, is_failed in zip(done, failed, strict=True)]
-    return table.rename_axis("trajectory_id").reset_index()
+    states = zip(done, table.index.isin(failed.index), strict=True)
+    table["state"] = [_state(bool(is_done), bool(is_failed)) for is_done, is_failed in states]
+    return table.rename_axis(keys).reset_index()
 
 
 def facts(results: Results) -> dict[str, str]:
@@ -58,6 +65,7 @@ def facts(results: Results) -> dict[str, str]:
     said = {
         "Trajectories": f"{len(table):,} ({states})",
         "Rounds measured": f"{len(rounds):,}, up to round {rounds['round'].max()}",
+        "Folders": ", ".join(results.folders) if len(results.folders) > 1 else "",
         "Data sets": _values(rounds, "dataset"),
         "Protocols": _values(rounds, "protocol"),
         "Strategies": _values(rounds, "strategy"),
@@ -71,27 +79,50 @@ def facts(results: Results) -> dict[str, str]:
 
 
 def warnings(results: Results, summary: pd.DataFrame) -> list[Warned]:
-    """What limits the numbers: failures, trajectories cut short, and lines of a single seed."""
+    """What limits the numbers: failures, trajectories cut short, single seeds, training cut short, weak attacks."""
     table = trajectories(results.rounds, results.failures)
     settings = stats.varied(results.rounds)
     found = (
-        ("failed", "trajectories failed", _failed(table, results.failures, settings)),
+        ("trajectory failed", "trajectories failed", _failed(table, results.failures, settings)),
         (
-            "partial",
+            "trajectory is not complete, so that later rounds may rest on fewer seeds",
             "trajectories are not complete, so that later rounds may rest on fewer seeds",
             _partial(table, settings),
         ),
-        ("single", "lines rest on a single seed, so that they have no spread", _single(summary)),
+        (
+            "line rests on a single seed, so that it has no spread",
+            "lines rest on a single seed, so that they have no spread",
+            _single(summary),
+        ),
+        (
+            "group of networks often stops early only at the end, so that longer training might stop later",
+            "groups of networks often stop early only at the end, so that longer training might stop later",
+            _cut_short(results.rounds, settings),
+        ),
+        (
+            "group of networks looks more robust to PGD than to FGSM, so that PGD can't be trusted here",
+            "groups of networks look more robust to PGD than to FGSM, so that PGD can't be trusted there",
+            _weaker_pgd(results.rounds, settings),
+        ),
+        (
+            "group of networks has inputs without a gradient, which gradient attacks leave as they are",
+            "groups of networks have inputs without a gradient, which gradient attacks leave as they are",
+            _no_gradient(results.rounds, settings),
+        ),
     )
-    return [Warned(f"{len(cases)} {_one(text, len(cases))}", tuple(cases)) for _, text, cases in found if cases]
+    return [
+        Warned(f"{len(cases)} {one if len(cases) == 1 else several}", tuple(cases))
+        for one, several, cases in found
+        if cases
+    ]
 
 
-def setting(rounds: pd.DataFrame, panel: stats.Panel) -> dict[str, str]:
-    """Every field of the trajectories behind a panel, with its values."""
-    part = rounds[rounds["dataset"] == panel.dataset]
-    for field, value in panel.setting.items():
-        part = part[part[field].isna() if pd.isna(value) else part[field] == value]
-    return {field: _values(part, field) for field in stats.fields(rounds)}
+def settings(rounds: pd.DataFrame, panels: Sequence[stats.Panel]) -> list[dict[str, str]]:
+    """Every field of the trajectories behind each panel, with its values."""
+    fields = stats.fields(rounds)
+    each = rounds.drop_duplicates(stats.trajectory_keys(rounds))
+    parts = (stats.select(each[each["dataset"].isin(panel.summary["dataset"])], panel.setting) for panel in panels)
+    return [{field: _values(part, field) for field in fields} for part in parts]
 
 
 def _state(done: bool, failed: bool) -> str:
@@ -101,12 +132,12 @@ def _state(done: bool, failed: bool) -> str:
 
 
 def _failed(table: pd.DataFrame, failures: pd.DataFrame, settings: list[str]) -> list[str]:
-    errors = failures.drop_duplicates("trajectory_id", keep="last").set_index("trajectory_id")
+    keys = stats.trajectory_keys(table)
+    errors = failures.drop_duplicates(keys, keep="last")[[*keys, "round", "error"]]
     cases = []
-    for row in table[table["state"] == FAILED].to_dict("records"):
-        at, error = errors.loc[row["trajectory_id"], ["round", "error"]]
-        when = "" if pd.isna(at) else f", round {at}"
-        cases.append(f"{_described(row, settings)}{when}: {error}")
+    for row in table[table["state"] == FAILED].merge(errors, on=keys).to_dict("records"):
+        when = "" if pd.isna(row["round"]) else f", round {row['round']}"
+        cases.append(f"{_described(row, settings)}{when}: {row['error']}")
     return cases
 
 
@@ -124,6 +155,47 @@ def _single(summary: pd.DataFrame) -> list[str]:
         for _, train, attack, strategy in seeds[seeds < 2].index:
             cases.append(f"{panel.title}, {strategy}, train {train} → attack {attack}")
     return cases
+
+
+def _cut_short(rounds: pd.DataFrame, settings: list[str]) -> list[str]:
+    # The last evaluation need not be at the very end: released-code evaluates by epoch.
+    before = stats.numbers(rounds, "iterations") - stats.numbers(rounds, "eval_every")
+    last = rounds["early_stopping_iteration"] > before
+    cases = []
+    for group, part in _groups(rounds.assign(_last=last), settings):
+        share = float(part["_last"].mean())
+        if share > _OFTEN:
+            cases.append(f"{group}: in {share:.0%} of {len(part):,} rounds".replace("%", " %"))
+    return cases
+
+
+def _weaker_pgd(rounds: pd.DataFrame, settings: list[str]) -> list[str]:
+    cases = []
+    for group, part in _groups(audit.weaker_pgd(rounds), settings):
+        worst = part.sort_values("excess").iloc[-1]
+        times = f"{len(part)} measurement{'' if len(part) == 1 else 's'}"
+        cases.append(f"{group}: {times}, by up to {worst['excess'] * 100:.1f} points ({_where(worst)})")
+    return cases
+
+
+def _no_gradient(rounds: pd.DataFrame, settings: list[str]) -> list[str]:
+    cases = []
+    for group, part in _groups(audit.no_gradient(rounds), settings):
+        worst = part.sort_values("share").iloc[-1]
+        times = f"{len(part)} measurement{'' if len(part) == 1 else 's'}"
+        cases.append(f"{group}: {times}, up to {worst['share'] * 100:.1f} % of the inputs ({_where(worst)})")
+    return cases
+
+
+def _groups(rows: pd.DataFrame, settings: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each setting, data set, strategy and train attack, with what tells them apart."""
+    names = ["dataset", "strategy", "train_attack", *settings]
+    for key, part in rows.groupby(names, dropna=False, observed=True):
+        yield layout.label(dict(zip(names, key, strict=True))), part
+
+
+def _where(row: "pd.Series[Any]") -> str:
+    return f"round {row['round']}, {row['moment'].replace('_', ' ')}, {row['split']}, seed {row['seed']}"
 
 
 def _described(row: dict[Hashable, Any], settings: list[str]) -> str:
@@ -146,13 +218,3 @@ def _values(frame: pd.DataFrame, column: str) -> str:
 
 def _shown(values: Iterable[object]) -> list[str]:
     return [stats.show(value) for value in values]
-
-
-def _one(text: str, count: int) -> str:
-    """The wording for one case rather than several."""
-    if count != 1:
-        return text
-    singular = (("trajectories are", "trajectory is"), ("trajectories", "trajectory"), ("lines rest", "line rests"))
-    for several, one in singular:
-        text = text.replace(several, one)
-    return text.replace("so that they have", "so that it has")

@@ -1,122 +1,156 @@
-"""A results folder as a page: figures, tables and warnings, in one file that opens without a network."""
+"""Results as a page: verdicts, figures, tables and warnings, in one file that opens without a network."""
 
-import base64
 import io
-import os
 import re
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jinja2
-import matplotlib as mpl
 import pandas as pd
-from matplotlib.figure import Figure
+import pyarrow as pa
+import pyarrow.csv as pacsv
 
-from analysis import figures, overview, stats, tables
+from analysis import audit, judgement, layout, learning, overview, stats, tables, verdicts
+from analysis.drawing import Drawing, Task, draw_all
+from analysis.files import replace_file
 from analysis.load import Results
 
 _MAX_NAME = 100
-
-
-@dataclass(frozen=True)
-class Drawing:
-    """A figure on the page: the name of its files, its picture as a data URI, and its text alternative."""
-
-    name: str
-    source: str
-    alternative: str
+_OPEN_GROUPS = 4
 
 
 @dataclass(frozen=True)
 class Section:
-    """A data set under one setting: its figure, the figure's numbers, and every field behind it."""
+    """A data set under one setting: its figures, their numbers, and every field behind them."""
 
     anchor: str
     title: str
-    seeds: str
-    drawing: Drawing
+    drawings: list[Drawing]
     tables: list[tables.Table]
     setting: dict[str, str]
 
 
-def write_report(results: Results, out: Path) -> Path:
-    """Write a report: `index.html`, `figures/*.svg`, `figures/*.png` and `tables/figure_2.csv`.
+def write_report(
+    results: Results, out: Path, *, margin: float = judgement.MARGIN, by: Sequence[str] = (), processes: int = 1
+) -> Path:
+    """Write a report: `index.html`, `figures/*.svg` and `.png`, `tables/*` and `claims.json`.
 
     The page holds all it shows; the other files are there to be used elsewhere. Each file is written beside its place
     and renamed, the page last, so that a reader never sees half of one. Files of an earlier report are replaced.
 
     Args:
-        results: What to report (`load`).
+        results: What to report (`load`). Several folders are shown as rows of the same figures, unless `by` places
+            them.
         out: The folder to write to, made where it is missing.
+        margin: The loss of accuracy, as a share, that counts as none in verdicts.
+        by: What the figures show beside the poster's fields (`layout.parse`): `pgd.steps`, `row=pgd.steps`.
+        processes: How many draw the figures of large reports. More than one are started by importing the main module
+            again, which scripts have to allow for (`if __name__ == "__main__":`).
 
     Returns:
         The page's path.
+
+    Raises:
+        LayoutError: `by` names a field that does not vary, or a place twice.
     """
     out = Path(out)
+    place = _placed(results.rounds, by)
     summary = stats.summarise(results.rounds)
-    sections = list(_sections(results, summary, out / "figures"))
-    _replace(out / "tables" / "figure_2.csv", summary.to_csv(index=False, lineterminator="\n").encode())
+    curves = _curves(results, summary, place)
+    shown = judgement.evidence(results.rounds, margin)
+    found = judgement.verdicts(results.rounds, shown)
+    sections = _sections(results, summary, curves, place, out / "figures", processes)
+    _write_tables(out / "tables", summary, curves, shown)
+    replace_file(out / "claims.json", verdicts.claims_json(found, shown, margin).encode())
+    groups = verdicts.groups(found, shown, margin)
     page = _template().render(
         name=overview.name(results),
         facts=overview.facts(results),
         warnings=overview.warnings(results, summary),
+        audited=audit.audited(results.rounds),
+        groups=groups,
+        all_open=len(groups) <= _OPEN_GROUPS,
+        margin=verdicts.points(margin),
+        level=f"{judgement.LEVEL:.0%}".replace("%", " %"),
         sections=sections,
     )
-    return _replace(out / "index.html", page.encode())
+    return replace_file(out / "index.html", page.encode())
 
 
-def _sections(results: Results, summary: pd.DataFrame, folder: Path) -> Iterator[Section]:
-    taken: set[str] = set()
-    for panel in stats.panels(summary):
-        anchor = _file_name(panel, taken)
-        figure = figures.figure_2(panel.summary)
-        yield Section(
+def _placed(rounds: pd.DataFrame, by: Sequence[str]) -> layout.Layout:
+    if not by and "folder" in stats.varied(rounds):
+        return layout.Layout(row="folder")
+    return layout.parse(by, layout.choices(rounds))
+
+
+def _curves(results: Results, summary: pd.DataFrame, place: layout.Layout) -> pd.DataFrame:
+    """The means of the learning curves that the figures show: only their rounds are read."""
+    chosen = sorted({
+        number for panel in stats.panels(summary, place.fields) for number in learning.rounds_shown(panel.summary)
+    })  # fmt: skip
+    filters = [("round", "in", chosen), ("attack", "in", list(stats.EVAL_ATTACKS))]
+    return learning.learning_curves(results.curves(learning.CURVES_READ, filters), results.rounds)
+
+
+def _sections(
+    results: Results,
+    summary: pd.DataFrame,
+    curves: pd.DataFrame,
+    place: layout.Layout,
+    folder: Path,
+    processes: int,
+) -> list[Section]:
+    panels = list(stats.panels(summary, place.fields))
+    trained = {panel.title: panel.summary for panel in stats.panels(curves, place.fields)}
+    anchors = _anchors(panels)
+    tasks = [
+        Task(panel, trained.get(panel.title), place, folder, anchor)
+        for panel, anchor in zip(panels, anchors, strict=True)
+    ]
+    return [
+        Section(
             anchor=anchor,
             title=panel.title,
-            seeds=figures.seeds_label(panel.summary),
-            drawing=_save(figure, folder, f"figure-2-{anchor}", _describe_figure_2(panel)),
-            tables=tables.figure_2_tables(panel.summary),
-            setting=overview.setting(results.rounds, panel),
+            drawings=drawings,
+            tables=tables.page_tables(panel.summary, place.fields),
+            setting=setting,
         )
+        for panel, anchor, drawings, setting in zip(
+            panels, anchors, draw_all(tasks, processes), overview.settings(results.rounds, panels), strict=True
+        )
+    ]
 
 
-def _save(figure: Figure, folder: Path, name: str, alternative: str) -> Drawing:
-    """Write a figure as SVG and PNG; the same numbers give the same bytes."""
-    with mpl.rc_context({"svg.hashsalt": "lthray", "svg.fonttype": "path"}):
-        svg = _rendered(figure, "svg", {"Date": None, "Creator": None, "Title": alternative})
-        png = _rendered(figure, "png", {"Software": None})
-    _replace(folder / f"{name}.svg", svg)
-    _replace(folder / f"{name}.png", png)
-    return Drawing(name, f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}", alternative)
+def _write_tables(folder: Path, summary: pd.DataFrame, curves: pd.DataFrame, shown: pd.DataFrame) -> None:
+    accuracies = tables.accuracies(summary)
+    printed = tables.printed(accuracies)
+    for name, frame in (
+        ("figure_2", summary), ("learning_curves", curves), ("evidence", shown), ("accuracies", accuracies)
+    ):  # fmt: skip
+        replace_file(folder / f"{name}.csv", _csv(frame))
+    replace_file(folder / "accuracies.md", tables.markdown(printed).encode())
+    replace_file(folder / "accuracies.tex", tables.latex(printed).encode())
 
 
-def _rendered(figure: Figure, form: str, metadata: dict[str, str | None]) -> bytes:
+def _csv(frame: pd.DataFrame) -> bytes:
     buffer = io.BytesIO()
-    figure.savefig(buffer, format=form, dpi=200, metadata=metadata)
+    pacsv.write_csv(pa.Table.from_pandas(frame, preserve_index=False), buffer)
     return buffer.getvalue()
 
 
-def _describe_figure_2(panel: stats.Panel) -> str:
-    """What the picture shows, for those who do not see it; its numbers are in the tables below it."""
-    pairs = ", ".join(f"{train} → {attack}" for train, attack in stats.attack_pairs(panel.summary))
-    return (
-        f"{panel.title}: early-stopping iteration, adversarial and natural test accuracy at early stopping against the"
-        f" weights remaining; a row for each train attack → eval attack ({pairs}), a line for each strategy"
-        f" ({', '.join(stats.strategies(panel.summary))}). The tables below give the numbers."
-    )
-
-
-def _file_name(panel: stats.Panel, taken: set[str]) -> str:
-    """A name for the panel's files and anchor, of letters, digits and hyphens, given to no other."""
-    words = [panel.dataset, *(f"{name}-{stats.show(value)}" for name, value in panel.setting.items())]
-    stem = re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")[:_MAX_NAME] or "figure"
-    name, number = stem, 1
-    while name in taken:
-        number += 1
-        name = f"{stem}-{number}"
-    taken.add(name)
-    return name
+def _anchors(panels: list[stats.Panel]) -> list[str]:
+    """A name for each panel's files and anchor, of letters, digits and hyphens, given to no other."""
+    taken: list[str] = []
+    for panel in panels:
+        words = [panel.dataset, *(f"{name}-{stats.show(value)}" for name, value in panel.setting.items())]
+        stem = re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")[:_MAX_NAME] or "figure"
+        name, number = stem, 1
+        while name in taken:
+            number += 1
+            name = f"{stem}-{number}"
+        taken.append(name)
+    return taken
 
 
 def _template() -> jinja2.Template:
@@ -125,15 +159,3 @@ def _template() -> jinja2.Template:
         loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
     )
     return environment.get_template("report.html.j2")
-
-
-def _replace(path: Path, content: bytes) -> Path:
-    """Write a file beside its place, then rename it into it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        beside.write_bytes(content)
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
-    return path

@@ -1,7 +1,7 @@
 """Numbers from a table of rounds: pure functions from frames to frames."""
 
 import math
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -24,11 +24,12 @@ _RECORDED = frozenset((
     "trajectory_id", "round", "weights_remaining", "weights_remaining_count", "stack", "train_seconds", "eval_seconds",
     "device", "lthray_version", "torch_version", "python_version",
 ))  # fmt: skip
-_MEASURED = ("early_stopping_", "final_")
+_MEASURED = ("early_stopping_", "final_", "accuracy_test_", "loss_validation_")
 _ORDER: dict[Hashable, tuple[str, ...]] = {
     "train_attack": ("none", "fgsm", "pgd"),
     "eval_attack": EVAL_ATTACKS,
     "strategy": ("reset", "random", "continued"),
+    "against": ("dense", "reset", "random", "continued"),
 }
 
 
@@ -66,20 +67,31 @@ def fields(rounds: pd.DataFrame) -> list[str]:
     groups apart as any other does.
     """
     candidates = [name for name in rounds.columns if name not in _RECORDED and not str(name).startswith(_MEASURED)]
-    changes = rounds.groupby("trajectory_id")[candidates].nunique(dropna=False).max()
-    return [name for name in candidates if name in (*_SWEPT, "protocol") or changes[name] <= 1]
+    known = (*_SWEPT, "protocol", "folder")
+    unknown = [name for name in candidates if name not in known]
+    changes = rounds.groupby(trajectory_keys(rounds))[unknown].nunique(dropna=False).max()
+    return [name for name in candidates if name in known or changes[name] <= 1]
+
+
+def trajectory_keys(rounds: pd.DataFrame) -> list[str]:
+    """The columns that tell trajectories apart: two folders may hold the same one."""
+    return [name for name in ("folder", "trajectory_id") if name in rounds.columns]
 
 
 def varied(rounds: pd.DataFrame) -> list[str]:
     """The fields that take several values, besides those that the figures show or average over.
 
     Those are seed, dataset, strategy, train_attack, eval_attacks and rounds. A field that the data set determines
-    (validation_size), or data set and protocol together (rewind_to, iterations, ...), is left out: it tells no
-    groups apart that are not apart already.
+    (validation_size), or data set and folder, or data set and protocol together (rewind_to, iterations, ...), is left
+    out: it tells no groups apart that are not apart already.
     """
     candidates = [name for name in fields(rounds) if name not in _SWEPT and len(rounds[name].unique()) > 1]
     candidates = [name for name in candidates if not _determined(rounds, name, ["dataset"])]
-    return [name for name in candidates if name == "protocol" or not _determined(rounds, name, ["dataset", "protocol"])]
+    for leader in ("folder", "protocol"):
+        if leader in candidates:
+            by = ["dataset", leader]
+            candidates = [name for name in candidates if name == leader or not _determined(rounds, name, by)]
+    return candidates
 
 
 def tidy_rounds(rounds: pd.DataFrame) -> pd.DataFrame:
@@ -103,18 +115,27 @@ def tidy_rounds(rounds: pd.DataFrame) -> pd.DataFrame:
             for kind, source in (("adversarial", attack), ("natural", "none"))
             for moment, split in moments
         }
-        values = pd.DataFrame({name: _numbers(rounds, source) for name, source in sources.items()})
+        values = pd.DataFrame({name: numbers(rounds, source) for name, source in sources.items()})
         adversarial = [name for name in values.columns if "_adversarial_" in name]
         part = pd.concat([kept.assign(eval_attack=attack), values], axis=1)
         parts.append(part[values[adversarial].notna().any(axis=1)])
     return pd.concat(parts, ignore_index=True)
 
 
+def one_per_seed(rounds: pd.DataFrame) -> pd.DataFrame:
+    """`tidy_rounds` in which a seed counts once.
+
+    Where two trajectories differ in nothing but the list of eval attacks, the numbers of the first (by trajectory_id)
+    stand for both. Every other field that varies keeps rows apart.
+    """
+    keys = [*varied(rounds), *SERIES, "round", "seed"]
+    return tidy_rounds(rounds).sort_values(trajectory_keys(rounds)).drop_duplicates(keys)
+
+
 def summarise(rounds: pd.DataFrame) -> pd.DataFrame:
     """Means over seeds: one row per setting, data set, train attack, eval attack, strategy and round.
 
-    A seed counts once: where two trajectories differ in nothing but the list of eval attacks, the numbers of the
-    first (by trajectory_id) stand for both. Every other field that varies keeps rows apart.
+    A seed counts once (`one_per_seed`).
 
     Returns:
         The columns of `varied(rounds)`, `dataset`, `train_attack`, `eval_attack`, `strategy`, `round`,
@@ -124,8 +145,7 @@ def summarise(rounds: pd.DataFrame) -> pd.DataFrame:
     """
     settings = varied(rounds)
     keys = [*settings, *SERIES, "round"]
-    tidy = tidy_rounds(rounds).sort_values("trajectory_id").drop_duplicates([*keys, "seed"])
-    groups = tidy.groupby(keys, dropna=False, observed=True, sort=False)
+    groups = one_per_seed(rounds).groupby(keys, dropna=False, observed=True, sort=False)
     columns = {"weights_remaining": groups["weights_remaining"].mean()}
     for measure in MEASURES:
         values = groups[measure]
@@ -134,28 +154,42 @@ def summarise(rounds: pd.DataFrame) -> pd.DataFrame:
     return summary.sort_values(keys, key=ranks, ignore_index=True)
 
 
-def panels(summary: pd.DataFrame) -> Iterator[Panel]:
-    """A summary cut into what one figure each draws: by data set, then by setting."""
-    settings = setting_keys(summary)
-    for key, part in summary.groupby(["dataset", *settings], dropna=False, observed=True, sort=True):
-        dataset, *values = key
-        yield Panel(str(dataset), dict(zip(settings, values, strict=True)), part.reset_index(drop=True))
+def panels(summary: pd.DataFrame, placed: Sequence[str] = ()) -> Iterator[Panel]:
+    """A frame of means cut into what one figure each draws: by data set, then by setting.
+
+    Args:
+        summary: The rows of `summarise` or of `learning.learning_curves`.
+        placed: Fields that a figure shows itself (`layout.Layout.fields`), which cut nothing.
+    """
+    keys = [name for name in ("dataset", *setting_keys(summary)) if name not in placed]
+    for key in distinct(summary, keys) if keys else [()] * bool(len(summary)):
+        setting: dict[str, Any] = dict(zip(keys, key, strict=True))
+        part = select(summary, setting).reset_index(drop=True)
+        dataset = str(setting.pop("dataset", ", ".join(sorted(set(part["dataset"])))))
+        yield Panel(dataset, setting, part)
+
+
+def select(frame: pd.DataFrame, values: Mapping[str, Any]) -> pd.DataFrame:
+    """The rows that have a value in each of some columns; a missing value selects missing ones."""
+    for name, value in values.items():
+        frame = frame[frame[name].isna() if value is None or value != value else frame[name] == value]
+    return frame
 
 
 def setting_keys(summary: pd.DataFrame) -> list[str]:
-    """The columns of a summary that hold the panels' settings."""
-    known = {*SERIES, "round", "weights_remaining"}
+    """The columns of a frame of means that hold the panels' settings."""
+    known = {*SERIES, "round", "weights_remaining", "iteration"}
     return [str(name) for name in summary.columns if name not in known and not str(name).startswith(_MEASURED)]
 
 
 def attack_pairs(summary: pd.DataFrame) -> list[tuple[str, str]]:
     """The (train attack, eval attack) pairs of a summary, in the order in which figures and tables show them."""
-    return _distinct(summary, ["train_attack", "eval_attack"])
+    return distinct(summary, ["train_attack", "eval_attack"])
 
 
 def strategies(summary: pd.DataFrame) -> list[str]:
     """The strategies of a summary, in the order in which figures and tables show them."""
-    return [strategy for (strategy,) in _distinct(summary, ["strategy"])]
+    return [strategy for (strategy,) in distinct(summary, ["strategy"])]
 
 
 def seed_counts(summary: pd.DataFrame) -> tuple[int, int]:
@@ -164,7 +198,8 @@ def seed_counts(summary: pd.DataFrame) -> tuple[int, int]:
     return (int(counts.min()), int(counts.max())) if len(counts) else (0, 0)
 
 
-def _distinct(summary: pd.DataFrame, names: list[str]) -> list[Any]:
+def distinct(summary: pd.DataFrame, names: list[str]) -> list[Any]:
+    """The combinations of columns' values that occur, as tuples in the order in which figures and tables show them."""
     ordered = summary[names].drop_duplicates().sort_values(names, key=ranks)
     return list(ordered.itertuples(index=False, name=None))
 
@@ -175,7 +210,7 @@ def _determined(rounds: pd.DataFrame, name: str, by: list[str]) -> bool:
     return bool(rounds.groupby(by, dropna=False, observed=True)[name].nunique(dropna=False).max() <= 1)
 
 
-def _numbers(rounds: pd.DataFrame, name: str) -> pd.Series:
+def numbers(rounds: pd.DataFrame, name: str) -> pd.Series:
     """A column as floats, NaN where it is null or absent."""
     if name not in rounds.columns:
         return pd.Series(float("nan"), index=rounds.index)
@@ -189,3 +224,8 @@ def ranks(column: pd.Series) -> pd.Series:
         return column
     order = [*known, *sorted({str(value) for value in column} - set(known))]
     return column.map({value: rank for rank, value in enumerate(order)})
+
+
+def hashable(key: tuple[Any, ...]) -> tuple[Any, ...]:
+    """A group's key in which missing values equal each other."""
+    return tuple(None if pd.isna(value) else value for value in key)

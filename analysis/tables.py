@@ -1,14 +1,40 @@
-"""The figures' numbers as text: a table per pair of train and eval attack."""
+"""The figures' numbers as text: tables of the page, and a table of accuracies as CSV, Markdown and LaTeX."""
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 
-from analysis import stats
-from analysis.figures import COLUMNS
+from analysis import layout, stats
+
+MOMENTS = (
+    (
+        "At early stopping",
+        (
+            ("early_stopping_iteration", "Early-stopping iteration"),
+            ("early_stopping_adversarial_accuracy_test", "Adversarial test accuracy, %"),
+            ("early_stopping_natural_accuracy_test", "Natural test accuracy, %"),
+        ),
+    ),
+    (
+        "At the end of training",
+        (
+            ("final_adversarial_accuracy_test", "Adversarial test accuracy, %"),
+            ("final_natural_accuracy_test", "Natural test accuracy, %"),
+        ),
+    ),
+)
+"""The tables of the page, and their measures from left to right."""
+
+ACCURACIES = {
+    "early_stopping_natural_accuracy_test": "natural, early stopping",
+    "early_stopping_adversarial_accuracy_test": "adversarial, early stopping",
+    "final_natural_accuracy_test": "natural, end",
+    "final_adversarial_accuracy_test": "adversarial, end",
+}
+"""The measures of the table of accuracies, and how they are called."""
 
 
 @dataclass(frozen=True)
@@ -19,6 +45,10 @@ class Cell:
     deviation: str
     """Empty where a single seed leaves none."""
     seeds: int
+
+    def __str__(self) -> str:
+        spread = f" ± {self.deviation}" if self.deviation else ""
+        return f"{self.mean}{spread} ({self.seeds})"
 
 
 @dataclass(frozen=True)
@@ -32,22 +62,73 @@ class Row:
 
 @dataclass(frozen=True)
 class Table:
-    """The numbers behind one row of Figure 2; `measures` and `strategies` head the cells, measures outermost."""
+    """The numbers of one row of Figure 2; `measures` and `strategies` head the cells, measures outermost."""
 
-    train_attack: str
-    eval_attack: str
+    title: str
+    moment: str
     measures: tuple[str, ...]
     strategies: tuple[str, ...]
     rows: tuple[Row, ...]
 
 
-def figure_2_tables(summary: pd.DataFrame) -> list[Table]:
-    """The numbers of Figure 2, one table for each of its rows.
+def page_tables(summary: pd.DataFrame, placed: Sequence[str] = ()) -> list[Table]:
+    """The numbers of a figure: tables at early stopping and at the end for each pair of attacks.
 
     Args:
-        summary: The rows of `stats.summarise` for one data set and one setting.
+        summary: The rows of `stats.summarise` for one data set and one setting, but for what is placed.
+        placed: The fields that the figure shows itself; each of their values has its own tables.
     """
-    return [_table(summary, *pair) for pair in stats.attack_pairs(summary)]
+    fields = [*layout.ATTACKS, *(name for name in placed if name not in (*layout.ATTACKS, "strategy"))]
+    return [
+        _table(stats.select(summary, facet), _title(facet), moment, dict(measures))
+        for facet in layout.facets(summary, fields)
+        for moment, measures in MOMENTS
+    ]
+
+
+def accuracies(summary: pd.DataFrame) -> pd.DataFrame:
+    """The table of accuracies: mean, standard deviation and number of seeds, at early stopping and at the end.
+
+    Args:
+        summary: The rows of `stats.summarise`.
+
+    Returns:
+        One row per setting, data set, train attack, eval attack, strategy and round: their columns,
+        `weights_remaining` ((0, 1]), and `<measure>_mean`, `<measure>_sd` (shares of [0, 1]) and `<measure>_n` for each
+        of `ACCURACIES`.
+    """
+    measured = [f"{measure}_{part}" for measure in ACCURACIES for part in ("mean", "sd", "n")]
+    return summary[[*stats.setting_keys(summary), *stats.SERIES, "round", "weights_remaining", *measured]]
+
+
+def printed(table: pd.DataFrame) -> pd.DataFrame:
+    """`accuracies` as text: weights and accuracies in %, mean ± standard deviation (seeds)."""
+    keys = [*stats.setting_keys(table), *stats.SERIES, "round"]
+    text = pd.DataFrame({name.replace("_", " "): [stats.show(value) for value in table[name]] for name in keys})
+    text["weights, %"] = [_percent(share) for share in table["weights_remaining"]]
+    for measure, name in ACCURACIES.items():
+        values = zip(*(table[f"{measure}_{part}"] for part in ("mean", "sd", "n")), strict=True)
+        cells = (cell(float(mean), float(deviation), int(n), percent=True) for mean, deviation, n in values)
+        text[f"{name}, %"] = ["–" if one is None else str(one) for one in cells]
+    return text
+
+
+def markdown(text: pd.DataFrame) -> str:
+    """A table of text in Markdown."""
+    rows = [list(text.columns), ["---"] * len(text.columns), *text.to_numpy().tolist()]
+    return "".join(f"| {' | '.join(value.replace('|', '&#124;') for value in row)} |\n" for row in rows)
+
+
+def latex(text: pd.DataFrame) -> str:
+    """A table of text in LaTeX, over as many pages as it takes; needs the packages booktabs and longtable."""
+    numbers = sum(name.endswith(", %") for name in text.columns)
+    form = "l" * (len(text.columns) - numbers) + "r" * numbers
+    lines = [_latex_row(row) for row in [list(text.columns), *text.to_numpy().tolist()]]
+    head, *body = lines
+    return "".join((
+        "% needs \\usepackage{booktabs,longtable}\n", f"\\begin{{longtable}}{{{form}}}\n", "\\toprule\n", head,
+        "\\midrule\n\\endhead\n\\bottomrule\n\\endfoot\n", *body, "\\end{longtable}\n",
+    ))  # fmt: skip
 
 
 def cell(mean: float, deviation: float, seeds: int, *, percent: bool) -> Cell | None:
@@ -59,20 +140,40 @@ def cell(mean: float, deviation: float, seeds: int, *, percent: bool) -> Cell | 
     return Cell(format(mean * scale, form), spread, seeds)
 
 
-def _table(summary: pd.DataFrame, train: str, attack: str) -> Table:
-    part = summary[(summary["train_attack"] == train) & (summary["eval_attack"] == attack)]
+_LATEX = str.maketrans({
+    "\\": r"\textbackslash{}", "&": r"\&", "%": r"\%", "$": r"\$", "#": r"\#", "_": r"\_", "{": r"\{", "}": r"\}",
+    "~": r"\textasciitilde{}", "^": r"\textasciicircum{}", "±": r"$\pm$", "–": "--",
+})  # fmt: skip
+
+
+def _latex_row(values: Sequence[str]) -> str:
+    return " & ".join(value.translate(_LATEX) for value in values) + " \\\\\n"
+
+
+def _title(facet: layout.Facet) -> str:
+    train, attack = facet["train_attack"], facet["eval_attack"]
+    words = [f"Trained {'without attack' if train == 'none' else f'against {train}'}, attacked with {attack}"]
+    rest = {name: value for name, value in facet.items() if name not in layout.ATTACKS}
+    return ", ".join([*words, *([layout.label(rest)] if rest else [])])
+
+
+def _table(part: pd.DataFrame, title: str, moment: str, measures: dict[str, str]) -> Table:
     strategies = stats.strategies(part)
-    rows = tuple(
-        _row(number, part[part["round"] == number], strategies) for number in sorted(set(part["round"].tolist()))
-    )
-    return Table(train, attack, tuple(label for _, label in COLUMNS), tuple(strategies), rows)
+    by_round: dict[int, dict[str, dict[Hashable, Any]]] = {}
+    for row in part.to_dict("records"):
+        by_round.setdefault(int(row["round"]), {})[str(row["strategy"])] = row
+    rows = tuple(_row(number, by_round[number], strategies, list(measures)) for number in sorted(by_round))
+    return Table(title, moment, tuple(measures.values()), tuple(strategies), rows)
 
 
-def _row(number: int, rows: pd.DataFrame, strategies: list[str]) -> Row:
-    by_strategy = {row["strategy"]: row for row in rows.to_dict("records")}
-    cells = tuple(_cell(by_strategy.get(strategy), measure) for measure, _ in COLUMNS for strategy in strategies)
-    percent = float(rows["weights_remaining"].mean()) * 100
-    return Row(number, format(percent, ".1f" if percent >= 1 else ".2f"), cells)
+def _row(number: int, by_strategy: dict[str, dict[Hashable, Any]], strategies: list[str], measures: list[str]) -> Row:
+    cells = tuple(_cell(by_strategy.get(strategy), measure) for measure in measures for strategy in strategies)
+    weights = [row["weights_remaining"] for row in by_strategy.values()]
+    return Row(number, _percent(sum(weights) / len(weights)), cells)
+
+
+def _percent(share: float) -> str:
+    return format(share * 100, ".1f" if share >= 0.01 else ".2f")
 
 
 def _cell(row: dict[Hashable, Any] | None, measure: str) -> Cell | None:

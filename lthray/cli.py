@@ -1,5 +1,6 @@
 """The command line."""
 
+import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -136,21 +137,39 @@ def status(folder: Folder) -> None:
 
 @app.command()
 def report(
-    folder: Folder,
+    folders: Annotated[list[Path], typer.Argument(metavar="DIR", help="Results folders; several are compared.")],
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Where to write the report. [dim]\\[default: DIR/report][/]")
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Where to write the report. [dim]\\[default: DIR/report; report-A-B beside A for several][/]",
+        ),
     ] = None,
+    by: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="FIELD",
+            help="Show a field that varies as colour, or row=FIELD, column=FIELD. May be given more than once.",
+        ),
+    ] = None,
+    margin: Annotated[
+        float,
+        typer.Option(min=0, max=100, metavar="POINTS", help="The loss of accuracy, in points, that counts as none."),
+    ] = 1.0,
 ) -> None:
-    """Draw the results: `index.html` with the poster's figure and its numbers."""
+    """Draw the results: `index.html` with a verdict on each of the poster's claims, its figures and its tables."""
     with _mistakes():
-        from analysis import NotResultsError, load, write_report
+        from analysis import LayoutError, NotResultsError, load, write_report
 
+        first, *others = (folder.resolve() for folder in folders)
+        together = "-".join(["report", first.name, *(folder.name for folder in others)])
+        target = out or (first.parent / together if others else folders[0] / "report")
         try:
-            page = write_report(load(folder), out or folder / "report")
-        except NotResultsError as error:
+            page = write_report(load(*folders), target, margin=margin / 100, by=by or [], processes=os.cpu_count() or 1)
+        except (NotResultsError, LayoutError) as error:
             raise InputError(str(error)) from None
         except OSError as error:
-            raise InputError(f"{out or folder / 'report'}: can't be written: {error.strerror or error}") from None
+            raise InputError(f"{target}: can't be written: {error.strerror or error}") from None
     Console().print(f"report: {page}", highlight=False, soft_wrap=True)
 
 

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 import synthetic
 
-from analysis import figures, stats
+from analysis import Layout, LayoutError, figures, layout, learning_curves, stats
+from analysis.figures import style
 
 
 def summary(*trajectories):
@@ -109,8 +110,90 @@ def test_drawing_leaves_no_trace_in_matplotlib():
 
 def test_ticks_are_rounds_own_and_apart():
     percents = [100 * 0.8**number for number in range(21)]
-    ticks = figures.weight_ticks(percents)
-    assert [figures.percent_label(tick) for tick in ticks] == ["100", "51.2", "26.2", "13.4", "6.9", "3.5", "1.8"]
-    assert figures.weight_ticks([100.0]) == [100]
-    assert figures.weight_ticks([100.0, 80.0]) == [100, 80]
-    assert [figures.percent_label(value) for value in (0.515, 2.0)] == ["0.52", "2"]
+    ticks = style.weight_ticks(percents)
+    assert [style.percent_label(tick) for tick in ticks] == ["100", "51.2", "26.2", "13.4", "6.9", "3.5", "1.8"]
+    assert style.weight_ticks([100.0]) == [100]
+    assert style.weight_ticks([100.0, 80.0]) == [100, 80]
+    assert [style.percent_label(value) for value in (0.515, 2.0)] == ["0.52", "2"]
+
+
+def learned(**axes):
+    chosen = {"train_attack": ["fgsm", "pgd"], "strategy": ["reset", "random", "continued"], "seed": [0, 1]}
+    frames = synthetic.grid(**chosen | {"rounds": 9} | axes)
+    trained = pd.concat([synthetic.curves(frame) for frame in frames], ignore_index=True)
+    return learning_curves(trained, pd.concat(frames, ignore_index=True))
+
+
+def test_figure_1_has_the_posters_panels():
+    figure = figures.figure_1(learned())
+    assert [axes.get_title(loc="left") for axes in figure.axes[:3]] == [
+        "reset",
+        "reset (solid), random (dashed)",
+        "reset (solid), continued (dashed)",
+    ]
+    assert [axes.get_ylabel() for axes in figure.axes[::3]] == ["train fgsm → attack fgsm", "train pgd → attack pgd"]
+    assert [len(axes.lines) for axes in figure.axes] == [4, 8, 8] * 2
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["100", "51.2", "16.8", "13.4"]
+    alone = figure.axes[0]
+    assert len({(line.get_color(), line.get_marker()) for line in alone.lines}) == 4
+    assert len(alone.collections) == 4
+    assert not figure.axes[1].collections
+
+
+def test_figures_1_and_3_draw_the_means():
+    curves = learned(train_attack="fgsm", strategy="reset")
+    line = figures.figure_1(curves).axes[0].lines[0]
+    assert list(line.get_xdata()) == [0, 500, 1000]
+    assert list(line.get_ydata()) == pytest.approx([10, 35, 60])
+    assert list(figures.figure_3(curves).axes[0].lines[0].get_ydata()) == pytest.approx([2.3, 1.8, 1.3])
+
+
+def test_one_seed_has_no_band_in_figure_1():
+    assert not figures.figure_1(learned(seed=[0])).axes[0].collections
+
+
+@pytest.mark.parametrize(
+    ("place", "rows", "columns"),
+    [
+        (Layout(colour="pgd.steps"), 6, 3),
+        (Layout(row="pgd.steps"), 4, 3),
+        (Layout(column="pgd.steps"), 2, 6),
+        (Layout(colour="pgd.steps", row="train_attack"), 6, 3),
+    ],
+)
+def test_a_field_on_colour_row_or_column_of_figure_2(place, rows, columns):
+    figure = figures.figure_2(full(pgd__steps=[7, 40], seed=[0, 1], rounds=2), place)
+    figure.canvas.draw()
+    assert len(figure.axes) == rows * columns
+    assert len(figure.legends[0].get_texts()) == (2 if place.colour == "pgd.steps" else 3)
+
+
+@pytest.mark.parametrize(
+    ("place", "rows", "columns"),
+    [(Layout(colour="pgd.steps"), 4, 3), (Layout(row="pgd.steps"), 4, 3), (Layout(column="pgd.steps"), 6, 2)],
+)
+def test_a_field_on_row_or_column_of_figure_1(place, rows, columns):
+    figure = figures.figure_1(learned(pgd__steps=[7, 40], rounds=2), place)
+    figure.canvas.draw()
+    assert len(figure.axes) == rows * columns
+
+
+def test_many_values_stay_apart():
+    looks = style.styles("epsilon", [value / 10 for value in range(9)])
+    assert len(set(looks.values())) == 9
+    assert style.styles("strategy", ["reset", "late"])["reset"] == style.styles("strategy", ["reset"])["reset"]
+
+
+def test_layouts_are_read_from_the_command_line():
+    allowed = ["pgd.steps", "strategy", "dataset"]
+    assert layout.parse([], allowed) == Layout()
+    assert layout.parse(["pgd.steps"], allowed) == Layout(colour="pgd.steps")
+    assert layout.parse(["row=dataset", "column=pgd.steps"], allowed) == Layout(row="dataset", column="pgd.steps")
+    for texts, said in (
+        (["seed"], "does not vary"),
+        (["side=dataset"], "no place 'side'"),
+        (["pgd.steps", "colour=dataset"], "shows pgd.steps already"),
+        (["row=strategy"], "strategy is on colour"),
+    ):
+        with pytest.raises(LayoutError, match=said):
+            layout.parse(texts, allowed)

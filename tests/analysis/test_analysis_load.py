@@ -15,7 +15,7 @@ def folder(tmp_path):
 
 def test_rounds_come_back_whole_and_in_order(folder):
     results = load(folder)
-    assert results.folder == folder
+    assert results.folders == {"results": folder}
     assert len(results.rounds) == 4 * 3
     assert results.rounds.groupby("trajectory_id")["round"].apply(list).tolist() == [[0, 1, 2]] * 4
     assert set(synthetic.FIELDS) <= set(results.rounds.columns)
@@ -27,7 +27,7 @@ def test_rounds_come_back_whole_and_in_order(folder):
 def test_sweep_and_failures(folder):
     identity = synthetic.write_failure(folder, "RuntimeError: out of memory", 1, seed=7, pgd__steps=40)
     results = load(str(folder))
-    assert results.sweep == {"name": "made-up", "protocol": "paper"}
+    assert results.sweeps == {"results": {"name": "made-up", "protocol": "paper"}}
     failure = results.failures.iloc[0]
     assert failure["trajectory_id"] == identity
     assert (failure["round"], failure["error"]) == (1, "RuntimeError: out of memory")
@@ -37,7 +37,7 @@ def test_sweep_and_failures(folder):
 def test_without_sweep_and_failures(folder):
     (folder / "sweep.yaml").unlink()
     results = load(folder)
-    assert results.sweep is None
+    assert results.sweeps == {"results": None}
     assert results.failures.empty
     assert list(results.failures.columns) == ["trajectory_id", "round", "error"]
 

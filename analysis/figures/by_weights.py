@@ -1,0 +1,103 @@
+"""Figure 2: what sparsity does to early stopping and to both accuracies."""
+
+from typing import Any
+
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+
+from analysis import layout, stats, tables
+from analysis.figures import style
+
+_WIDTH, _COLUMN = 11.0, 3.4
+
+
+def figure_2(summary: pd.DataFrame, place: layout.Layout | None = None) -> Figure:
+    """Figure 2 of the poster: what sparsity does to early stopping and to both accuracies.
+
+    Three columns (early-stopping iteration, adversarial and natural test accuracy in %, all at early stopping) against
+    the weights remaining in %, a row per pair of train and eval attack, a line per strategy: the mean over seeds, with
+    a band of one standard deviation either side where there are two seeds or more. A field on colour moves the
+    strategies to the rows; one on column divides every measure.
+
+    Args:
+        summary: The rows of `stats.summarise` for one data set and one setting, but for what is placed.
+        place: The fields on colour, row and column; strategies on colour by default.
+
+    Raises:
+        ValueError: There are no rows, or rows of more than one figure.
+    """
+    place = place or layout.Layout()
+    panel = style.single_panel(summary, place.fields)
+    free = [name for name in (*layout.ATTACKS, "strategy") if name not in place.fields]
+    rows = layout.facets(summary, [*free, *([place.row] if place.row else [])])
+    parts = layout.facets(summary, [place.column] if place.column else [])
+    columns = [(measure, name, part) for measure, name in tables.MOMENTS[0][1] for part in parts]
+    looks = style.styles(place.colour, [value for (value,) in stats.distinct(summary, [place.colour])])
+    with style.fonts():
+        figure = style.canvas(len(rows), len(columns), max(_WIDTH, _COLUMN * len(columns)))
+        grid = figure.subplots(len(rows), len(columns), sharex=True, squeeze=False)
+        style.label_weights(grid[0][0], summary["weights_remaining"] * 100)
+        for row, facet in zip(grid, rows, strict=True):
+            for axes, (measure, _, part) in zip(row, columns, strict=True):
+                _draw(axes, stats.select(summary, facet | part), measure, place.colour, looks)
+            row[0].set_ylabel(layout.label(facet, "\n"), fontsize=10, fontweight="bold", color=style.INK)
+        for axes, (_, name, part) in zip(grid[0], columns, strict=True):
+            title = f"{name}\n{layout.label(part)}" if part else name
+            axes.set_title(title, loc="left", fontsize=10, fontweight="bold", color=style.INK)
+        for axes in grid[-1]:
+            axes.set_xlabel("Weights remaining, %", color=style.INK)
+        figure.suptitle(_title(panel), x=0.008, ha="left", fontsize=12, color=style.INK, parse_math=False)
+        figure.legend(
+            handles=[_legend_line(place.colour, value, look) for value, look in looks.items()],
+            loc="outside lower center", ncols=min(len(looks), 7), frameon=False, fontsize=10,
+        )  # fmt: skip
+    return figure
+
+
+def _title(panel: stats.Panel) -> str:
+    seeds = panel.summary["early_stopping_iteration_n"]
+    band = ", band ± 1 standard deviation" if seeds.max() > 1 else ""
+    return f"{panel.title}\nat early stopping, mean of {style.seeds_label(seeds)}{band}"
+
+
+def _draw(axes: Axes, rows: pd.DataFrame, measure: str, colour: str, looks: dict[Any, style.Style]) -> None:
+    style.prepare(axes, integer=measure.endswith("_iteration"))
+    for value, look in looks.items():
+        _draw_line(axes, stats.select(rows, {colour: value}), measure, look, stats.show(value))
+    _limit(axes, measure)
+
+
+def _draw_line(axes: Axes, rows: pd.DataFrame, measure: str, look: style.Style, label: str) -> None:
+    if rows.empty:
+        return
+    colour, marker = look
+    rows = rows.sort_values("round")
+    scale = 1 if measure.endswith("_iteration") else 100
+    weights, means = rows["weights_remaining"] * 100, rows[f"{measure}_mean"] * scale
+    deviations = rows[f"{measure}_sd"] * scale
+    axes.plot(
+        weights.to_numpy(), means.to_numpy(float), color=colour, marker=marker, markersize=4, linewidth=1.6,
+        label=label, zorder=3,
+    )  # fmt: skip
+    if len(rows) == 1:
+        axes.errorbar(weights, means, deviations, color=colour, capsize=3, linewidth=1.2, zorder=2)
+    elif deviations.notna().any():
+        low, high = (means - deviations).to_numpy(float), (means + deviations).to_numpy(float)
+        axes.fill_between(weights.to_numpy(), low, high, color=colour, alpha=0.18, linewidth=0, zorder=2)
+
+
+def _limit(axes: Axes, measure: str) -> None:
+    """Iterations from zero on; accuracies where they lie, but never beyond 0 and 100 % by more than the markers."""
+    low, high = axes.get_ylim()
+    if measure.endswith("_iteration"):
+        axes.set_ylim(0, max(high, 1))
+    else:
+        axes.set_ylim(max(low, -2), min(high, 102))
+
+
+def _legend_line(field: str, value: object, look: style.Style) -> Line2D:
+    colour, marker = look
+    label = layout.label({field: value})
+    return Line2D([], [], color=colour, marker=marker, markersize=5, linewidth=1.8, label=label)

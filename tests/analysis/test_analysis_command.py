@@ -1,0 +1,53 @@
+"""`lthray report`, as typed."""
+
+import json
+
+import pytest
+import synthetic
+from typer.testing import CliRunner
+
+from lthray.cli import BAD_INPUT, app
+
+
+def run(*arguments):
+    return CliRunner().invoke(app, ["report", *map(str, arguments)])
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for name, steps in (("a", 7), ("b", 40)):
+        synthetic.write(tmp_path / name, synthetic.grid(train_attack="pgd", pgd__steps=steps, seed=[0, 1], rounds=1))
+    return tmp_path / "a", tmp_path / "b"
+
+
+def test_one_folder_is_reported_inside_itself(folders):
+    done = run(folders[0], "--margin", "0.5")
+    assert done.exit_code == 0, done.output
+    assert done.output.strip() == f"report: {folders[0] / 'report' / 'index.html'}"
+    said = json.loads((folders[0] / "report" / "claims.json").read_text(encoding="utf-8"))
+    assert said["margin"] == 0.005
+
+
+def test_several_are_reported_beside_the_first(folders):
+    done = run(*folders)
+    assert done.exit_code == 0, done.output
+    assert (folders[0].parent / "report-a-b" / "index.html").is_file()
+
+
+def test_by_and_out(folders, tmp_path):
+    done = run(*folders, "--by", "column=folder", "--out", tmp_path / "elsewhere")
+    assert done.exit_code == 0, done.output
+    assert (tmp_path / "elsewhere" / "index.html").is_file()
+
+
+def test_a_field_that_does_not_vary_is_a_mistake_in_one_line(folders):
+    done = run(folders[0], "--by", "epsilon")
+    assert done.exit_code == BAD_INPUT
+    assert "'epsilon' does not vary here, choose among" in done.output
+    assert "Traceback" not in done.output
+
+
+def test_no_folder_is_a_mistake_in_one_line(tmp_path):
+    done = run(tmp_path / "nothing")
+    assert done.exit_code == BAD_INPUT
+    assert "no such folder" in done.output
