@@ -186,7 +186,7 @@ def _spoken(event: Event, sweep: Sweep) -> str | None:
         case TrajectoryFailed():
             return f"trajectory {event.trajectory_id} failed in round {event.round}: {event.reason}"
         case TrialRetried():
-            return f"trial {event.trial}: {event.reason}; it goes on from its last finished round"
+            return f"trial {event.trial} broke or lost its worker; it goes on from its last finished round"
         case TrialProgress() if sweep.plan:
             stack = sweep.plan.trials[event.trial]
             left = sweep.seconds_left()

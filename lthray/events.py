@@ -65,10 +65,9 @@ class TrajectoryFailed:
 
 @dataclass(frozen=True)
 class TrialRetried:
-    """A trial's worker died and is started again."""
+    """A trial broke, or its worker died, and it is started again."""
 
     trial: str
-    reason: str
 
 
 @dataclass(frozen=True)

@@ -227,7 +227,8 @@ def _fit(
         for spec in trials[name]:
             failure = Failure(spec, store.rounds_done(spec.trajectory_id), reason)
             if failure.round <= spec.rounds and spec.trajectory_id not in failures:
-                store.write_failure(failure)
+                with contextlib.suppress(OSError):  # on a full disk the line below still says it
+                    store.write_failure(failure)
                 notify(TrajectoryFailed(name, spec.trajectory_id, failure.round, reason))
                 failures[spec.trajectory_id] = failure
     return failures
@@ -269,7 +270,7 @@ class _Relay(tune.Callback):  # type: ignore[misc]
         self.notify(TrialProgress(trial=name, **fields))
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.notify(TrialRetried(trial.config["trial"], "its worker died"))
+        self.notify(TrialRetried(trial.config["trial"]))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self.notify(TrialEnded(trial.config["trial"]))

@@ -48,7 +48,7 @@ def events(make):
         progress(0, 20, False, 40),
         progress(0, 40, True, 80),
         TrajectoryFailed("1", "abc123", 1, "the loss stopped being finite"),
-        TrialRetried("2", "its worker died"),
+        TrialRetried("2"),
         progress(1, 20, False, 120),
     ]
 
@@ -66,7 +66,7 @@ def test_without_a_terminal_there_is_a_plain_line_for_every_finished_round(event
         " test accuracy natural 98.1 %, fgsm 50.0 %"
     )
     assert lines[3] == "trajectory abc123 failed in round 1: the loss stopped being finite"
-    assert lines[4] == "trial 2: its worker died; it goes on from its last finished round"
+    assert lines[4] == "trial 2 broke or lost its worker; it goes on from its last finished round"
     assert len(lines) == 5
     assert "\x1b" not in out.getvalue()
 

@@ -105,7 +105,7 @@ def test_a_worker_killed_in_round_3_goes_on_from_round_3(sweep, undisturbed, tmp
         worker.kill()
     out, _ = process.communicate(timeout=200)
     assert process.returncode == 0, out
-    assert "its worker died; it goes on from its last finished round" in out
+    assert "broke or lost its worker; it goes on from its last finished round" in out
     assert max(done.values()) == 3
     for found, expected in zip(tables(tmp_path / "r"), undisturbed, strict=True):
         pd.testing.assert_frame_equal(found, expected)
@@ -134,3 +134,25 @@ def test_a_second_driver_is_refused_and_the_lock_of_a_dead_one_is_not_in_the_way
     first.communicate()
     time.sleep(1)
     assert lthray("sweep", sweep, "--out", tmp_path / "r").returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk takes root")
+def test_a_full_disk_is_a_clear_failure_and_the_sweep_goes_on_when_there_is_space(sweep, undisturbed, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        full = lthray("sweep", sweep, "--out", disk / "r", "--set", "resources.retries=0")
+        assert full.returncode == 1, full.stdout + full.stderr
+        assert "No space left on device" in full.stdout
+        assert "Traceback" not in full.stderr
+        readable(disk / "r")
+        subprocess.run(["mount", "-o", "remount,size=100m", disk], check=True)
+        again = lthray("sweep", sweep, "--out", disk / "r")
+        assert again.returncode == 0, again.stdout + again.stderr
+        for found, expected in zip(tables(disk / "r"), undisturbed, strict=True):
+            pd.testing.assert_frame_equal(found, expected)
+    finally:
+        subprocess.run(["umount", disk], check=True)

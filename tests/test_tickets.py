@@ -47,7 +47,7 @@ def test_a_ticket_gives_the_accuracy_of_its_row_without_lthray(tmp_path):
 def test_logged_accuracies_of_a_fashion_mnist_ticket_are_those_of_torchattacks(tmp_path):
     """Within 0.5 points on the 10,000 test images, for a network trained against each attack."""
     pytest.importorskip("torchattacks")
-    fields = ["--set", "rounds=1", "--set", "iterations=1000", "--set", "eval_every=1000"]
+    fields = ["--set", "rounds=1", "--set", "iterations=500", "--set", "eval_every=500"]
     grid = ["--set", "grid={train_attack: [fgsm, pgd]}", "--set", "eval_attacks=[fgsm, pgd]"]
     data = os.environ["LTHRAY_DATA_DIR"]
     sweep = ROOT / "sweeps" / "fashion-small.yaml"
