@@ -49,6 +49,7 @@ def test_an_effect_that_is_not_there_is_claimed_in_at_most_5_percent_of_sweeps(s
     """The truth is the boundary of every claim: accuracy lower by just the margin, iterations the same."""
     found = claims(sweeps(SWEEPS, seeds, accuracy=-MARGIN, number=seeds))
     assert len(found) == SWEEPS * 6
+    print(f"no effect, {seeds} seeds: verdicts in", ", ".join(f"{100 * share:.2f} %" for share in told(found)))
     assert (told(found) <= LEVEL).all()
 
 
@@ -58,6 +59,7 @@ def test_an_effect_that_is_not_there_is_claimed_in_at_most_5_percent_of_sweeps(s
 def test_an_effect_that_is_there_is_found(accuracy, iterations, verdict):
     found = claims(sweeps(40, 5, accuracy=accuracy, iterations=iterations))
     shares = (found["verdict"] == verdict).groupby([found["claim"], found["against"]]).mean()
+    print(f"an effect, 5 seeds: {verdict} in", ", ".join(f"{100 * share:.1f} %" for share in shares))
     assert (shares >= 0.9).all()
 
 
