@@ -56,3 +56,29 @@ def test_random_starts_come_from_the_place_alone(make, digits):
     assert loss(0, 0) == loss(0, 0)
     assert loss(0, 0) != loss(0, 500)
     assert loss(0, 0) != loss(1, 0)
+
+
+def test_images_without_a_gradient_are_counted_for_each_network(make, digits):
+    """One network of the stack is dead for every image, one alive, one dead where the middle of the image is dark."""
+    specs = [make(seed=seed) for seed in (0, 1, 2)]
+    weights = tuple(w.clone() for w in networks(specs[0], (0, 1, 2)))
+    weights[0][0] = -weights[0][0].abs()
+    weights[0][2] = 0
+    weights[0][2, :, 27] = 1
+    found = {one.attack: one for one in evaluate(weights, specs, {"test": digits.test}, 0, 0)}
+    dark = (digits.test.images[:, 27] == 0).double().mean().item()
+    assert 0 < dark < 1
+    assert found["none"].zero_gradient_share is None
+    for attack in ("fgsm", "pgd"):
+        assert found[attack].zero_gradient_share == [1.0, 0.0, pytest.approx(dark)]
+    # what can't be moved keeps its prediction
+    assert found["fgsm"].accuracy[0] == found["none"].accuracy[0]
+
+
+def test_the_rows_of_a_round_carry_the_audit(make, digits):
+    from lthray.trajectory import run
+
+    ((result,),) = run([make(rounds=0, train_attack="pgd", pgd={"steps": 2})], digits)
+    for row in result.curves:
+        assert (row.zero_gradient_share is None) == (row.attack == "none")
+    assert result.row("pgd", "test", 40).zero_gradient_share == 0.0

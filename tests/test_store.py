@@ -54,6 +54,8 @@ def test_a_round_is_readable_without_lthray(store, rounds):
     last = curves[(curves["round"] == 0) & (curves["split"] == "test") & (curves["attack"] == "fgsm")].iloc[-1]
     assert first["final_fgsm_accuracy_test"] == last["accuracy"]
     assert np.isnan(first["final_pgd_accuracy_test"])
+    assert first["final_zero_gradient_share_test"] == last["zero_gradient_share"]
+    assert curves.loc[curves["attack"] == "none", "zero_gradient_share"].isna().all()
 
 
 def test_a_ticket_is_laid_out_as_a_linear_layer_and_names_its_trajectory(store, rounds):
