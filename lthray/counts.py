@@ -1,9 +1,8 @@
 """How many weights a network has and how many each pruning leaves: whole numbers, from the rule alone."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 
 CLASSES = 10
-LAYERS = ("hidden_1", "hidden_2", "output")
 
 
 def layer_sizes(inputs: int) -> dict[str, tuple[int, int]]:
@@ -29,8 +28,3 @@ def weights_remaining(
     for _ in range(rounds):
         counts.append({name: n - number_to_prune(n, rates[name], cutoff) for name, n in counts[-1].items()})
     return counts
-
-
-def totals(counts: Sequence[Mapping[str, int]]) -> list[int]:
-    """Weights left in the whole network, a number a round."""
-    return [sum(layers.values()) for layers in counts]

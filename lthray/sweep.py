@@ -238,7 +238,7 @@ def _reason(error: BaseException) -> str:
     """Why a trial failed, in a line; what Ray says of a lost worker is a page long."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
     if any(line.startswith(("The actor is dead", "The actor died")) for line in lines):
-        return "its worker process died again and again: killed, out of memory, or crashed"
+        return "its worker process died (killed, out of memory, or crashed) and no retry is left"
     return lines[-1]
 
 

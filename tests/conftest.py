@@ -55,6 +55,11 @@ def sweep_file(tmp_path: Path) -> Callable[..., Path]:
     return write
 
 
+def totals(counts: list[dict[str, int]]) -> list[int]:
+    """Weights left in the whole network, a number a round."""
+    return [sum(layers.values()) for layers in counts]
+
+
 def command(*arguments: object) -> list[str]:
     return [sys.executable, "-m", "lthray", *map(str, arguments)]
 

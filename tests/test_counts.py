@@ -2,8 +2,9 @@
 
 import pytest
 
-from lthray.counts import layer_sizes, number_to_prune, totals, weights_remaining
+from lthray.counts import layer_sizes, number_to_prune, weights_remaining
 from lthray.spec import TrajectorySpec, nest, preset
+from tests.conftest import totals
 
 RATES = {"hidden_1": 0.2, "hidden_2": 0.2, "output": 0.1}
 

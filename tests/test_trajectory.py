@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from lthray.counts import totals
 from lthray.network import glorot_uniform
 from lthray.randomness import Draw, generator
 from lthray.results import CurveRow, Failure, Resume, RoundResult
 from lthray.trajectory import early_stopping_iteration, run
+from tests.conftest import totals
 
 THREE = ("reset", "random", "continued")
 
