@@ -192,12 +192,6 @@ def strategies(summary: pd.DataFrame) -> list[str]:
     return [strategy for (strategy,) in distinct(summary, ["strategy"])]
 
 
-def seed_counts(summary: pd.DataFrame) -> tuple[int, int]:
-    """The smallest and the largest number of seeds behind a point of the summary."""
-    counts = summary["early_stopping_iteration_n"]
-    return (int(counts.min()), int(counts.max())) if len(counts) else (0, 0)
-
-
 def distinct(summary: pd.DataFrame, names: list[str]) -> list[Any]:
     """The combinations of columns' values that occur, as tuples in the order in which figures and tables show them."""
     ordered = summary[names].drop_duplicates().sort_values(names, key=ranks)
