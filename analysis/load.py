@@ -11,6 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
+from upath import UPath
 
 REQUIRED = (
     "trajectory_id", "protocol", "dataset", "seed", "strategy", "train_attack", "eval_attacks", "rounds", "round",
@@ -44,7 +45,7 @@ class Results:
             no round is to blame), `error` (text), and its fields under their dotted names.
     """
 
-    folders: dict[str, Path]
+    folders: dict[str, UPath]
     rounds: pd.DataFrame
     sweeps: dict[str, dict[str, Any] | None]
     failures: pd.DataFrame
@@ -74,8 +75,8 @@ class Results:
         return _concatenate(tables, categories=True) if tables else pd.DataFrame(columns=wanted)
 
 
-def load(*folders: str | Path) -> Results:
-    """Read results folders, also while a sweep writes to them.
+def load(*folders: str | Path | UPath) -> Results:
+    """Read results folders, by path or URL (`s3://bucket/run`), also while a sweep writes to them.
 
     Several are read into the same frames, told apart by the column `folder`.
 
@@ -83,7 +84,7 @@ def load(*folders: str | Path) -> Results:
         NotResultsError: A folder is missing, holds no `rounds/*.parquet`, or what it holds cannot be read.
         ValueError: No folder is given.
     """
-    labels = _labels([Path(folder) for folder in folders])
+    labels = _labels([_located(folder) for folder in folders])
     if not labels:
         raise ValueError("load takes a results folder or several")
     read = {label: _read_rounds(folder) for label, folder in labels.items()}
@@ -100,14 +101,19 @@ def load(*folders: str | Path) -> Results:
     )
 
 
-def _labels(folders: list[Path]) -> dict[str, Path]:
+def _located(folder: str | Path | UPath) -> UPath:
+    # a listing kept in memory would hide what a running sweep adds
+    return UPath(folder, use_listings_cache=False) if "://" in str(folder) else UPath(folder)
+
+
+def _labels(folders: list[UPath]) -> dict[str, UPath]:
     names = [folder.resolve().name for folder in folders]
     return {
         name if names.count(name) == 1 else str(folder): folder for name, folder in zip(names, folders, strict=True)
     }
 
 
-def _read_rounds(folder: Path) -> list[pa.Table]:
+def _read_rounds(folder: UPath) -> list[pa.Table]:
     if not folder.is_dir():
         raise NotResultsError(f"{folder}: no such folder; a results folder with rounds/*.parquet was looked for")
     tables = _read_tables(folder / "rounds")
@@ -121,18 +127,20 @@ def _read_rounds(folder: Path) -> list[pa.Table]:
     return tables
 
 
-def _files(folder: Path, suffix: str) -> list[Path]:
+def _files(folder: UPath, suffix: str) -> list[UPath]:
     """The finished files of a folder; a leading dot marks one that is being written."""
-    return sorted(path for path in folder.glob(f"*{suffix}") if not path.name.startswith(".") and path.is_file())
+    if not folder.is_dir():
+        return []
+    return sorted((path for path in folder.iterdir() if path.name.endswith(suffix) and path.name[0] != "."), key=str)
 
 
-def _read_tables(folder: Path, columns: list[str] | None = None, filters: Filters | None = None) -> list[pa.Table]:
+def _read_tables(folder: UPath, columns: list[str] | None = None, filters: Filters | None = None) -> list[pa.Table]:
     with ThreadPoolExecutor() as threads:
         tables = threads.map(lambda path: _read_table(path, columns, filters), _files(folder, ".parquet"))
         return [table for table in tables if table is not None]
 
 
-def _read_table(path: Path, columns: list[str] | None, filters: Filters | None) -> pa.Table | None:
+def _read_table(path: UPath, columns: list[str] | None, filters: Filters | None) -> pa.Table | None:
     """A file's table through one handle, so that a file replaced meanwhile is read as it was, or None if it went."""
     try:
         with path.open("rb") as handle:
@@ -162,7 +170,7 @@ def _with_categories(table: pa.Table) -> pa.Table:
     return table
 
 
-def _read_sweep(path: Path) -> dict[str, Any] | None:
+def _read_sweep(path: UPath) -> dict[str, Any] | None:
     try:
         sweep = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -172,13 +180,13 @@ def _read_sweep(path: Path) -> dict[str, Any] | None:
     return sweep if isinstance(sweep, dict) else None
 
 
-def _read_failures(folder: Path) -> pd.DataFrame:
+def _read_failures(folder: UPath) -> pd.DataFrame:
     rows = [row for path in _files(folder, ".json") if (row := _read_failure(path)) is not None]
     frame = pd.DataFrame(rows, columns=None if rows else ["trajectory_id", "round", "error"])
     return frame.astype({"round": "Int64"})
 
 
-def _read_failure(path: Path) -> dict[str, Any] | None:
+def _read_failure(path: UPath) -> dict[str, Any] | None:
     try:
         said = json.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError:

@@ -1,5 +1,6 @@
 """The command line."""
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,7 +16,6 @@ from lthray.errors import InputError
 
 if TYPE_CHECKING:  # torch, Ray and pandas take seconds to import: each command imports what it needs
     from lthray.spec import TrajectorySpec
-    from lthray.store import Store
     from lthray.sweep import Outcome
 
 app = typer.Typer(
@@ -29,7 +29,7 @@ app = typer.Typer(
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
-Folder = Annotated[Path, typer.Argument(metavar="DIR", help="A results folder, as `lthray sweep` made it.")]
+Folder = Annotated[str, typer.Argument(metavar="DIR", help="A results folder, by path or URL (s3://bucket/run).")]
 
 
 @contextmanager
@@ -65,7 +65,10 @@ def options(
 def sweep(
     sweep_file: Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.")],
     out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Results folder. [dim]\\[default: results/NAME][/]")
+        str | None,
+        typer.Option(
+            metavar="DIR", help="Results folder, by path or URL (s3://bucket/run). [dim]\\[default: results/NAME][/]"
+        ),
     ] = None,
     data_dir: Annotated[
         Path | None,
@@ -105,7 +108,7 @@ def sweep(
         from lthray.sweepfile import load
 
         spec, trajectories = load(sweep_file, set_ or [])
-        folder = out or Path("results") / spec.name
+        folder = out or str(Path("results") / spec.name)
         if dry_run:
             _print_plan(console, trajectories, list(spec.grid), folder)
             return
@@ -122,27 +125,41 @@ def sweep(
 
 
 @app.command()
-def status(folder: Folder) -> None:
-    """Say how far a sweep is: what is done, what is missing, what failed."""
+def status(
+    folder: Folder,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, for programs.")] = False,
+) -> None:
+    """Say how far a sweep is: what is done, what runs and how fast, what failed.
+
+    Works while the sweep runs, from any machine that reaches its results.
+    """
     console = Console()
     with _mistakes():
+        from lthray import display
+        from lthray.status import status
         from lthray.store import Store
         from lthray.sweepfile import load
 
         store = Store(folder)
         store.require()
-        spec, trajectories = load(folder / "sweep.yaml")
-        _print_status(console, trajectories, list(spec.grid), store)
+        found = status(*load(store.folder / "sweep.yaml"), store)
+        if as_json:
+            typer.echo(json.dumps(found.as_json(), indent=1))
+        else:
+            console.print(display.status_page(found))
 
 
 @app.command()
 def report(
-    folders: Annotated[list[Path], typer.Argument(metavar="DIR", help="Results folders; several are compared.")],
+    folders: Annotated[
+        list[str], typer.Argument(metavar="DIR", help="Results folders, by path or URL; several are compared.")
+    ],
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Where to write the report. [dim]\\[default: DIR/report; report-A-B beside A for several][/]",
+            help="Where to write the report. [dim]\\[default: DIR/report; report-A-B beside A for several;"
+            " ./report-NAME for a URL][/]",
         ),
     ] = None,
     by: Annotated[
@@ -160,12 +177,17 @@ def report(
     """Draw the results: `index.html` with a verdict on each of the poster's claims, its figures and its tables."""
     with _mistakes():
         from analysis import LayoutError, NotResultsError, load, write_report
+        from lthray.storage import is_local, location
 
-        first, *others = (folder.resolve() for folder in folders)
-        together = "-".join(["report", first.name, *(folder.name for folder in others)])
-        target = out or (first.parent / together if others else folders[0] / "report")
+        where = [location(folder) for folder in folders]
+        name = "-".join(["report", *(folder.resolve().name for folder in where)])
+        beside = Path(folders[0]) if is_local(where[0]) else None
+        if beside and len(where) == 1:
+            target = out or beside / "report"
+        else:
+            target = out or (beside.resolve().parent if beside else Path()) / name
         try:
-            page = write_report(load(*folders), target, margin=margin / 100, by=by or [], processes=os.cpu_count() or 1)
+            page = write_report(load(*where), target, margin=margin / 100, by=by or [], processes=os.cpu_count() or 1)
         except (NotResultsError, LayoutError) as error:
             raise InputError(str(error)) from None
         except OSError as error:
@@ -196,7 +218,7 @@ def protocol(
         console.print(table)
 
 
-def _print_plan(console: Console, trajectories: "Sequence[TrajectorySpec]", varied: list[str], folder: Path) -> None:
+def _print_plan(console: Console, trajectories: "Sequence[TrajectorySpec]", varied: list[str], folder: str) -> None:
     from lthray.store import Store
 
     store = Store(folder)
@@ -204,9 +226,9 @@ def _print_plan(console: Console, trajectories: "Sequence[TrajectorySpec]", vari
     for name in ("trajectory", *varied, "rounds done"):
         table.add_column(name, no_wrap=True)
     trainings = iterations = complete = 0
+    rounds_done = store.done(trajectories)
     for spec in trajectories:
-        done = min(store.rounds_done(spec.trajectory_id), spec.rounds + 1)
-        fields = spec.flat()
+        done, fields = rounds_done[spec.trajectory_id], spec.flat()
         table.add_row(spec.trajectory_id, *(str(fields[name]) for name in varied), f"{done} of {spec.rounds + 1}")
         trainings += spec.rounds + 1 - done
         iterations += (spec.rounds + 1 - done) * spec.iterations
@@ -221,7 +243,7 @@ def _print_plan(console: Console, trajectories: "Sequence[TrajectorySpec]", vari
     )
 
 
-def _print_outcome(console: Console, outcome: "Outcome", trajectories: int, folder: Path) -> int:
+def _print_outcome(console: Console, outcome: "Outcome", trajectories: int, folder: str) -> int:
     if outcome.failures:
         table = Table(
             "trajectory", "round", "error", title="failed", title_justify="left", box=None, header_style="dim"
@@ -242,40 +264,6 @@ def _print_outcome(console: Console, outcome: "Outcome", trajectories: int, fold
         return FAILED
     console.print(f"next: lthray report {folder}", highlight=False, soft_wrap=True)
     return 0
-
-
-def _print_status(
-    console: Console, trajectories: "Sequence[TrajectorySpec]", varied: list[str], store: "Store"
-) -> None:
-    failures = store.failures()
-    shown = [name for name in varied if name != "seed"]
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for name in shown:
-        table.add_column(name, no_wrap=True)
-    for name in ("trajectories", "complete", "failed", "rounds done"):
-        table.add_column(name, justify="right", no_wrap=True)
-    rows: dict[tuple[str, ...], list[tuple[int, int, bool]]] = {}
-    for spec in trajectories:
-        fields, done = spec.flat(), min(store.rounds_done(spec.trajectory_id), spec.rounds + 1)
-        key = tuple(str(fields[name]) for name in shown)
-        rows.setdefault(key, []).append((done, spec.rounds + 1, spec.trajectory_id in failures))
-    for key, group in rows.items():
-        table.add_row(*key, *_tally(group))
-    every = [one for group in rows.values() for one in group]
-    if shown:
-        table.add_section()
-        table.add_row(*("all" if i == 0 else "" for i in range(len(shown))), *_tally(every), style="bold")
-    console.print(table)
-    for trajectory_id, failure in failures.items():
-        console.print(
-            f"failed: {trajectory_id} in round {failure['round']}: {failure['error']}", style="red", highlight=False
-        )
-
-
-def _tally(group: "Sequence[tuple[int, int, bool]]") -> tuple[str, ...]:
-    complete = sum(done == wanted for done, wanted, _ in group)
-    rounds, of = sum(done for done, _, _ in group), sum(wanted for _, wanted, _ in group)
-    return str(len(group)), str(complete), str(sum(failed for _, _, failed in group)), f"{rounds:,} of {of:,}"
 
 
 def main() -> None:

@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -17,11 +17,12 @@ from lthray.events import (
     Notify,
     Planned,
     TrajectoryFailed,
-    TrialEnded,
     TrialProgress,
     TrialRetried,
 )
+from lthray.progress import SweepProgress
 from lthray.spec import TrajectorySpec
+from lthray.status import Status, Tally
 
 PLAIN_SECONDS = 60
 """Longest silence of the plain lines inside a round."""
@@ -53,51 +54,10 @@ def title(stack: tuple[TrajectorySpec, ...]) -> str:
     return f"{spec.dataset} · {attack} · {who}"
 
 
-@dataclass
-class Sweep:
-    """A sweep as its events tell it, with the clock that the time left is reckoned by."""
-
-    plan: Planned | None = None
-    latest: dict[str, TrialProgress] = field(default_factory=dict)
-    ended: set[str] = field(default_factory=set)
-    failed: list[TrajectoryFailed] = field(default_factory=list)
-    began: float = field(default_factory=time.monotonic)
-    first_progress: tuple[float, int] | None = None
-
-    def take(self, event: Event) -> None:
-        """Brings the state up to an event."""
-        match event:
-            case Planned():
-                self.plan = event
-            case TrialProgress():
-                self.latest[event.trial] = event
-                self.first_progress = self.first_progress or (time.monotonic(), self.done())
-            case TrialEnded():
-                self.ended.add(event.trial)
-            case TrajectoryFailed():
-                self.failed.append(event)
-
-    def done(self) -> int:
-        """Iterations done in this run."""
-        return sum(one.iterations_done for one in self.latest.values())
-
-    def share(self) -> float:
-        """Share of this run's iterations done, in [0, 1]."""
-        return self.done() / self.plan.iterations if self.plan and self.plan.iterations else 1.0
-
-    def seconds_left(self) -> float | None:
-        """Time left at this run's pace so far; None before there is a pace."""
-        if not self.plan or not self.first_progress:
-            return None
-        since, already = self.first_progress
-        made, seconds = self.done() - already, time.monotonic() - since
-        return (self.plan.iterations - self.done()) * seconds / made if made > 0 and seconds > 0 else None
-
-
 @contextmanager
 def watch(console: Console) -> Iterator[Notify]:
     """Shows a sweep's events on `console` as long as the block lasts."""
-    sweep = Sweep()
+    sweep = SweepProgress()
     if not console.is_terminal:
         lines = _Lines(console, sweep)
         yield lines.take
@@ -117,7 +77,7 @@ def watch(console: Console) -> Iterator[Notify]:
         live.stop()
 
 
-def panel(sweep: Sweep) -> RenderableType:
+def panel(sweep: SweepProgress) -> RenderableType:
     """The live display: a row for every trial that runs, and the sweep's progress under them."""
     if sweep.plan is None:
         return Text("")
@@ -170,7 +130,7 @@ def _adversarial(progress: TrialProgress, between: str = ", ") -> str:
     return between.join(f"{attack} {100 * value:.1f} %" for attack, value in progress.adversarial.items())
 
 
-def _spoken(event: Event, sweep: Sweep) -> str | None:
+def _spoken(event: Event, sweep: SweepProgress) -> str | None:
     """The line that an event is worth, or None."""
     match event:
         case Note():
@@ -202,7 +162,7 @@ def _spoken(event: Event, sweep: Sweep) -> str | None:
 class _Lines:
     """Plain lines: one a finished round of a trial, and one a minute inside long rounds."""
 
-    def __init__(self, console: Console, sweep: Sweep) -> None:
+    def __init__(self, console: Console, sweep: SweepProgress) -> None:
         self.console, self.sweep = console, sweep
         self.said: dict[str, float] = {}
 
@@ -215,3 +175,55 @@ class _Lines:
             self.said[event.trial] = now
         if line := _spoken(event, self.sweep):
             self.console.print(line, soft_wrap=True, highlight=False, markup=False)
+
+
+def status_page(status: Status) -> RenderableType:
+    """What `lthray status` shows: the tallies, what runs now, what failed."""
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for name in status.varied:
+        table.add_column(name, no_wrap=True)
+    for name in ("trajectories", "complete", "running", "failed", "rounds done"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for key, tally in status.groups.items():
+        table.add_row(*key, *_counts(tally))
+    if status.varied:
+        table.add_section()
+        table.add_row("all", *[""] * (len(status.varied) - 1), *_counts(status.total), style="bold")
+    return Group(table, *_driver_lines(status), *(_failure_line(*item) for item in status.failures.items()))
+
+
+def _counts(tally: Tally) -> tuple[str, ...]:
+    of = f"{tally.rounds_done:,} of {tally.rounds:,}"
+    return *(str(one) for one in (tally.trajectories, tally.complete, tally.running, tally.failed)), of
+
+
+def _driver_lines(status: Status) -> Iterator[Text]:
+    driver = status.driver
+    if driver is None:
+        if status.total.complete < status.total.trajectories:
+            yield Text("no sweep is running here: run the same lthray sweep again for the rest", style="dim")
+        return
+    who = f"process {driver['process']} on {driver['host']}"
+    if not driver["alive"]:
+        yield Text(f"the sweep of {who} is dead, last heard of {driver['updated']}: run it again", style="red")
+        return
+    rate = sum(one["iterations_per_second"] for one in driver["running"])
+    left = driver["seconds_left"]
+    trials = driver["trials"]
+    yield Text(
+        f"running: {who}, since {driver['began']}"
+        + (f"; {trials['ended']} of {trials['of']} trials ended; {rate:,.0f} it/s" if trials else "; preparing")
+        + (f"; {clock(left)} left" if left is not None else "")
+    )
+    for one in driver["running"]:
+        accuracies = [("natural", one["natural"]), *one["adversarial"].items()]
+        yield Text(
+            f"trial {one['trial']}: round {one['round']}, {percent(one['weights_remaining'])} of weights, iteration"
+            f" {one['iteration']:,}, {one['iterations_per_second']:,.0f} it/s, test accuracy "
+            + ", ".join(f"{name} {100 * value:.1f} %" for name, value in accuracies)
+            + f"; {', '.join(one['trajectories'])} on {one['device']}"
+        )
+
+
+def _failure_line(trajectory_id: str, failure: Mapping[str, Any]) -> Text:
+    return Text(f"failed: {trajectory_id} in round {failure['round']}: {failure['error']}", style="red")

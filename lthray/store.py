@@ -1,15 +1,15 @@
 """The results folder: what is written, what is done, what can be continued.
 
 Every file has one writer at a time, is written beside its place under a name that readers pass over, and is renamed
-into it, so that nobody ever reads a torn file. A round is done when it has its row in `rounds`, which is written last.
+into it (on an object store it is put there at once), so that nobody ever reads a torn file. A round is done when it has
+its row in `rounds`, which is written last.
 """
 
+import io
 import json
-import os
 import platform
-import uuid
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from importlib.metadata import version
 from itertools import product
@@ -20,16 +20,19 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from filelock import FileLock, Timeout
 from safetensors import SafetensorError
-from safetensors.numpy import load_file, save
+from safetensors.numpy import load, save
+from upath import UPath
 
 from lthray import __version__
 from lthray.errors import InputError
 from lthray.results import Failure, Resume, RoundResult, Ticket
 from lthray.spec import ATTACKS, TrajectorySpec
+from lthray.storage import clear_parts, location, names, replace
 
-PART = ".part"
+SWEEP = "sweep.yaml"
+READERS = 16
+"""Files read at a time: on storage far away it is waiting that takes the time."""
 SPLITS = ("validation", "test")
 
 
@@ -84,33 +87,10 @@ ROUNDS = pa.schema(
 
 
 class Store:
-    """A results folder."""
+    """A results folder, by its path or its URL."""
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder.absolute()
-
-    @contextmanager
-    def locked(self) -> Iterator[None]:
-        """Makes the folder and keeps other sweeps out of it; the lock of a driver that died is not in the way.
-
-        Raises:
-            InputError: the folder can't be written, or another sweep is writing into it.
-        """
-        holder, lock = self.folder / ".driver", FileLock(self.folder / ".lock")
-        try:
-            self.folder.mkdir(parents=True, exist_ok=True)
-            lock.acquire(blocking=False)
-            self._replace(holder, lambda path: path.write_text(f"process {os.getpid()} on {platform.node()}"))
-        except Timeout:
-            who = holder.read_text(encoding="utf-8") if holder.exists() else "it has just begun"
-            raise InputError(f"{self.folder}: another sweep is writing into this folder ({who})") from None
-        except OSError as error:
-            raise InputError(f"{self.folder}: can't be written: {error.strerror or error}") from None
-        try:
-            yield
-        finally:
-            holder.unlink(missing_ok=True)
-            lock.release()
+    def __init__(self, folder: str | Path | UPath) -> None:
+        self.folder: UPath = folder if isinstance(folder, UPath) else location(folder)
 
     def create(self, sweep: str) -> None:
         """Makes the folder's parts, clears what a killed writer left, and writes `sweep.yaml`.
@@ -119,11 +99,8 @@ class Store:
             InputError: the folder can't be written.
         """
         try:
-            for name in ("rounds", "curves", "tickets"):
-                (self.folder / name).mkdir(parents=True, exist_ok=True)
-            for stray in self.folder.rglob(f".*{PART}"):
-                stray.unlink(missing_ok=True)
-            self._replace(self.folder / "sweep.yaml", lambda path: path.write_text(sweep, encoding="utf-8"))
+            clear_parts(self.folder)
+            replace(self.folder / SWEEP, sweep.encode())
         except OSError as error:
             raise InputError(f"{self.folder}: can't be written: {error.strerror or error}") from None
 
@@ -133,10 +110,14 @@ class Store:
         Raises:
             InputError: it is not.
         """
-        if not self.folder.is_dir():
-            raise InputError(f"{self.folder}: no such folder")
-        if not (self.folder / "sweep.yaml").is_file():
-            raise InputError(f"{self.folder}: holds no results: there is no sweep.yaml in it")
+        if not self.holds_sweep():
+            if not self.folder.is_dir():
+                raise InputError(f"{self.folder}: no such folder")
+            raise InputError(f"{self.folder}: holds no results: there is no {SWEEP} in it")
+
+    def holds_sweep(self) -> bool:
+        """Whether a sweep was begun here."""
+        return bool((self.folder / SWEEP).is_file())
 
     def rounds_done(self, trajectory_id: str) -> int:
         """Number of finished rounds, which is the number of the next one.
@@ -146,12 +127,24 @@ class Store:
         """
         path = self._table("rounds", trajectory_id)
         try:
-            rounds = pq.read_table(path, columns=["round"])["round"].to_pylist()
+            rounds = pq.read_table(io.BytesIO(path.read_bytes()), columns=["round"])["round"].to_pylist()
         except FileNotFoundError:
             return 0
         except (OSError, pa.ArrowException) as error:
             raise InputError(f"{path}: can't be read ({error}); delete it to train the trajectory again") from None
         return next((i for i, number in enumerate(sorted(rounds)) if i != number), len(rounds))
+
+    def done(self, specs: Iterable[TrajectorySpec]) -> dict[str, int]:
+        """Number of finished rounds by trajectory, at most those asked for.
+
+        Raises:
+            InputError: the file of a trajectory's rounds is damaged.
+        """
+        wanted = {spec.trajectory_id: spec.rounds + 1 for spec in specs}
+        begun = [name for name in names(self.folder / "rounds", ".parquet") if name in wanted]
+        with ThreadPoolExecutor(READERS) as readers:
+            found = dict(zip(begun, readers.map(self.rounds_done, begun), strict=True))
+        return {name: min(found.get(name, 0), of) for name, of in wanted.items()}
 
     def resume(self, spec: TrajectorySpec) -> Resume | None:
         """What a trajectory needs to go on after its last finished round; None where none is finished."""
@@ -168,7 +161,7 @@ class Store:
         """
         path = self._ticket_path(spec.trajectory_id, number)
         try:
-            tensors = load_file(path)
+            tensors = load(path.read_bytes())
             return Ticket(
                 {name: tensors[f"{name}.weight"] for name in spec.layer_sizes},
                 {name: tensors[f"{name}.mask"] for name in spec.layer_sizes},
@@ -194,13 +187,11 @@ class Store:
             "weights_remaining": result.weights_remaining,
             "weights_remaining_count": result.weights_remaining_count,
         }
-        path = self._ticket_path(spec.trajectory_id, result.round)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        content = _ticket_bytes(result.ticket, {name: json.dumps(value) for name, value in shared.items()})
-        self._replace(path, lambda part: part.write_bytes(content))
+        metadata = {name: json.dumps(value) for name, value in shared.items()}
+        replace(self._ticket_path(spec.trajectory_id, result.round), _ticket_bytes(result.ticket, metadata))
         self._append("curves", CURVES, spec, result.round, [shared | asdict(row) for row in result.curves])
         self._append("rounds", ROUNDS, spec, result.round, [shared | _round_row(result)])
-        (self.folder / "failures" / f"{spec.trajectory_id}.json").unlink(missing_ok=True)
+        self._failure(spec.trajectory_id).unlink(missing_ok=True)
 
     def write_failure(self, failure: Failure) -> None:
         """Writes why a trajectory can't go on; the next finished round of it takes this away."""
@@ -210,19 +201,23 @@ class Store:
             "error": failure.reason,
             "fields": failure.spec.flat(),
         }
-        path = self.folder / "failures" / f"{failure.spec.trajectory_id}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._replace(path, lambda part: part.write_text(json.dumps(record, indent=1), encoding="utf-8"))
+        replace(self._failure(failure.spec.trajectory_id), json.dumps(record, indent=1).encode())
 
     def failures(self) -> dict[str, dict[str, Any]]:
         """What `write_failure` wrote, by trajectory."""
-        paths = sorted((self.folder / "failures").glob("[!.]*.json"))
-        return {path.stem: json.loads(path.read_text(encoding="utf-8")) for path in paths}
+        found = names(self.folder / "failures", ".json")
+        with ThreadPoolExecutor(READERS) as readers:
+            return dict(
+                zip(found, readers.map(lambda name: json.loads(self._failure(name).read_bytes()), found), strict=True)
+            )
 
-    def _table(self, table: str, trajectory_id: str) -> Path:
+    def _failure(self, trajectory_id: str) -> UPath:
+        return self.folder / "failures" / f"{trajectory_id}.json"
+
+    def _table(self, table: str, trajectory_id: str) -> UPath:
         return self.folder / table / f"{trajectory_id}.parquet"
 
-    def _ticket_path(self, trajectory_id: str, number: int) -> Path:
+    def _ticket_path(self, trajectory_id: str, number: int) -> UPath:
         return self.folder / "tickets" / trajectory_id / f"round-{number:02d}.safetensors"
 
     def _append(
@@ -235,22 +230,14 @@ class Store:
         path = self._table(table, spec.trajectory_id)
         new = pa.Table.from_pylist(list(rows), schema)
         if path.exists():
-            old = pq.read_table(path, schema=schema)
+            old = pq.read_table(io.BytesIO(path.read_bytes()), schema=schema)
             old = old.filter(pc.less(old["round"], number))
             place = schema.get_field_index("rounds")
             old = old.set_column(place, schema.field(place), pa.array([spec.rounds] * len(old), pa.int64()))
             new = pa.concat_tables([old, new])
-        self._replace(path, lambda part: pq.write_table(new, part, compression="zstd"))
-
-    def _replace(self, path: Path, write: Callable[[Path], object]) -> None:
-        part = path.with_name(f".{path.name}.{uuid.uuid4().hex}{PART}")
-        try:
-            write(part)
-            with part.open("rb+") as file:
-                os.fsync(file.fileno())
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        content = io.BytesIO()
+        pq.write_table(new, content, compression="zstd")
+        replace(path, content.getvalue())
 
 
 def _ticket_bytes(ticket: Ticket, metadata: dict[str, str]) -> bytes:

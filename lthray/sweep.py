@@ -28,6 +28,7 @@ from ray import tune  # noqa: E402
 from lthray.data import Arrays, is_here, read  # noqa: E402
 from lthray.errors import InputError  # noqa: E402
 from lthray.events import (  # noqa: E402
+    Event,
     Note,
     Notify,
     Planned,
@@ -37,7 +38,9 @@ from lthray.events import (  # noqa: E402
     TrialRetried,
 )
 from lthray.planning import Share, fit_to_cluster, plan  # noqa: E402
+from lthray.progress import SweepProgress  # noqa: E402
 from lthray.results import Failure  # noqa: E402
+from lthray.running import announced  # noqa: E402
 from lthray.spec import TrajectorySpec  # noqa: E402
 from lthray.store import Store  # noqa: E402
 from lthray.sweepfile import SweepSpec  # noqa: E402
@@ -61,7 +64,7 @@ class Outcome:
 def run(
     sweep: SweepSpec,
     trajectories: Sequence[TrajectorySpec],
-    folder: Path,
+    folder: str | Path,
     data_dir: Path,
     address: str | None,
     notify: Notify,
@@ -71,7 +74,7 @@ def run(
     Args:
         sweep: The sweep.
         trajectories: Its trajectories.
-        folder: Results folder; made where it is not there.
+        folder: Results folder, by path or URL; made where it is not there.
         data_dir: Where data sets are, or are downloaded to.
         address: A running Ray cluster, or None for one of this machine's own.
         notify: Told what goes on.
@@ -80,23 +83,34 @@ def run(
         InputError: the folder, the data or the cluster is not to be had.
         KeyboardInterrupt: interrupted before training began; later an interrupt ends in an Outcome.
     """
-    store = Store(folder)
-    with store.locked():
+    store, progress = Store(folder), SweepProgress()
+
+    def tell(event: Event) -> None:
+        progress.take(event)
+        notify(event)
+
+    def lost() -> None:
+        tell(Note(f"{store.folder}: another sweep has taken this folder over: stopping"))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with announced(store.folder, progress.snapshot, lost, lambda text: tell(Note(text))):
         store.create(sweep.resolved())
-        before = {spec.trajectory_id: store.rounds_done(spec.trajectory_id) for spec in trajectories}
+        before = store.done(trajectories)
         missing = [spec for spec in trajectories if before[spec.trajectory_id] <= spec.rounds]
         errors: dict[str, Failure] = {}
         if missing:
-            data = _data(missing, data_dir, notify)
-            notify(Note(f"connecting to Ray at {address}" if address else "starting Ray"))
+            data = _data(missing, data_dir, tell)
+            tell(Note(f"connecting to Ray at {address}" if address else "starting Ray"))
             with _ray(address):
-                share = fit_to_cluster(sweep.resources, _nodes(), notify)
+                if address:
+                    _check_shared(store)
+                share = fit_to_cluster(sweep.resources, _nodes(), tell)
                 stacks = plan(missing, before, share, sweep.resources.stack)
                 trials = {str(i + 1): stack for i, stack in enumerate(stacks)}
-                notify(_planned(trajectories, missing, before, trials))
-                errors = _fit(trials, store, data, share, sweep.resources.retries, notify)
+                tell(_planned(trajectories, missing, before, trials))
+                errors = _fit(trials, store, data, share, sweep.resources.retries, tell)
         else:
-            notify(_planned(trajectories, missing, before, {}))
+            tell(_planned(trajectories, missing, before, {}))
         return _outcome(trajectories, store, before, errors)
 
 
@@ -129,7 +143,7 @@ def _planned(
 def _outcome(
     trajectories: Sequence[TrajectorySpec], store: Store, before: Mapping[str, int], errors: Mapping[str, Failure]
 ) -> Outcome:
-    after = {spec.trajectory_id: store.rounds_done(spec.trajectory_id) for spec in trajectories}
+    after = store.done(trajectories)
     incomplete = {spec.trajectory_id: spec for spec in trajectories if after[spec.trajectory_id] <= spec.rounds}
     failures = {id_: failure for id_, failure in errors.items() if id_ in incomplete}
     return Outcome(
@@ -138,6 +152,24 @@ def _outcome(
         failures=failures,
         missing=len(incomplete) - len(failures),
     )
+
+
+def _check_shared(store: Store) -> None:
+    """Checks that every node of the cluster reaches the results folder.
+
+    Raises:
+        InputError: one does not: its results would be lost.
+    """
+    look = ray.remote(num_cpus=0)(lambda: Store(store.folder).holds_sweep())
+    here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
+    nodes = [node for node in ray.nodes() if node["Alive"]]
+    seen = ray.get([look.options(scheduling_strategy=here(node["NodeID"], soft=False)).remote() for node in nodes])
+    for node, sees in zip(nodes, seen, strict=True):
+        if not sees:
+            raise InputError(
+                f"{store.folder}: node {node['NodeManagerAddress']} of the cluster does not see this folder;"
+                " --out must be a folder that all nodes share, or a URL such as s3://bucket/run"
+            )
 
 
 def _nodes() -> list[dict[str, float]]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Literal
 
 import yaml
 from pydantic import Field, ValidationError
+from upath import UPath
 
 from lthray.errors import InputError
 from lthray.spec import PRESETS, Strict, TrajectorySpec, flatten, nest, preset
@@ -114,7 +115,7 @@ class SweepSpec(Strict):
         return "\n".join([*notes, text]) if notes else text
 
 
-def load(path: Path, sets: Sequence[str] = ()) -> tuple[SweepSpec, list[TrajectorySpec]]:
+def load(path: Path | UPath, sets: Sequence[str] = ()) -> tuple[SweepSpec, list[TrajectorySpec]]:
     """Reads a sweep file, applies `--set key=value` in order, and expands the grid.
 
     Raises:
@@ -122,7 +123,7 @@ def load(path: Path, sets: Sequence[str] = ()) -> tuple[SweepSpec, list[Trajecto
             an empty grid; two cells are the same trajectory.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_bytes().decode("utf-8")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -3,10 +3,10 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from itertools import groupby
-from pathlib import Path
 from typing import Any
 
 import torch
+from upath import UPath
 
 from lthray.data import Arrays, on_device
 from lthray.errors import InputError
@@ -23,7 +23,7 @@ Report = Callable[[dict[str, Any]], None]
 
 def train_stack(
     trajectories: Sequence[Mapping[str, Any]],
-    folder: Path,
+    folder: UPath,
     data: Mapping[str, Arrays],
     threads: int,
     gpu: bool,

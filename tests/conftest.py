@@ -1,14 +1,19 @@
 """What several test files share."""
 
 import os
+import socket
 import subprocess
 import sys
-from collections.abc import Callable
+import time
+import uuid
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 import torch
 import yaml
+from s3fs import S3FileSystem
+from upath import UPath
 
 from lthray.data import Dataset, on_device, read
 from lthray.spec import TrajectorySpec
@@ -53,6 +58,47 @@ def sweep_file(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+@pytest.fixture(scope="session")
+def s3_server() -> Iterator[dict[str, str]]:
+    """An S3 server on this machine; what a process's environment says to reach it."""
+    port = free_port()
+    server = subprocess.Popen(
+        [sys.executable, "-W", "ignore", "-m", "moto.server", "-H", "127.0.0.1", "-p", str(port)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    for _ in range(300):
+        with socket.socket() as knock:
+            if knock.connect_ex(("127.0.0.1", port)) == 0:
+                break
+        time.sleep(0.1)
+    yield {
+        "AWS_ENDPOINT_URL": f"http://127.0.0.1:{port}",
+        "AWS_ACCESS_KEY_ID": "nobody",
+        "AWS_SECRET_ACCESS_KEY": "nothing",
+        "AWS_DEFAULT_REGION": "us-east-1",
+    }
+    server.kill()
+    server.wait()
+
+
+@pytest.fixture
+def s3(s3_server, monkeypatch) -> UPath:
+    """A folder that is not there yet, in a bucket of its own."""
+    for name, value in s3_server.items():
+        monkeypatch.setenv(name, value)
+    S3FileSystem.clear_instance_cache()  # other tests have another server, or none
+    bucket = UPath(f"s3://bucket-{uuid.uuid4().hex}", use_listings_cache=False)
+    bucket.mkdir()
+    return bucket / "run"
 
 
 def totals(counts: list[dict[str, int]]) -> list[int]:

@@ -5,8 +5,9 @@ import io
 import pytest
 from rich.console import Console
 
-from lthray import display
+from lthray import display, progress
 from lthray.events import Note, Planned, TrajectoryFailed, TrialEnded, TrialProgress, TrialRetried
+from lthray.progress import SweepProgress
 
 
 @pytest.mark.parametrize(
@@ -81,7 +82,7 @@ def test_long_rounds_are_not_silent(events, monkeypatch):
 
 
 def test_a_terminal_shows_every_running_trial_and_the_sweep(events):
-    sweep = display.Sweep()
+    sweep = SweepProgress()
     for event in events:
         sweep.take(event)
     console = Console(file=io.StringIO(), width=120, force_terminal=True, color_system=None)
@@ -113,8 +114,8 @@ def test_the_live_display_starts_with_the_plan_and_keeps_its_lines(events):
 
 def test_the_time_left_is_what_is_left_at_the_pace_so_far(events, monkeypatch):
     now = [100.0]
-    monkeypatch.setattr(display.time, "monotonic", lambda: now[0])
-    sweep = display.Sweep()
+    monkeypatch.setattr(progress.time, "monotonic", lambda: now[0])
+    sweep = SweepProgress()
     sweep.take(events[1])
     assert sweep.seconds_left() is None
     sweep.take(events[2])  # 40 iterations done: the pace begins here

@@ -1,7 +1,6 @@
 """The results folder on a real disk."""
 
 import json
-import os
 import platform
 
 import numpy as np
@@ -141,20 +140,9 @@ def test_a_crash_between_curves_and_rounds_leaves_the_round_undone(store, rounds
     assert not read(store, "curves").duplicated(["round", "iteration", "split", "attack"]).any()
 
 
-def test_nothing_is_left_beside_a_file_whose_writing_fails(store, rounds):
-    def fail(path):
-        path.write_text("half")
-        raise OSError(28, "No space left on device")
-
-    target = store.folder / "sweep.yaml"
-    with pytest.raises(OSError, match="No space"):
-        store._replace(target, fail)
-    assert target.read_text() == "name: x\n"
-    assert [path.name for path in store.folder.glob(".*")] == []
-
-
 def test_a_new_sweep_clears_what_a_killed_writer_left(store):
     stray = store.folder / "rounds" / ".abc.parquet.123.part"
+    stray.parent.mkdir()
     stray.write_bytes(b"torn")
     store.create("name: y\n")
     assert not stray.exists()
@@ -169,16 +157,6 @@ def test_more_rounds_are_named_in_the_old_rows_too(store, make, digits):
     store.write_round(rest[0])
     assert read(store, "rounds")["rounds"].tolist() == [1, 1]
     assert set(read(store, "curves")["rounds"]) == {1}
-
-
-def test_two_sweeps_never_write_into_one_folder(store):
-    other = Store(store.folder)
-    with store.locked(), pytest.raises(InputError) as caught, other.locked():
-        pass
-    assert f"another sweep is writing into this folder (process {os.getpid()} on " in str(caught.value)
-    with other.locked():
-        pass
-    assert not (store.folder / ".driver").exists()
 
 
 def test_failures_are_kept_until_the_trajectory_goes_on(store, rounds):

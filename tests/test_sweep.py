@@ -16,7 +16,7 @@ KEYS = ["trajectory_id", "round", "iteration", "split", "attack"]
 
 
 def tables(folder) -> tuple[pd.DataFrame, pd.DataFrame]:
-    rounds, curves = pd.read_parquet(folder / "rounds"), pd.read_parquet(folder / "curves")
+    rounds, curves = pd.read_parquet(f"{folder}/rounds"), pd.read_parquet(f"{folder}/curves")
     return (
         rounds.drop(columns=CLOCKS).sort_values(KEYS[:2], ignore_index=True),
         curves.sort_values(KEYS, ignore_index=True),
@@ -86,7 +86,7 @@ def test_status_and_report_of_a_finished_sweep(finished):
     folder, _ = finished
     status = lthray("status", folder / "results" / "tiny")
     assert status.returncode == 0
-    assert status.stdout.splitlines()[-1].split() == ["all", "6", "6", "0", "18", "of", "18"]
+    assert status.stdout.splitlines()[-1].split() == ["all", "6", "6", "0", "0", "18", "of", "18"]
     report = lthray("report", folder / "results" / "tiny")
     assert report.returncode == 0, report.stderr
     page = folder / "results" / "tiny" / "report" / "index.html"
@@ -135,7 +135,7 @@ def test_a_failing_trajectory_is_named_and_stops_no_other(sweep_file, tmp_path):
 
 
 def test_a_trial_that_breaks_before_it_says_anything_is_a_failure_with_its_reason(sweep_file, tmp_path):
-    """The results folder loses its tickets folder: the worker can't write its first round."""
+    """A file lies where the tickets should: the worker can't write its first round."""
     path = sweep_file(trajectory=TINY["trajectory"] | {"rounds": 0}, grid={"seed": [0]}, resources={"retries": 0})
     out = tmp_path / "r"
     code = (

@@ -10,14 +10,14 @@ from pathlib import Path
 
 if "LTHRAY_CRASH" in os.environ:
     folder, _, number = os.environ["LTHRAY_CRASH"].partition(":")
-    rename, seen = Path.replace, []
+    rename, seen = os.replace, []
 
-    def crash(self: Path, target: Path) -> Path:
+    def crash(source: str | Path, target: str | Path) -> None:
         if folder in Path(target).parts[-3:-1]:
             seen.append(target)
             if len(seen) == int(number):
                 os.kill(int(Path(os.environ["LTHRAY_DRIVER"]).read_text()), signal.SIGKILL)
                 os._exit(9)
-        return rename(self, target)
+        rename(source, target)
 
-    Path.replace = crash
+    os.replace = crash

@@ -1,0 +1,81 @@
+"""How far a sweep is, as its events tell it."""
+
+import time
+from dataclasses import dataclass, field
+from typing import Any
+
+from lthray.events import Event, Planned, TrajectoryFailed, TrialEnded, TrialProgress, TrialRetried
+
+
+@dataclass
+class SweepProgress:
+    """A sweep as its events tell it, with the clock that the time left is reckoned by."""
+
+    plan: Planned | None = None
+    latest: dict[str, TrialProgress] = field(default_factory=dict)
+    ended: set[str] = field(default_factory=set)
+    failed: list[TrajectoryFailed] = field(default_factory=list)
+    retried: int = 0
+    began: float = field(default_factory=time.monotonic)
+    first_progress: tuple[float, int] | None = None
+
+    def take(self, event: Event) -> None:
+        """Brings the state up to an event."""
+        match event:
+            case Planned():
+                self.plan = event
+            case TrialProgress():
+                self.latest[event.trial] = event
+                self.first_progress = self.first_progress or (time.monotonic(), self.done())
+            case TrialEnded():
+                self.ended.add(event.trial)
+            case TrialRetried():
+                self.retried += 1
+            case TrajectoryFailed():
+                self.failed.append(event)
+
+    def done(self) -> int:
+        """Iterations done in this run."""
+        return sum(one.iterations_done for one in self.latest.values())
+
+    def share(self) -> float:
+        """Share of this run's iterations done, in [0, 1]."""
+        return self.done() / self.plan.iterations if self.plan and self.plan.iterations else 1.0
+
+    def seconds_left(self) -> float | None:
+        """Time left at this run's pace so far; None before there is a pace."""
+        if not self.plan or not self.first_progress:
+            return None
+        since, already = self.first_progress
+        made, seconds = self.done() - already, time.monotonic() - since
+        return (self.plan.iterations - self.done()) * seconds / made if made > 0 and seconds > 0 else None
+
+    def running(self) -> dict[str, TrialProgress]:
+        """The latest of every trial that has reported and not ended."""
+        return {name: one for name, one in list(self.latest.items()) if name not in self.ended}
+
+    def snapshot(self) -> dict[str, Any]:
+        """The state as plain values, for another process to read."""
+        if not self.plan:
+            return {"iterations": None, "trials": None, "retried": 0, "seconds_left": None, "running": []}
+        left = self.seconds_left()
+        return {
+            "iterations": {"done": self.done(), "of": self.plan.iterations},
+            "trials": {"ended": len(self.ended), "of": len(self.plan.trials)},
+            "retried": self.retried,
+            "seconds_left": None if left is None else round(left, 1),
+            "running": [
+                {
+                    "trial": name,
+                    "trajectories": [spec.trajectory_id for spec in self.plan.trials[name]],
+                    "round": one.round,
+                    "iteration": one.iteration,
+                    "iterations_per_second": round(one.rate, 1),
+                    "weights_remaining": one.weights_remaining,
+                    "natural": one.natural,
+                    "adversarial": one.adversarial,
+                    "device": one.device,
+                }
+                for name, one in self.running().items()
+            ],
+        }
