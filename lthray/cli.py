@@ -150,6 +150,28 @@ def status(
 
 
 @app.command()
+def compact(folder: Folder) -> None:
+    """Put the tickets of each trajectory into a few files.
+
+    A sweep does so itself when a trajectory ends; this is for folders of sweeps that did not.
+    """
+    console = Console()
+    with _mistakes():
+        from rich.progress import track
+
+        from lthray.progress import SweepProgress
+        from lthray.running import announced
+        from lthray.store import Store
+
+        store = Store(folder)
+        store.require()
+        with announced(store.folder, SweepProgress().snapshot, lambda: None, console.print):
+            found = store.with_tickets()
+            done = [store.compact(one) for one in track(found, "compacting", console=console, transient=True)]
+    console.print(f"compacted {sum(done)} of {len(done)} trajectories", highlight=False)
+
+
+@app.command()
 def report(
     folders: Annotated[
         list[str], typer.Argument(metavar="DIR", help="Results folders, by path or URL; several are compared.")

@@ -3,6 +3,7 @@
 import heapq
 import itertools
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -11,8 +12,8 @@ from lthray.events import Note, Notify
 from lthray.spec import TrajectorySpec
 from lthray.sweepfile import ResourcesSpec
 
-LARGEST_STACK = {"cpu": 5, "gpu": 15}
-"""What `stack: auto` goes up to."""
+LARGEST_STACK = {"cpu": 5, "gpu": 64}
+"""What `stack: auto` goes up to, where the memory allows it: on a CPU more does not pay."""
 STACK_OVERHEAD = {"cpu": 1.0, "gpu": 15.0}
 """What a stack costs beside its trajectories, in trajectories; a GPU trains a small stack no faster than a large."""
 
@@ -25,6 +26,8 @@ class Share:
     gpus: float
     slots: int
     """Trials that fit at the same time."""
+    memory: float = math.inf
+    """Bytes of a node's memory that a trial may take."""
 
     @property
     def kind(self) -> str:
@@ -33,7 +36,7 @@ class Share:
 
 
 def plan(
-    missing: Sequence[TrajectorySpec], done: Mapping[str, int], share: Share, stack: int | str
+    missing: Sequence[TrajectorySpec], done: Mapping[str, int], share: Share, stack: int | str, fits: int
 ) -> list[tuple[TrajectorySpec, ...]]:
     """Stacks of trajectories that can be trained side by side, in the order of the grid.
 
@@ -42,6 +45,7 @@ def plan(
         done: Rounds finished, by trajectory.
         share: What a trial gets.
         stack: Largest stack, or `auto` for the size that keeps all slots busy for the shortest time.
+        fits: Largest stack that fits into a trial's memory.
     """
     groups: dict[tuple[Any, ...], list[TrajectorySpec]] = {}
     for spec in missing:
@@ -62,8 +66,20 @@ def plan(
         return max(slots)
 
     if isinstance(stack, int):
-        return cut(stack)
-    return cut(min(range(1, LARGEST_STACK[share.kind] + 1), key=duration))
+        return cut(max(1, min(stack, fits)))
+    largest = max(1, min(LARGEST_STACK[share.kind], fits, max(map(len, groups.values()), default=1)))
+    return cut(min(range(1, largest + 1), key=duration))
+
+
+def largest_stack(missing: Sequence[TrajectorySpec], share: Share, stack: int | str) -> int:
+    """The largest stack that `plan` may make where memory is no matter."""
+    groups = Counter(spec.stack_key for spec in missing)
+    return min(max(groups.values(), default=1), stack if isinstance(stack, int) else LARGEST_STACK[share.kind])
+
+
+def hungriest(missing: Sequence[TrajectorySpec]) -> TrajectorySpec:
+    """The trajectory whose training takes the most memory."""
+    return max(missing, key=lambda spec: (spec.batch_size * (1 + (spec.train_attack != "none")), spec.inputs))
 
 
 def fit_to_cluster(resources: ResourcesSpec, nodes: Sequence[Mapping[str, float]], notify: Notify) -> Share:
@@ -78,8 +94,11 @@ def fit_to_cluster(resources: ResourcesSpec, nodes: Sequence[Mapping[str, float]
     cpus = min(resources.cpus, most_cpus)
     if cpus < resources.cpus:
         notify(Note(f"no node has {resources.cpus:g} CPUs{' beside its GPU' if gpus else ''}: trials take {cpus:g}"))
-    slots = sum(
+    slots = [
         int(min(node.get("CPU", 0.0) / cpus if cpus else math.inf, node.get("GPU", 0.0) / gpus if gpus else math.inf))
         for node in nodes
+    ]
+    memory = min(
+        (node.get("memory", math.inf) / n for node, n in zip(nodes, slots, strict=True) if n), default=math.inf
     )
-    return Share(cpus, gpus, max(1, slots))
+    return Share(cpus, gpus, max(1, sum(slots)), memory)

@@ -161,6 +161,11 @@ class TrajectorySpec(Strict):
         return self
 
     @property
+    def inputs(self) -> int:
+        """Pixels of an image."""
+        return DATASETS[self.dataset].inputs
+
+    @property
     def train_size(self) -> int:
         """Training images."""
         return DATASETS[self.dataset].examples - self.validation_size
@@ -174,7 +179,7 @@ class TrajectorySpec(Strict):
     @property
     def layer_sizes(self) -> dict[str, tuple[int, int]]:
         """The shape (out, in) of each layer, in order."""
-        return counts.layer_sizes(DATASETS[self.dataset].inputs)
+        return counts.layer_sizes(self.inputs)
 
     def layer_counts(self) -> list[dict[str, int]]:
         """Weights left in each layer, one mapping a round 0..rounds."""

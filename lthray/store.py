@@ -16,15 +16,12 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
-from safetensors import SafetensorError
-from safetensors.numpy import load, save
 from upath import UPath
 
-from lthray import __version__
+from lthray import __version__, tickets
 from lthray.errors import InputError
 from lthray.results import Failure, Resume, RoundResult, Ticket
 from lthray.spec import ATTACKS, TrajectorySpec
@@ -159,17 +156,18 @@ class Store:
         Raises:
             InputError: its file is missing or damaged.
         """
-        path = self._ticket_path(spec.trajectory_id, number)
         try:
-            tensors = load(path.read_bytes())
-            return Ticket(
-                {name: tensors[f"{name}.weight"] for name in spec.layer_sizes},
-                {name: tensors[f"{name}.mask"] for name in spec.layer_sizes},
-            )
-        except (OSError, SafetensorError, KeyError) as error:
-            raise InputError(
-                f"{path}: can't be read ({error}); delete rounds/{spec.trajectory_id}.parquet to train it again"
-            ) from None
+            return tickets.read(self._tickets(spec.trajectory_id), number, spec.layer_sizes)
+        except InputError as error:
+            raise InputError(f"{error}; delete rounds/{spec.trajectory_id}.parquet to train it again") from None
+
+    def with_tickets(self) -> list[str]:
+        """The trajectories that have tickets here."""
+        return names(self.folder / "tickets", "")
+
+    def compact(self, trajectory_id: str) -> bool:
+        """Leaves only a few ticket files of a trajectory; see `tickets.compact`."""
+        return tickets.compact(self._tickets(trajectory_id))
 
     def write_round(self, result: RoundResult) -> None:
         """Writes a finished round: ticket, curves and, last, its row in rounds; the same again changes nothing.
@@ -187,8 +185,7 @@ class Store:
             "weights_remaining": result.weights_remaining,
             "weights_remaining_count": result.weights_remaining_count,
         }
-        metadata = {name: json.dumps(value) for name, value in shared.items()}
-        replace(self._ticket_path(spec.trajectory_id, result.round), _ticket_bytes(result.ticket, metadata))
+        tickets.write(self._tickets(spec.trajectory_id), result.round, result.ticket, shared)
         self._append("curves", CURVES, spec, result.round, [shared | asdict(row) for row in result.curves])
         self._append("rounds", ROUNDS, spec, result.round, [shared | _round_row(result)])
         self._failure(spec.trajectory_id).unlink(missing_ok=True)
@@ -217,8 +214,8 @@ class Store:
     def _table(self, table: str, trajectory_id: str) -> UPath:
         return self.folder / table / f"{trajectory_id}.parquet"
 
-    def _ticket_path(self, trajectory_id: str, number: int) -> UPath:
-        return self.folder / "tickets" / trajectory_id / f"round-{number:02d}.safetensors"
+    def _tickets(self, trajectory_id: str) -> UPath:
+        return self.folder / "tickets" / trajectory_id
 
     def _append(
         self, table: str, schema: pa.Schema, spec: TrajectorySpec, number: int, rows: Sequence[dict[str, Any]]
@@ -238,13 +235,6 @@ class Store:
         content = io.BytesIO()
         pq.write_table(new, content, compression="zstd")
         replace(path, content.getvalue())
-
-
-def _ticket_bytes(ticket: Ticket, metadata: dict[str, str]) -> bytes:
-    tensors = {f"{name}.weight": np.ascontiguousarray(weight) for name, weight in ticket.weights.items()}
-    tensors |= {f"{name}.mask": np.ascontiguousarray(mask) for name, mask in ticket.masks.items()}
-    content: bytes = save(tensors, metadata)
-    return content
 
 
 def _round_row(result: RoundResult) -> dict[str, Any]:

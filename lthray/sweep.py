@@ -1,50 +1,24 @@
 """A sweep on Ray Tune: what is missing becomes trials, each trains a stack on its share of the machines."""
 
-import contextlib
-import logging
 import os
 import signal
-import socket
-import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
-from typing import Any
 
-# Ray reads these when it is imported: no banner, no second progress display, no logger files, no statistics sent.
-for _name, _value in {
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}.items():
-    os.environ.setdefault(_name, _value)
-
-import ray  # noqa: E402
-from ray import tune  # noqa: E402
-
-from lthray.data import Arrays, is_here, read  # noqa: E402
-from lthray.errors import InputError  # noqa: E402
-from lthray.events import (  # noqa: E402
-    Event,
-    Note,
-    Notify,
-    Planned,
-    TrajectoryFailed,
-    TrialEnded,
-    TrialProgress,
-    TrialRetried,
-)
-from lthray.planning import Share, fit_to_cluster, plan  # noqa: E402
-from lthray.progress import SweepProgress  # noqa: E402
-from lthray.results import Failure  # noqa: E402
-from lthray.running import announced  # noqa: E402
-from lthray.spec import TrajectorySpec  # noqa: E402
-from lthray.store import Store  # noqa: E402
-from lthray.sweepfile import SweepSpec  # noqa: E402
-from lthray.worker import train_stack  # noqa: E402
+from lthray.cluster import check_shared, connected, footprint, nodes
+from lthray.data import Arrays, is_here, read
+from lthray.events import Event, Note, Notify, Planned
+from lthray.loggers import callbacks
+from lthray.memory import generous
+from lthray.planning import Share, fit_to_cluster, hungriest, largest_stack, plan
+from lthray.progress import SweepProgress
+from lthray.results import Failure
+from lthray.running import announced
+from lthray.spec import TrajectorySpec
+from lthray.store import Store
+from lthray.sweepfile import SweepSpec
+from lthray.trials import fit
 
 
 @dataclass(frozen=True)
@@ -101,14 +75,16 @@ def run(
         if missing:
             data = _data(missing, data_dir, tell)
             tell(Note(f"connecting to Ray at {address}" if address else "starting Ray"))
-            with _ray(address):
+            with connected(address):
                 if address:
-                    _check_shared(store)
-                share = fit_to_cluster(sweep.resources, _nodes(), tell)
-                stacks = plan(missing, before, share, sweep.resources.stack)
+                    check_shared(store)
+                share = fit_to_cluster(sweep.resources, nodes(), tell)
+                loggers = callbacks(sweep.loggers)
+                fits = _fits(missing, data, share, sweep.resources.stack, tell)
+                stacks = plan(missing, before, share, sweep.resources.stack, fits)
                 trials = {str(i + 1): stack for i, stack in enumerate(stacks)}
                 tell(_planned(trajectories, missing, before, trials))
-                errors = _fit(trials, store, data, share, sweep.resources.retries, tell)
+                errors = fit(trials, store, data, share, sweep.resources, loggers, tell)
         else:
             tell(_planned(trajectories, missing, before, {}))
         return _outcome(trajectories, store, before, errors)
@@ -122,6 +98,22 @@ def _data(specs: Sequence[TrajectorySpec], folder: Path, notify: Notify) -> dict
             notify(Note(f"getting {name} into {folder}"))
         data[name] = read(name, folder)
     return data
+
+
+def _fits(
+    missing: Sequence[TrajectorySpec], data: Mapping[str, Arrays], share: Share, stack: int | str, notify: Notify
+) -> int:
+    """The largest stack that a trial's memory takes; it is measured where it may matter."""
+    spec, largest = hungriest(missing), largest_stack(missing, share, stack)
+    if not share.gpus and generous(spec, largest) <= share.memory:
+        return largest
+    found = footprint(spec, data[spec.dataset], share)
+    notify(Note(f"memory: {found}"))
+    if not found.fits:
+        notify(Note("memory: not even one trajectory fits: give trials more (resources.cpus, resources.gpus)"))
+    elif isinstance(stack, int) and found.fits < stack:
+        notify(Note(f"memory: stacks are cut to {found.fits} trajectories, not {stack}"))
+    return max(1, found.fits)
 
 
 def _planned(
@@ -152,160 +144,3 @@ def _outcome(
         failures=failures,
         missing=len(incomplete) - len(failures),
     )
-
-
-def _check_shared(store: Store) -> None:
-    """Checks that every node of the cluster reaches the results folder.
-
-    Raises:
-        InputError: one does not: its results would be lost.
-    """
-    look = ray.remote(num_cpus=0)(lambda: Store(store.folder).holds_sweep())
-    here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
-    nodes = [node for node in ray.nodes() if node["Alive"]]
-    seen = ray.get([look.options(scheduling_strategy=here(node["NodeID"], soft=False)).remote() for node in nodes])
-    for node, sees in zip(nodes, seen, strict=True):
-        if not sees:
-            raise InputError(
-                f"{store.folder}: node {node['NodeManagerAddress']} of the cluster does not see this folder;"
-                " --out must be a folder that all nodes share, or a URL such as s3://bucket/run"
-            )
-
-
-def _nodes() -> list[dict[str, float]]:
-    """What each node of the cluster has."""
-    return [node["Resources"] for node in ray.nodes() if node["Alive"]]
-
-
-@contextlib.contextmanager
-def _ray(address: str | None) -> Iterator[None]:
-    """A connection to Ray, closed in the end; SIGTERM is as gentle as Ctrl-C meanwhile."""
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    try:
-        _knock(address)
-        ray.init(
-            address=address or "local",
-            log_to_driver=False,
-            logging_level="ERROR",
-            **({} if address else {"include_dashboard": False}),
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        where = f"--address {address}: no Ray cluster can be reached" if address else "Ray can't be started"
-        raise InputError(f"{where}: {(str(error).strip() or type(error).__name__).splitlines()[0]}") from None
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        ray.shutdown()
-
-
-def _knock(address: str | None) -> None:
-    """Fails at once where nothing listens at HOST:PORT; Ray itself would try for minutes."""
-    host, colon, port = (address or "").rpartition("://")[2].rpartition(":")
-    if colon:
-        if not port.isdigit():
-            raise ValueError("an address is auto, HOST:PORT or ray://HOST:PORT")
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
-
-
-def _trial(config: dict[str, Any], body: Any, data: Any) -> None:
-    body(config["trajectories"], data=ray.get(data["ref"]), report=tune.report)
-
-
-def _fit(
-    trials: Mapping[str, tuple[TrajectorySpec, ...]],
-    store: Store,
-    data: Mapping[str, Arrays],
-    share: Share,
-    retries: int,
-    notify: Notify,
-) -> dict[str, Failure]:
-    """Runs the trials; returns the trajectories that failed and why."""
-    relay = _Relay(trials, share.gpus > 0, notify)
-    body = partial(train_stack, folder=store.folder, threads=max(1, int(share.cpus)), gpu=bool(share.gpus))
-    with tempfile.TemporaryDirectory(prefix="lthray-", ignore_cleanup_errors=True) as scratch:
-        tuner = tune.Tuner(
-            tune.with_resources(
-                tune.with_parameters(_trial, body=body, data={"ref": ray.put(dict(data))}),
-                {"cpu": share.cpus, "gpu": share.gpus},
-            ),
-            param_space={
-                "trial": tune.grid_search(list(trials)),
-                "trajectories": tune.sample_from(
-                    lambda config: [spec.model_dump() for spec in trials[config["trial"]]]
-                ),
-            },
-            tune_config=tune.TuneConfig(
-                reuse_actors=True,
-                trial_name_creator=lambda trial: f"trial-{trial.config['trial']}",
-                trial_dirname_creator=lambda trial: f"trial-{trial.config['trial']}",
-            ),
-            run_config=tune.RunConfig(
-                name="sweep",
-                storage_path=scratch,
-                verbose=0,
-                callbacks=[relay],
-                failure_config=tune.FailureConfig(max_failures=retries),
-            ),
-        )
-        grid = tuner.fit()
-    failures = dict(relay.failures)
-    for result in grid:
-        if result.error is None:
-            continue
-        # a trial that failed before its first report has no config, but it has its folder
-        name, reason = Path(result.path).name.removeprefix("trial-"), _reason(result.error)
-        for spec in trials[name]:
-            failure = Failure(spec, store.rounds_done(spec.trajectory_id), reason)
-            if failure.round <= spec.rounds and spec.trajectory_id not in failures:
-                with contextlib.suppress(OSError):  # on a full disk the line below still says it
-                    store.write_failure(failure)
-                notify(TrajectoryFailed(name, spec.trajectory_id, failure.round, reason))
-                failures[spec.trajectory_id] = failure
-    return failures
-
-
-def _reason(error: BaseException) -> str:
-    """Why a trial failed, in a line; what Ray says of a lost worker is a page long."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    if any(line.startswith(("The actor is dead", "The actor died")) for line in lines):
-        return "its worker process died (killed, out of memory, or crashed) and no retry is left"
-    return lines[-1]
-
-
-class _Relay(tune.Callback):  # type: ignore[misc]
-    """Turns Tune's callbacks, which run in the driver, into events."""
-
-    def __init__(self, trials: Mapping[str, tuple[TrajectorySpec, ...]], gpu: bool, notify: Notify) -> None:
-        self.trials, self.gpu, self.notify = trials, gpu, notify
-        self.failures: dict[str, Failure] = {}
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles its callbacks with its state; a display can't be, and a restored sweep has no need of it."""
-        return {"trials": {}, "gpu": False, "notify": None, "failures": {}}
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
-    ) -> None:
-        name = trial.config["trial"]
-        specs = {spec.trajectory_id: spec for spec in self.trials[name]}
-        for trajectory_id, number, reason in result["failures"]:
-            self.failures[trajectory_id] = Failure(specs[trajectory_id], number, reason)
-            self.notify(TrajectoryFailed(name, trajectory_id, number, reason))
-        if "iteration" not in result:
-            return
-        if self.gpu and result["device"] == "cpu":
-            self.gpu = False
-            self.notify(Note("Ray has GPUs, but PyTorch in its workers finds none: trials run on CPU"))
-        fields = {field: result[field] for field in TrialProgress.__dataclass_fields__ if field != "trial"}
-        self.notify(TrialProgress(trial=name, **fields))
-
-    def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.notify(TrialRetried(trial.config["trial"]))
-
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.notify(TrialEnded(trial.config["trial"]))
-
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.notify(TrialEnded(trial.config["trial"]))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator
 from upath import UPath
 
 from lthray.errors import InputError
@@ -15,6 +15,8 @@ from lthray.spec import PRESETS, Strict, TrajectorySpec, flatten, nest, preset
 from lthray.yamltext import read_yaml
 
 MAX_TRAJECTORIES = 1_000_000
+
+LOGGERS = ("tensorboard", "mlflow", "wandb")
 
 FIELDS = tuple(preset("paper"))
 """The dotted names of a trajectory's fields."""
@@ -48,6 +50,18 @@ class SweepSpec(Strict):
     """Values of the fields that vary, by dotted name."""
     resources: ResourcesSpec = ResourcesSpec()
     """What a trial asks of Ray."""
+    loggers: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Ray's logger callbacks to tell of every trial, each with its options; a list of names where there are none."""
+
+    @field_validator("loggers", mode="before")
+    @classmethod
+    def _check_loggers(cls, value: object) -> object:
+        named = dict.fromkeys(map(str, value)) if isinstance(value, list) else value
+        if not isinstance(named, dict) or any(name not in LOGGERS for name in named):
+            raise ValueError(f"allowed are a list of {', '.join(LOGGERS)}, or a mapping of them to their options")
+        if any(not isinstance(options or {}, dict) for options in named.values()):
+            raise ValueError("a logger's options are a mapping, for example mlflow: {experiment_name: robust}")
+        return {name: options or {} for name, options in named.items()}
 
     def cells(self) -> Iterable[dict[str, Any]]:
         """The grid's cross product, the last key varying fastest; one empty cell where there is no grid."""
@@ -105,6 +119,7 @@ class SweepSpec(Strict):
             "trajectory": nest(shared),
             "grid": self.grid,
             "resources": self.resources.model_dump(),
+            "loggers": self.loggers,
         }
         text: str = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
         notes = [
@@ -209,7 +224,7 @@ def _set(sections: dict[str, Any], assignment: str) -> None:
             if not isinstance(given, dict):
                 raise InputError(f"resources: found {value!r}, but it is a mapping of keys to values")
             sections["resources"] = sections.get("resources", {}) | given
-        elif key in ("name", "protocol"):
+        elif key in ("name", "protocol", "loggers"):
             sections[key] = value
             sections.get("grid", {}).pop(key, None)
         else:

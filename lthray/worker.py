@@ -1,15 +1,18 @@
 """The body of a trial: a plain function that trains a stack and writes its rounds into the results folder."""
 
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from itertools import groupby
 from typing import Any
 
 import torch
 from upath import UPath
 
-from lthray.data import Arrays, on_device
+from lthray.data import Arrays, Dataset, on_device
 from lthray.errors import InputError
+from lthray.memory import is_out_of_memory
 from lthray.results import Failure, RoundResult
 from lthray.spec import TrajectorySpec
 from lthray.store import Store
@@ -26,7 +29,7 @@ def train_stack(
     folder: UPath,
     data: Mapping[str, Arrays],
     threads: int,
-    gpu: bool,
+    gpus: float,
     report: Report,
 ) -> None:
     """Trains what is missing of a stack of trajectories, round by round.
@@ -36,35 +39,74 @@ def train_stack(
         folder: Results folder.
         data: The sweep's data sets by name.
         threads: CPU threads to use.
-        gpu: Train on the GPU, if torch finds one.
+        gpus: Share of a GPU that it may take, or a number of GPUs; 0, or no GPU that torch finds, means the CPU.
         report: Told how far the stack is: a mapping with `failures`, a list of (trajectory_id, round, reason), and,
-            but for reports of failures alone, the fields of `TrialProgress` without its trial.
+            but for reports of failures or of a `note` alone, the fields of `TrialProgress` without its trial.
+
+    A stack that runs out of memory is cut into halves, which go on one after the other from their last finished round.
     """
     torch.set_num_threads(threads)
-    device = torch.device("cuda" if gpu and torch.cuda.is_available() else "cpu")
+    device = torch.device("cuda" if gpus and torch.cuda.is_available() else "cpu")
+    if device.type == "cuda" and gpus < 1:
+        torch.cuda.set_per_process_memory_fraction(gpus)  # one that takes too much fails alone, not its neighbours
     store = Store(folder)
     specs = [TrajectorySpec.model_validate(fields) for fields in trajectories]
     dataset = on_device(data[specs[0].dataset], specs[0].validation_size, device)
     reporter = _Reporter(report, device_name(device))
+    waiting = _together(specs, store)
+    while waiting:
+        stack = waiting.pop(0)
+        try:
+            _train(stack, store, dataset, reporter)
+        except (MemoryError, RuntimeError) as error:
+            if not is_out_of_memory(error):
+                raise
+        else:
+            continue
+        # outside of the handler, which keeps the stack's tensors alive
+        if device.type == "cuda":
+            torch.cuda.empty_cache()
+        left = [spec for spec in stack if store.rounds_done(spec.trajectory_id) <= spec.rounds]
+        if len(left) == 1:
+            number = store.rounds_done(left[0].trajectory_id)
+            reporter.lost(store, Failure(left[0], number, f"out of memory on {reporter.device}, alone in its stack"))
+            continue
+        half = math.ceil(len(left) / 2)
+        reporter.note(f"a stack of {len(left)} ran out of memory on {reporter.device}: going on with {half}")
+        waiting[:0] = [*_together(left[:half], store), *_together(left[half:], store)]
+
+
+def _together(specs: Sequence[TrajectorySpec], store: Store) -> list[list[TrajectorySpec]]:
+    """Those that have the same number of rounds done; the complete ones are left out."""
 
     def done(spec: TrajectorySpec) -> int:
         return store.rounds_done(spec.trajectory_id)
 
-    for first, group in groupby(sorted(specs, key=done), done):
-        stack, resumes = [], []
-        for spec in (one for one in group if first <= one.rounds):
-            try:
-                resumes += [resume] if (resume := store.resume(spec)) else []
-                stack.append(spec)
-            except InputError as error:  # a damaged ticket is this trajectory's alone
-                reporter.lost(store, Failure(spec, first, str(error)))
-        for results in run(stack, dataset, first, resumes, reporter.progress) if stack else ():
-            for result in results:
-                if isinstance(result, Failure):
-                    reporter.lost(store, result)
-                else:
-                    store.write_round(result)
-            reporter.round_done(sum(isinstance(result, RoundResult) for result in results))
+    groups = {number: list(group) for number, group in groupby(sorted(specs, key=done), done)}
+    kept = [[spec for spec in group if number <= spec.rounds] for number, group in groups.items()]
+    return [group for group in kept if group]
+
+
+def _train(specs: Sequence[TrajectorySpec], store: Store, dataset: Dataset, reporter: "_Reporter") -> None:
+    """Trains trajectories with the same number of rounds done to their end, and writes every round."""
+    first = store.rounds_done(specs[0].trajectory_id)
+    stack, resumes = [], []
+    for spec in specs:
+        try:
+            resumes += [resume] if (resume := store.resume(spec)) else []
+            stack.append(spec)
+        except InputError as error:  # a damaged ticket is this trajectory's alone
+            reporter.lost(store, Failure(spec, first, str(error)))
+    for results in run(stack, dataset, first, resumes, reporter.progress) if stack else ():
+        for result in results:
+            if isinstance(result, Failure):
+                reporter.lost(store, result)
+                continue
+            store.write_round(result)
+            if result.round == result.spec.rounds:
+                with suppress(InputError, OSError):  # it is complete, if in more files than need be
+                    store.compact(result.spec.trajectory_id)
+        reporter.round_done(sum(isinstance(result, RoundResult) for result in results))
 
 
 class _Reporter:
@@ -104,6 +146,10 @@ class _Reporter:
         """Writes and reports a trajectory that can't go on."""
         store.write_failure(failure)
         self.report({"failures": [(failure.spec.trajectory_id, failure.round, failure.reason)]})
+
+    def note(self, text: str) -> None:
+        """Reports a line worth reading."""
+        self.report({"failures": [], "note": text})
 
     def round_done(self, running: int) -> None:
         """Reports that a round is written; `running` trajectories go on."""

@@ -19,7 +19,7 @@ def nothing_done(specs):
 
 def test_a_stack_holds_only_trajectories_that_can_share_one(make):
     specs = [*seeds(make, 2), *seeds(make, 2, train_attack="fgsm")]
-    stacks = plan(specs, nothing_done(specs), CPU2, 100)
+    stacks = plan(specs, nothing_done(specs), CPU2, 100, 1000)
     assert [len(stack) for stack in stacks] == [6, 6]
     assert [spec for stack in stacks for spec in stack] == specs
 
@@ -27,22 +27,22 @@ def test_a_stack_holds_only_trajectories_that_can_share_one(make):
 def test_those_that_go_on_in_different_rounds_are_apart(make):
     specs = seeds(make, 1)
     done = nothing_done(specs) | {specs[0].trajectory_id: 1}
-    assert [len(stack) for stack in plan(specs, done, CPU2, 3)] == [1, 2]
+    assert [len(stack) for stack in plan(specs, done, CPU2, 3, 1000)] == [1, 2]
 
 
 def test_a_stack_that_was_asked_for_is_the_largest_and_the_parts_are_even(make):
     specs = seeds(make, 3)
-    assert [len(stack) for stack in plan(specs, nothing_done(specs), CPU2, 4)] == [3, 3, 3]
-    assert [len(stack) for stack in plan(specs, nothing_done(specs), CPU2, 1)] == [1] * 9
+    assert [len(stack) for stack in plan(specs, nothing_done(specs), CPU2, 4, 1000)] == [3, 3, 3]
+    assert [len(stack) for stack in plan(specs, nothing_done(specs), CPU2, 1, 1000)] == [1] * 9
 
 
 def test_auto_keeps_every_slot_busy(make):
     specs = seeds(make, 3)
-    assert sorted(len(stack) for stack in plan(specs, nothing_done(specs), CPU2, "auto")) == [4, 5]
-    assert len(plan(specs, nothing_done(specs), Share(1, 0, 64), "auto")) == 9
-    assert len(plan(specs[:1], nothing_done(specs), CPU2, "auto")) == 1
+    assert sorted(len(stack) for stack in plan(specs, nothing_done(specs), CPU2, "auto", 1000)) == [4, 5]
+    assert len(plan(specs, nothing_done(specs), Share(1, 0, 64), "auto", 1000)) == 9
+    assert len(plan(specs[:1], nothing_done(specs), CPU2, "auto", 1000)) == 1
     many = seeds(make, 5)
-    assert [len(stack) for stack in plan(many, nothing_done(many), Share(1, 1, 1), "auto")] == [15]
+    assert [len(stack) for stack in plan(many, nothing_done(many), Share(1, 1, 1), "auto", 1000)] == [15]
 
 
 def fit(nodes, **resources):

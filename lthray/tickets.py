@@ -1,0 +1,115 @@
+"""The ticket files of one trajectory.
+
+`round-07.safetensors` is a round's, and stays the only form of the first and the last: training goes on from them. Once
+there are more than a few, `rounds-01-19.safetensors` holds those between, each tensor under its round's name:
+`round-07.hidden_1.weight`.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+from upath import UPath
+
+from lthray.errors import InputError
+from lthray.results import Ticket
+from lthray.storage import names, replace
+
+FEW = 4
+"""Files of a trajectory that need no compacting."""
+SUFFIX = ".safetensors"
+
+
+def path(folder: UPath, number: int) -> UPath:
+    """Where a round's own file is."""
+    return folder / f"{_name(number)}{SUFFIX}"
+
+
+def write(folder: UPath, number: int, ticket: Ticket, metadata: Mapping[str, Any]) -> None:
+    """Writes a round's ticket, with JSON values for metadata."""
+    tensors = {f"{name}.weight": np.ascontiguousarray(weight) for name, weight in ticket.weights.items()}
+    tensors |= {f"{name}.mask": np.ascontiguousarray(mask) for name, mask in ticket.masks.items()}
+    replace(path(folder, number), save(tensors, {name: json.dumps(value) for name, value in metadata.items()}))
+
+
+def read(folder: UPath, number: int, layers: Iterable[str]) -> Ticket:
+    """A round's ticket, whichever file holds it.
+
+    Raises:
+        InputError: no file holds it, or the file is damaged.
+    """
+    own, prefix = path(folder, number), ""
+    if not own.exists():
+        own, prefix = next(
+            ((folder / f"{name}{SUFFIX}", f"{_name(number)}.") for name in _merged(folder) if number in _span(name)),
+            (own, ""),
+        )
+    tensors, _ = _load(own)
+    try:
+        return Ticket(
+            {name: tensors[f"{prefix}{name}.weight"] for name in layers},
+            {name: tensors[f"{prefix}{name}.mask"] for name in layers},
+        )
+    except KeyError as error:
+        raise InputError(f"{own}: can't be read (it has no {error.args[0]})") from None
+
+
+def compact(folder: UPath) -> bool:
+    """Puts the tickets between the first and the last into one file, where there are more than a few files.
+
+    A kill in the middle loses nothing: what is put together is removed only afterwards, and the next call ends it.
+
+    Returns:
+        Whether there was anything to do.
+
+    Raises:
+        InputError: a file is damaged; nothing is changed.
+        OSError: a file can't be written or removed.
+    """
+    found = [int(match[1]) for name in names(folder, SUFFIX) if (match := re.fullmatch(r"round-(\d+)", name))]
+    singles, merged = sorted(found)[1:-1], _merged(folder)
+    if len(found) + len(merged) <= FEW:
+        return False
+    tensors: dict[str, Any] = {}
+    metadata: dict[str, str] = {}
+    for name in merged:
+        more, said = _load(folder / f"{name}{SUFFIX}")
+        tensors, metadata = tensors | more, metadata | said
+    for number in singles:
+        more, said = _load(path(folder, number))
+        tensors |= {f"{_name(number)}.{name}": tensor for name, tensor in more.items()}
+        metadata[_name(number)] = json.dumps({name: json.loads(value) for name, value in said.items()})
+    numbers = sorted({int(name[6:]) for name in metadata})
+    together = f"rounds-{numbers[0]:02d}-{numbers[-1]:02d}"
+    replace(folder / f"{together}{SUFFIX}", save(tensors, metadata))
+    for name in [*(_name(number) for number in singles), *(name for name in merged if name != together)]:
+        (folder / f"{name}{SUFFIX}").unlink(missing_ok=True)
+    return True
+
+
+def _name(number: int) -> str:
+    return f"round-{number:02d}"
+
+
+def _merged(folder: UPath) -> list[str]:
+    return [name for name in names(folder, SUFFIX) if re.fullmatch(r"rounds-\d+-\d+", name)]
+
+
+def _span(name: str) -> range:
+    _, first, last = name.split("-")
+    return range(int(first), int(last) + 1)
+
+
+def _load(file: UPath) -> tuple[dict[str, Any], dict[str, str]]:
+    """A file's tensors and its metadata."""
+    try:
+        content = file.read_bytes()
+        tensors = load(content)
+    except (OSError, SafetensorError) as error:
+        raise InputError(f"{file}: can't be read ({error})") from None
+    header = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])
+    return tensors, header.get("__metadata__", {})
