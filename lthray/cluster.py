@@ -63,12 +63,18 @@ def check_shared(store: Store) -> None:
     """Checks that every node of the cluster reaches the results folder.
 
     Raises:
-        InputError: one does not: its results would be lost.
+        InputError: one does not: its results would be lost; or lthray can't run there.
     """
     look = ray.remote(num_cpus=0)(lambda: Store(store.folder).holds_sweep())
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
     nodes = [node for node in ray.nodes() if node["Alive"]]
-    seen = ray.get([look.options(scheduling_strategy=here(node["NodeID"], soft=False)).remote() for node in nodes])
+    try:
+        seen = ray.get([look.options(scheduling_strategy=here(node["NodeID"], soft=False)).remote() for node in nodes])
+    except ray.exceptions.RayError as error:
+        raise InputError(
+            f"lthray can't run on every node of the cluster ({_last_line(error)}); install it on all of them, or send"
+            " the sweep with lthray submit"
+        ) from None
     for node, sees in zip(nodes, seen, strict=True):
         if not sees:
             raise InputError(
@@ -92,6 +98,9 @@ def footprint(spec: TrajectorySpec, arrays: Arrays, share: Share) -> Footprint:
     try:
         found: Footprint = ray.get(probe.remote(spec.model_dump(), arrays, share.gpus, share.memory))
     except ray.exceptions.RayError as error:
-        said = next((line for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)
-        raise InputError(f"a first iteration can't be trained on the cluster: {said.strip()}") from None
+        raise InputError(f"a first iteration can't be trained on the cluster: {_last_line(error)}") from None
     return found
+
+
+def _last_line(error: Exception) -> str:
+    return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)

@@ -1,12 +1,15 @@
 """A sweep on a running Ray cluster of two nodes, on this machine."""
 
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pandas as pd
 import pytest
 
-from tests.conftest import TINY, environment, lthray
+from tests.conftest import TINY, command, environment, lthray
 from tests.test_sweep import tables
 
 pytestmark = pytest.mark.slow
@@ -51,3 +54,55 @@ def test_a_sweep_on_two_nodes_is_complete_also_when_one_is_lost(what, sweep_file
     assert alone.returncode == 0
     for found, expected in zip(tables(tmp_path / "r"), tables(tmp_path / "alone"), strict=True):
         pd.testing.assert_frame_equal(found, expected)
+
+
+APART = """
+import os, shutil, subprocess, sys, time
+import ray
+from ray.cluster_utils import Cluster
+
+folder, log = sys.argv[1:3]
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+node = f"mount -t tmpfs tmpfs {folder} && exec {sys.argv[3]} start --address={cluster.address} --num-cpus=1 --block"
+second = subprocess.Popen(["unshare", "--mount", "sh", "-c", node], stdout=open(log, "w"), stderr=subprocess.STDOUT)
+ray.init(cluster.address, log_to_driver=False)
+for _ in range(60):
+    time.sleep(0.5)
+    if len([one for one in ray.nodes() if one["Alive"]]) == 2:
+        break
+ray.shutdown()
+sweep = subprocess.run([*sys.argv[4:], "--address", cluster.address])
+second.terminate()
+second.wait()
+cluster.shutdown()
+sys.exit(sweep.returncode)
+"""
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("unshare"), reason="a node with other disks takes root")
+def test_a_node_that_does_not_see_the_results_is_found_before_anything_is_trained(sweep_file, tmp_path):
+    shared = tmp_path / "shared"
+    shared.mkdir()
+    if subprocess.run(["unshare", "--mount", "true"], capture_output=True, check=False).returncode:
+        pytest.skip("no node with other disks can be made here")
+    ray, path = Path(sys.executable).with_name("ray"), sweep_file()
+    process = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            APART,
+            shared,
+            tmp_path / "node.log",
+            ray,
+            *command("sweep", path, "--out", shared / "r"),
+        ],
+        capture_output=True,
+        text=True,
+        env=environment(RAY_USAGE_STATS_ENABLED="0"),
+        timeout=200,
+        check=False,
+    )
+    assert process.returncode == 2, process.stdout + process.stderr
+    assert f"{shared / 'r'}: node " in process.stderr
+    assert "of the cluster does not see this folder; --out must be a folder that all nodes share" in process.stderr
+    assert "to train" not in process.stdout
