@@ -1,6 +1,19 @@
 """`python -m lthray` is the command `lthray`."""
 
-from lthray.cli import main
+import sys
 
 if __name__ == "__main__":
-    main()
+    try:
+        from lthray.cli import main
+
+        main()
+    except ModuleNotFoundError as error:
+        # a submitted sweep brings its own code, so nobody may have installed what it needs
+        package = (error.name or "").partition(".")[0]
+        if package in ("", "lthray", "analysis"):
+            raise
+        sys.stderr.write(
+            f"lthray: {sys.executable} has no package {package}: pip install lthray and what it needs on every node,"
+            " or let each job do so with lthray submit --install\n"
+        )
+        sys.exit(2)

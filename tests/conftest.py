@@ -1,14 +1,20 @@
 """What several test files share."""
 
+import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
+import tempfile
 import time
+import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 import yaml
@@ -120,3 +126,63 @@ def lthray(*arguments: object, cwd: Path | None = None, **variables: str) -> sub
     return subprocess.run(
         command(*arguments), capture_output=True, text=True, cwd=cwd, env=environment(**variables), timeout=280
     )
+
+
+@dataclass(frozen=True)
+class Head:
+    """A Ray cluster of one node with one CPU, which does not know the lthray under test."""
+
+    url: str
+    client: str
+    """Its address for Ray Client."""
+    environment: dict[str, str]
+    """For processes that talk to it."""
+
+    def job(self, id_: str) -> dict[str, object]:
+        with urllib.request.urlopen(f"{self.url}/api/jobs/{id_}", timeout=60) as answer:
+            return json.load(answer)
+
+    def ends(self, id_: str) -> str:
+        """Waits for a job's end and returns its status."""
+        until = time.monotonic() + 120
+        while (status := str(self.job(id_)["status"])) in ("PENDING", "RUNNING"):
+            assert time.monotonic() < until, f"{id_} is still {status}"
+            time.sleep(1)
+        return status
+
+
+@pytest.fixture(scope="module")
+def head() -> Iterator[Head]:
+    """`ray start --head`, and in the end the end of what it started, and of nothing else."""
+    folder = tempfile.mkdtemp(prefix="lt-", dir="/tmp")  # Ray's sockets lie in it: their paths must be short
+    ours = {"RAY_TMPDIR": folder, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    ports = {name: free_port() for name in ("port", "dashboard-port", "ray-client-server-port")}
+    ports["dashboard-agent-listen-port"] = free_port()
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where a job finds `python`
+    theirs = {name: value for name, value in environment(**ours, PATH=path).items() if name != "PYTHONPATH"}
+    process = subprocess.Popen(
+        ["ray", "start", "--head", "--block", "--num-cpus=1", *(f"--{name}={port}" for name, port in ports.items())],
+        env=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
+    )  # fmt: skip
+    found = Head(
+        f"http://127.0.0.1:{ports['dashboard-port']}", f"ray://127.0.0.1:{ports['ray-client-server-port']}", ours
+    )
+    try:
+        until = time.monotonic() + 120
+        while True:
+            try:
+                urllib.request.urlopen(f"{found.url}/api/jobs/", timeout=10).close()
+                break
+            except OSError:
+                assert process.poll() is None, "ray start ended"
+                assert time.monotonic() < until, "the dashboard does not answer"
+                time.sleep(0.5)
+        yield found
+    finally:
+        family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+        process.terminate()
+        _, alive = psutil.wait_procs(family, timeout=30)
+        for one in alive:
+            one.kill()
+        process.wait(30)
+        shutil.rmtree(folder, ignore_errors=True)
