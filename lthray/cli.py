@@ -177,7 +177,7 @@ def submit(
         client = jobs.connect(address)
         job = jobs.submit(client, sweep_file, command, variables, pip)
         console.print(
-            f"job {job.id}; results go to {folder} on the cluster\n"
+            f"job {job.id}; results go to {folder}{'' if '://' in folder else ', which all nodes must share'}\n"
             f"follow it with  ray job logs --follow --address {address} {job.id}\n"
             f"stop it with    ray job stop --address {address} {job.id}"
         )

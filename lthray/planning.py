@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lthray.errors import InputError
 from lthray.events import Note, Notify
 from lthray.spec import TrajectorySpec
 from lthray.sweepfile import ResourcesSpec
@@ -83,7 +84,13 @@ def hungriest(missing: Sequence[TrajectorySpec]) -> TrajectorySpec:
 
 
 def fit_to_cluster(resources: ResourcesSpec, nodes: Sequence[Mapping[str, float]], notify: Notify) -> Share:
-    """A trial's share, cut to what some node has, so that no trial waits for what will never come."""
+    """A trial's share, cut to what some node has, so that no trial waits for what will never come.
+
+    Raises:
+        InputError: no node has a CPU for trials.
+    """
+    if not any(node.get("CPU", 0.0) for node in nodes):
+        raise InputError("no node of the Ray cluster has a CPU for trials: wait until its workers have joined")
     most_gpus = max(node.get("GPU", 0.0) for node in nodes)
     gpus = min(resources.gpus, most_gpus)
     if resources.gpus and not most_gpus:

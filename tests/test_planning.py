@@ -2,6 +2,7 @@
 
 import pytest
 
+from lthray.errors import InputError
 from lthray.events import Note
 from lthray.planning import Share, fit_to_cluster, plan
 from lthray.sweepfile import ResourcesSpec
@@ -80,3 +81,8 @@ def test_a_trial_never_asks_for_what_no_node_has(nodes, asked, share, note):
     found, notes = fit(nodes, **asked)
     assert found == share
     assert notes == [note]
+
+
+def test_a_cluster_whose_workers_have_not_joined_is_said_to_be_one():
+    with pytest.raises(InputError, match="wait until its workers have joined"):
+        fit([{"memory": 1.0}], cpus=1, gpus=0.25)
