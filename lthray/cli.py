@@ -3,7 +3,7 @@
 import json
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -17,8 +17,6 @@ from lthray.errors import InputError
 
 if TYPE_CHECKING:  # torch, Ray and pandas take seconds to import: each command imports what it needs
     from lthray.jobs import Job
-    from lthray.spec import TrajectorySpec
-    from lthray.sweep import Outcome
 
 app = typer.Typer(
     name="lthray",
@@ -114,18 +112,24 @@ def sweep(
         spec, trajectories = load(sweep_file, set_ or [])
         folder = out or str(Path("results") / spec.name)
         if dry_run:
-            _print_plan(console, trajectories, list(spec.grid), folder)
+            from lthray.pages import plan_page
+            from lthray.store import Store
+
+            wide = console if console.is_terminal else Console(width=200)
+            wide.print(plan_page(trajectories, list(spec.grid), Store(folder)))
             return
         from platformdirs import user_cache_path
 
         from lthray import display
         from lthray import sweep as ray_sweep
+        from lthray.pages import outcome_page
 
         with display.watch(console) as notify:
             outcome = ray_sweep.run(
                 spec, trajectories, folder, data_dir or user_cache_path("lthray") / "data", address, notify
             )
-    raise typer.Exit(_print_outcome(console, outcome, len(trajectories), folder))
+        Console(soft_wrap=True).print(outcome_page(outcome, len(trajectories), folder))
+    raise typer.Exit(INTERRUPTED if outcome.missing else FAILED if outcome.failures else 0)
 
 
 @app.command()
@@ -196,7 +200,7 @@ def status(
     """
     console = Console()
     with _mistakes():
-        from lthray import display
+        from lthray.pages import status_page
         from lthray.status import status
         from lthray.store import Store
         from lthray.sweepfile import load
@@ -207,7 +211,7 @@ def status(
         if as_json:
             typer.echo(json.dumps(found.as_json(), indent=1))
         else:
-            console.print(display.status_page(found))
+            console.print(status_page(found))
 
 
 @app.command()
@@ -331,54 +335,6 @@ def _follow(console: Console, job: "Job") -> int:
         return ending.exit_status
     note(f"the job {ending.status.lower()}: {ending.message}")
     return FAILED
-
-
-def _print_plan(console: Console, trajectories: "Sequence[TrajectorySpec]", varied: list[str], folder: str) -> None:
-    from lthray.store import Store
-
-    store = Store(folder)
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for name in ("trajectory", *varied, "rounds done"):
-        table.add_column(name, no_wrap=True)
-    trainings = iterations = complete = 0
-    rounds_done = store.done(trajectories)
-    for spec in trajectories:
-        done, fields = rounds_done[spec.trajectory_id], spec.flat()
-        table.add_row(spec.trajectory_id, *(str(fields[name]) for name in varied), f"{done} of {spec.rounds + 1}")
-        trainings += spec.rounds + 1 - done
-        iterations += (spec.rounds + 1 - done) * spec.iterations
-        complete += done == spec.rounds + 1
-    wide = console if console.is_terminal else Console(width=200)
-    wide.print(table)
-    console.print(
-        f"{len(trajectories)} trajectories, {complete} of them complete in {folder};"
-        f" to do: {trainings:,} trainings of {iterations:,} iterations in all",
-        highlight=False,
-        soft_wrap=True,
-    )
-
-
-def _print_outcome(console: Console, outcome: "Outcome", trajectories: int, folder: str) -> int:
-    if outcome.failures:
-        table = Table(
-            "trajectory", "round", "error", title="failed", title_justify="left", box=None, header_style="dim"
-        )
-        for trajectory_id, failure in outcome.failures.items():
-            table.add_row(trajectory_id, str(failure.round), failure.reason)
-        console.print(table)
-    trained = f"trained {outcome.trained:,} rounds" if outcome.trained else "nothing to train"
-    console.print(
-        f"{trained}; {outcome.complete} of {trajectories} trajectories complete in {folder}",
-        highlight=False,
-        soft_wrap=True,
-    )
-    if outcome.missing:
-        console.print("interrupted: run the same command again for the rest", highlight=False)
-        return INTERRUPTED
-    if outcome.failures:
-        return FAILED
-    console.print(f"next: lthray report {folder}", highlight=False, soft_wrap=True)
-    return 0
 
 
 def main() -> None:

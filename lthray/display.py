@@ -3,7 +3,6 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -22,7 +21,6 @@ from lthray.events import (
 )
 from lthray.progress import SweepProgress
 from lthray.spec import TrajectorySpec
-from lthray.status import Status, Tally
 
 PLAIN_SECONDS = 60
 """Longest silence of the plain lines inside a round."""
@@ -175,55 +173,3 @@ class _Lines:
             self.said[event.trial] = now
         if line := _spoken(event, self.sweep):
             self.console.print(line, soft_wrap=True, highlight=False, markup=False)
-
-
-def status_page(status: Status) -> RenderableType:
-    """What `lthray status` shows: the tallies, what runs now, what failed."""
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for name in status.varied:
-        table.add_column(name, no_wrap=True)
-    for name in ("trajectories", "complete", "running", "failed", "rounds done"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for key, tally in status.groups.items():
-        table.add_row(*key, *_counts(tally))
-    if status.varied:
-        table.add_section()
-        table.add_row("all", *[""] * (len(status.varied) - 1), *_counts(status.total), style="bold")
-    return Group(table, *_driver_lines(status), *(_failure_line(*item) for item in status.failures.items()))
-
-
-def _counts(tally: Tally) -> tuple[str, ...]:
-    of = f"{tally.rounds_done:,} of {tally.rounds:,}"
-    return *(str(one) for one in (tally.trajectories, tally.complete, tally.running, tally.failed)), of
-
-
-def _driver_lines(status: Status) -> Iterator[Text]:
-    driver = status.driver
-    if driver is None:
-        if status.total.complete < status.total.trajectories:
-            yield Text("no sweep is running here: run the same lthray sweep again for the rest", style="dim")
-        return
-    who = f"process {driver['process']} on {driver['host']}"
-    if not driver["alive"]:
-        yield Text(f"the sweep of {who} is dead, last heard of {driver['updated']}: run it again", style="red")
-        return
-    rate = sum(one["iterations_per_second"] for one in driver["running"])
-    left = driver["seconds_left"]
-    trials = driver["trials"]
-    yield Text(
-        f"running: {who}, since {driver['began']}"
-        + (f"; {trials['ended']} of {trials['of']} trials ended; {rate:,.0f} it/s" if trials else "; preparing")
-        + (f"; {clock(left)} left" if left is not None else "")
-    )
-    for one in driver["running"]:
-        accuracies = [("natural", one["natural"]), *one["adversarial"].items()]
-        yield Text(
-            f"trial {one['trial']}: round {one['round']}, {percent(one['weights_remaining'])} of weights, iteration"
-            f" {one['iteration']:,}, {one['iterations_per_second']:,.0f} it/s, test accuracy "
-            + ", ".join(f"{name} {100 * value:.1f} %" for name, value in accuracies)
-            + f"; {', '.join(one['trajectories'])} on {one['device']}"
-        )
-
-
-def _failure_line(trajectory_id: str, failure: Mapping[str, Any]) -> Text:
-    return Text(f"failed: {trajectory_id} in round {failure['round']}: {failure['error']}", style="red")

@@ -6,7 +6,7 @@ import json
 import pytest
 from rich.console import Console
 
-from lthray import display, running
+from lthray import pages, running
 from lthray.results import Failure
 from lthray.status import status
 from lthray.store import Store
@@ -34,7 +34,7 @@ def begun(sweep_file, tmp_path, digits):
 
 def shown(found) -> str:
     console = Console(file=io.StringIO(), width=200)
-    console.print(display.status_page(found))
+    console.print(pages.status_page(found))
     return console.file.getvalue()
 
 
