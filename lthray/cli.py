@@ -92,7 +92,8 @@ def sweep(
     address: Annotated[
         str | None,
         typer.Option(
-            metavar="ADDR", help="A running Ray cluster, auto or HOST:PORT. [dim]\\[default: this machine alone][/]"
+            metavar="ADDR",
+            help="A running Ray cluster: auto, HOST:PORT or ray://HOST:PORT. [dim]\\[default: this machine alone][/]",
         ),
     ] = None,
     dry_run: Annotated[
@@ -116,7 +117,7 @@ def sweep(
             from lthray.store import Store
 
             wide = console if console.is_terminal else Console(width=200)
-            wide.print(plan_page(trajectories, list(spec.grid), Store(folder)))
+            wide.print(plan_page(trajectories, list(spec.grid), Store(folder).done(trajectories), folder))
             return
         from platformdirs import user_cache_path
 

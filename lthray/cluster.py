@@ -6,6 +6,7 @@ import os
 import signal
 import socket
 from collections.abc import Iterator
+from importlib.resources import files
 
 # Ray reads these when it is imported: no banner, no second progress display, no logger files, no statistics sent.
 for _name, _value in {
@@ -30,7 +31,8 @@ from lthray.store import Store  # noqa: E402
 @contextlib.contextmanager
 def connected(address: str | None) -> Iterator[None]:
     """A connection to Ray, closed in the end; SIGTERM is as gentle as Ctrl-C meanwhile."""
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
+    for chatty in ("ray.tune", "ray.util.client"):
+        logging.getLogger(chatty).setLevel(logging.CRITICAL)
     try:
         _knock(address)
         ray.init(
@@ -38,10 +40,14 @@ def connected(address: str | None) -> Iterator[None]:
             log_to_driver=False,
             logging_level="ERROR",
             **({} if address else {"include_dashboard": False}),
+            # where the driver is a Ray Client, Tune and its callbacks run on the cluster, with this code
+            **({"runtime_env": {"py_modules": [str(files("lthray"))]}} if str(address).startswith("ray://") else {}),
         )
     except (OSError, ValueError, RuntimeError) as error:
         where = f"--address {address}: no Ray cluster can be reached" if address else "Ray can't be started"
-        raise InputError(f"{where}: {(str(error).strip() or type(error).__name__).splitlines()[0]}") from None
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        # what a Ray Client is told by the cluster is a heading and a traceback
+        raise InputError(f"{where}: {lines[-1] if lines[0].endswith(':') else lines[0]}") from None
     before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         yield

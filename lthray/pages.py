@@ -10,28 +10,28 @@ from rich.text import Text
 from lthray.display import clock, percent
 from lthray.spec import TrajectorySpec
 from lthray.status import Status, Tally
-from lthray.store import Store
 
 if TYPE_CHECKING:  # it imports torch and Ray, which a plan and a status do without
     from lthray.sweep import Outcome
 
 
-def plan_page(trajectories: Sequence[TrajectorySpec], varied: Sequence[str], store: Store) -> RenderableType:
+def plan_page(
+    trajectories: Sequence[TrajectorySpec], varied: Sequence[str], done: Mapping[str, int], folder: str
+) -> RenderableType:
     """What `--dry-run` shows: the trajectories, how far each is, and what is to do."""
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     for name in ("trajectory", *varied, "rounds done"):
         table.add_column(name, no_wrap=True)
     trainings = iterations = complete = 0
-    rounds_done = store.done(trajectories)
     for spec in trajectories:
-        done, fields = rounds_done[spec.trajectory_id], spec.flat()
-        table.add_row(spec.trajectory_id, *(str(fields[name]) for name in varied), f"{done} of {spec.rounds + 1}")
-        trainings += spec.rounds + 1 - done
-        iterations += (spec.rounds + 1 - done) * spec.iterations
-        complete += done == spec.rounds + 1
+        rounds, fields = done[spec.trajectory_id], spec.flat()
+        table.add_row(spec.trajectory_id, *(str(fields[name]) for name in varied), f"{rounds} of {spec.rounds + 1}")
+        trainings += spec.rounds + 1 - rounds
+        iterations += (spec.rounds + 1 - rounds) * spec.iterations
+        complete += rounds == spec.rounds + 1
     return Group(
         table,
-        f"{len(trajectories)} trajectories, {complete} of them complete in {store.folder};"
+        f"{len(trajectories)} trajectories, {complete} of them complete in {folder};"
         f" to do: {trainings:,} trainings of {iterations:,} iterations in all",
     )
 

@@ -2,16 +2,19 @@
 
 import contextlib
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
-from functools import partial
+from functools import partial, partialmethod
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs
 import ray
 from ray import tune
+from ray.util.queue import Queue
 from upath import UPath
 
 import lthray.cluster  # noqa: F401 - sets what Ray reads when it is imported
@@ -59,6 +62,7 @@ def fit(
     fields = {name: [spec.model_dump() for spec in stack] for name, stack in trials.items()}
     labels = {name: _label(name, stack) for name, stack in trials.items()}
     with contextlib.ExitStack() as ends:
+        callback = ends.enter_context(_heard(relay))
         scratch = tempfile.TemporaryDirectory(prefix="lthray-", ignore_cleanup_errors=True)
         tuner = tune.Tuner(
             tune.with_resources(
@@ -79,11 +83,14 @@ def fit(
                 name=f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}",
                 **_storage(store.folder) if loggers else {"storage_path": ends.enter_context(scratch)},
                 verbose=0,
-                callbacks=[relay, *loggers],
+                callbacks=[callback, *loggers],
                 failure_config=tune.FailureConfig(max_failures=resources.retries),
             ),
         )
-        grid = tuner.fit()
+        try:
+            grid = tuner.fit()
+        except KeyboardInterrupt:  # Tune itself returns, but a Ray Client only stops waiting for it
+            grid = ()
     failures = dict(relay.failures)
     for result in grid:
         if result.error is None:
@@ -170,3 +177,41 @@ class _Relay(tune.Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self.notify(TrialEnded(trial.config["trial"]))
+
+
+class _Sender(tune.Callback):  # type: ignore[misc]
+    """Stands in for a `_Relay` that is not where Tune runs: passes Tune's callbacks on through a queue."""
+
+    def __init__(self, queue: Queue) -> None:
+        self.queue = queue
+
+    def _send(self, method: str, trial: Any, result: Mapping[str, Any] | None = None, **info: Any) -> None:
+        arguments = {"result": {key: result[key] for key in result if key != "config"}} if result else {}
+        self.queue.put((method, trial.config["trial"], arguments))
+
+    on_trial_result = partialmethod(_send, "on_trial_result")
+    on_trial_recover = partialmethod(_send, "on_trial_recover")
+    on_trial_complete = partialmethod(_send, "on_trial_complete")
+    on_trial_error = partialmethod(_send, "on_trial_error")
+
+
+@contextlib.contextmanager
+def _heard(relay: _Relay) -> Iterator[tune.Callback]:
+    """A callback for Tune whose calls reach the relay: itself, or a sender where Tune runs on the cluster."""
+    if not ray.util.client.ray.is_connected():  # which `ray://` makes it
+        yield relay
+        return
+    queue = Queue(actor_options={"num_cpus": 0})
+
+    def listen() -> None:
+        while (call := queue.get()) is not None:
+            method, name, arguments = call
+            getattr(relay, method)(0, [], SimpleNamespace(config={"trial": name}), **arguments)
+
+    with ThreadPoolExecutor(1) as thread:
+        heard = thread.submit(listen)
+        try:
+            yield _Sender(queue)
+        finally:
+            queue.put(None)
+        heard.result()

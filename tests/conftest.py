@@ -159,7 +159,8 @@ def head() -> Iterator[Head]:
     ports = {name: free_port() for name in ("port", "dashboard-port", "ray-client-server-port")}
     ports["dashboard-agent-listen-port"] = free_port()
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where a job finds `python`
-    theirs = {name: value for name, value in environment(**ours, PATH=path).items() if name != "PYTHONPATH"}
+    slow = {"RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "120"}  # on a busy machine Ray's 30 are not enough
+    theirs = {name: value for name, value in environment(**ours, **slow, PATH=path).items() if name != "PYTHONPATH"}
     process = subprocess.Popen(
         ["ray", "start", "--head", "--block", "--num-cpus=1", *(f"--{name}={port}" for name, port in ports.items())],
         env=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,

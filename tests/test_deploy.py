@@ -197,7 +197,7 @@ def test_the_check_of_the_rayjob_finds_mistakes(spoil, rayjob):
         applicable(rayjob)
 
 
-def test_the_rayjob_runs_the_paper_on_gpu_workers_with_fractions(rayjob):
+def test_the_rayjob_runs_the_paper_on_gpu_workers_with_fractions(rayjob, s3):
     from lthray.cli import app
     from lthray.sweepfile import load
 
