@@ -1,5 +1,6 @@
 """Results folders as frames: what is read, and nothing else."""
 
+import io
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -143,12 +144,18 @@ def _read_tables(folder: UPath, columns: list[str] | None = None, filters: Filte
 def _read_table(path: UPath, columns: list[str] | None, filters: Filters | None) -> pa.Table | None:
     """A file's table through one handle, so that a file replaced meanwhile is read as it was, or None if it went."""
     try:
-        with path.open("rb") as handle:
+        with path.open("rb") if not path.protocol else io.BytesIO(_content(path)) as handle:
             return pq.read_table(handle, columns=columns, filters=filters, use_threads=False)
     except FileNotFoundError:
         return None
     except pa.ArrowException as error:
         raise NotResultsError(f"{path}: {_first_line(error)}") from error
+
+
+def _content(path: UPath) -> bytes:
+    """A file's content, of one moment: by URL it is asked for at once, so that no piece is of a newer file."""
+    content: bytes = path.read_bytes() if not path.protocol else path.fs.cat_file(path.path)
+    return content
 
 
 def _labelled(table: pa.Table, label: str) -> pa.Table:
@@ -172,7 +179,7 @@ def _with_categories(table: pa.Table) -> pa.Table:
 
 def _read_sweep(path: UPath) -> dict[str, Any] | None:
     try:
-        sweep = yaml.safe_load(path.read_text(encoding="utf-8"))
+        sweep = yaml.safe_load(_content(path).decode())
     except FileNotFoundError:
         return None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -188,7 +195,7 @@ def _read_failures(folder: UPath) -> pd.DataFrame:
 
 def _read_failure(path: UPath) -> dict[str, Any] | None:
     try:
-        said = json.loads(path.read_text(encoding="utf-8"))
+        said = json.loads(_content(path).decode())
     except FileNotFoundError:
         return None
     except ValueError:

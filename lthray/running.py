@@ -19,8 +19,8 @@ from typing import Any
 from filelock import FileLock, Timeout
 from upath import UPath
 
+from lthray import storage
 from lthray.errors import InputError
-from lthray.storage import create, is_local, replace
 
 FILE = "running.json"
 BEAT_SECONDS = {"local": 2.0, "url": 10.0}
@@ -34,7 +34,7 @@ Snapshot = Callable[[], Mapping[str, Any]]
 def read(folder: UPath) -> dict[str, Any] | None:
     """What the file says, with `alive`, whether its sweep is still heard of; None where no sweep runs."""
     try:
-        record: dict[str, Any] = json.loads((folder / FILE).read_bytes())
+        record: dict[str, Any] = json.loads(storage.read(folder / FILE))
     except (FileNotFoundError, ValueError):
         return None
     silent = (datetime.now(UTC) - datetime.fromisoformat(record["updated"])).total_seconds()
@@ -57,7 +57,7 @@ def announced(
     Raises:
         InputError: the folder can't be written, or another sweep is writing into it.
     """
-    local = is_local(folder)
+    local = storage.is_local(folder)
     every = BEAT_SECONDS["local" if local else "url"]
     who: dict[str, Any] = {
         "process": os.getpid(),
@@ -76,7 +76,7 @@ def announced(
         if lock:
             folder.mkdir(parents=True, exist_ok=True)
             lock.acquire(blocking=False)
-            replace(file, content())
+            storage.replace(file, content())
         else:
             _seize(file, content, say)
     except Timeout:
@@ -88,10 +88,10 @@ def announced(
         while not ended.wait(every):
             # a beat that fails is made up for by the next; storages have exceptions of their own
             with suppress(Exception):
-                if not lock and json.loads(file.read_bytes())["token"] != who["token"]:
+                if not lock and json.loads(storage.read(file))["token"] != who["token"]:
                     lost()
                     return
-                replace(file, content())
+                storage.replace(file, content())
 
     ended = threading.Event()
     beats = threading.Thread(target=beat, daemon=True, name="beats")
@@ -102,7 +102,7 @@ def announced(
         ended.set()
         beats.join()
         with suppress(OSError):
-            if lock or json.loads(file.read_bytes())["token"] == who["token"]:
+            if lock or json.loads(storage.read(file))["token"] == who["token"]:
                 file.unlink(missing_ok=True)
         if lock:
             lock.release()
@@ -110,9 +110,9 @@ def announced(
 
 def _seize(file: UPath, content: Callable[[], bytes], say: Callable[[str], None]) -> None:
     """Makes the file this process's own, if it is nobody's or a dead one's."""
-    if create(file, content()):
+    if storage.create(file, content()):
         return
-    before, holder = file.read_bytes(), read(file.parent)
+    before, holder = storage.read(file), read(file.parent)
     if holder and not (holder["host"] == platform.node() and not holder["alive"]):
         seconds = DEAD_BEATS * holder["every"]
         say(f"waiting up to {seconds:g} s to see whether the sweep of {_name(holder)} is still alive")
@@ -121,10 +121,10 @@ def _seize(file: UPath, content: Callable[[], bytes], say: Callable[[str], None]
             time.sleep(min(1.0, seconds))
             if not file.exists():
                 break
-            if file.read_bytes() != before:
+            if storage.read(file) != before:
                 raise InputError(_refusal(file.parent, holder))
     file.unlink(missing_ok=True)
-    if not create(file, content()):  # a third one was faster
+    if not storage.create(file, content()):  # a third one was faster
         raise InputError(_refusal(file.parent, read(file.parent)))
 
 

@@ -41,6 +41,12 @@ def is_local(path: UPath) -> bool:
     return isinstance(path, Path)
 
 
+def read(path: UPath) -> bytes:
+    """A file's content, of one moment: on an object store asked for at once, so that no piece is of a newer file."""
+    content: bytes = path.read_bytes() if is_local(path) else path.fs.cat_file(path.path)
+    return content
+
+
 def replace(path: UPath, content: bytes) -> None:
     """Writes a file so that a reader finds the old one or the new one, whole; makes its folder.
 

@@ -25,7 +25,7 @@ from lthray import __version__, tickets
 from lthray.errors import InputError
 from lthray.results import Failure, Resume, RoundResult, Ticket
 from lthray.spec import ATTACKS, TrajectorySpec
-from lthray.storage import clear_parts, location, names, replace
+from lthray.storage import clear_parts, location, names, read, replace
 
 SWEEP = "sweep.yaml"
 READERS = 16
@@ -124,7 +124,7 @@ class Store:
         """
         path = self._table("rounds", trajectory_id)
         try:
-            rounds = pq.read_table(io.BytesIO(path.read_bytes()), columns=["round"])["round"].to_pylist()
+            rounds = pq.read_table(io.BytesIO(read(path)), columns=["round"])["round"].to_pylist()
         except FileNotFoundError:
             return 0
         except (OSError, pa.ArrowException) as error:
@@ -204,9 +204,7 @@ class Store:
         """What `write_failure` wrote, by trajectory."""
         found = names(self.folder / "failures", ".json")
         with ThreadPoolExecutor(READERS) as readers:
-            return dict(
-                zip(found, readers.map(lambda name: json.loads(self._failure(name).read_bytes()), found), strict=True)
-            )
+            return dict(zip(found, readers.map(lambda name: json.loads(read(self._failure(name))), found), strict=True))
 
     def _failure(self, trajectory_id: str) -> UPath:
         return self.folder / "failures" / f"{trajectory_id}.json"
@@ -227,7 +225,7 @@ class Store:
         path = self._table(table, spec.trajectory_id)
         new = pa.Table.from_pylist(list(rows), schema)
         if path.exists():
-            old = pq.read_table(io.BytesIO(path.read_bytes()), schema=schema)
+            old = pq.read_table(io.BytesIO(read(path)), schema=schema)
             old = old.filter(pc.less(old["round"], number))
             place = schema.get_field_index("rounds")
             old = old.set_column(place, schema.field(place), pa.array([spec.rounds] * len(old), pa.int64()))

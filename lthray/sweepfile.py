@@ -12,6 +12,7 @@ from upath import UPath
 
 from lthray.errors import InputError
 from lthray.spec import PRESETS, Strict, TrajectorySpec, flatten, nest, preset
+from lthray.storage import read
 from lthray.yamltext import read_yaml
 
 MAX_TRAJECTORIES = 1_000_000
@@ -138,7 +139,7 @@ def load(path: Path | UPath, sets: Sequence[str] = ()) -> tuple[SweepSpec, list[
             an empty grid; two cells are the same trajectory.
     """
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = read(UPath(path)).decode("utf-8")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:

@@ -15,6 +15,7 @@ from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from upath import UPath
 
+from lthray import storage
 from lthray.errors import InputError
 from lthray.results import Ticket
 from lthray.storage import names, replace
@@ -107,7 +108,7 @@ def _span(name: str) -> range:
 def _load(file: UPath) -> tuple[dict[str, Any], dict[str, str]]:
     """A file's tensors and its metadata."""
     try:
-        content = file.read_bytes()
+        content = storage.read(file)
         tensors = load(content)
     except (OSError, SafetensorError) as error:
         raise InputError(f"{file}: can't be read ({error})") from None

@@ -16,12 +16,16 @@ GIB = 2**30
 
 MEASURE = """
 import sys
+import numpy as np
 from lthray import memory
-from lthray.data import read
+from lthray.data import Arrays
 from lthray.spec import TrajectorySpec
 
-spec = TrajectorySpec(dataset="digits-8x8", train_attack="pgd", batch_size=int(sys.argv[1]))
-found = memory.measure(spec.model_dump(), read("digits-8x8", None), 0, 2**40)
+draw = np.random.default_rng(0)
+images = [draw.integers(0, 256, (n, 784), dtype=np.uint8) for n in (60_000, 1_000)]
+labels = [draw.integers(0, 10, n, dtype=np.uint8) for n in (60_000, 1_000)]
+spec = TrajectorySpec(dataset="mnist", batch_size=int(sys.argv[1]))
+found = memory.measure(spec.model_dump(), Arrays(images[0], labels[0], images[1], labels[1], 255), 0, 2**40)
 print(found.base, found.each)
 assert found.base + 5 * found.each < memory.generous(spec, 5), found
 """
@@ -65,11 +69,11 @@ def test_what_fits_is_what_the_budget_leaves():
 
 
 def test_a_larger_batch_takes_more_and_less_than_the_generous_guess():
-    small, large = (run(MEASURE, batch) for batch in (10, 1000))
+    small, large = (run(MEASURE, batch) for batch in (60, 20_000))
     assert small.returncode == large.returncode == 0, small.stderr + large.stderr
     (base, few), (_, many) = (map(float, one.stdout.split()) for one in (small, large))
-    assert base > 50 * 2**20
-    assert many > few
+    assert base > 60_000 * 784 * 4  # the images alone, as numbers
+    assert many > few + 20_000 * 784 * 4  # a batch of them alone
 
 
 def test_out_of_memory_is_known_from_other_errors():

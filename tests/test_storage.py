@@ -1,6 +1,8 @@
 """Files on a real disk, on a real S3 server, and on a storage that only knows how to rename."""
 
 import os
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +28,29 @@ def test_a_file_is_replaced_whole_and_nothing_stays_beside_it(folder):
         storage.replace(file, content)
         assert file.read_bytes() == content
     assert [path.name for path in file.parent.iterdir()] == ["a.parquet"]
+
+
+def test_a_reader_never_sees_half_of_a_file_that_is_replaced_meanwhile(folder):
+    file, ended = folder / "running.json", threading.Event()
+    storage.replace(file, b"0" * 10_000)
+
+    def write() -> None:
+        number = 0
+        while not ended.wait(0.001):
+            number = (number + 1) % 10
+            storage.replace(file, str(number).encode() * 10_000)
+
+    writer = threading.Thread(target=write)
+    writer.start()
+    found, until = [], time.monotonic() + 30
+    try:
+        while len(set(found)) < 10 and time.monotonic() < until:
+            found.append(storage.read(file))
+    finally:
+        ended.set()
+        writer.join()
+    assert all(len(content) == 10_000 and len(set(content)) == 1 for content in found)
+    assert len(set(found)) == 10
 
 
 def test_only_one_creates_a_file(folder):
