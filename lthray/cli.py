@@ -1,5 +1,6 @@
 """The command line."""
 
+import json
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -194,6 +195,42 @@ def protocol(
             if name != "protocol" and (second is None or len(set(values)) > 1):
                 table.add_row(name, *values, meaning.partition("\n")[0])
         console.print(table)
+
+
+@app.command()
+def bench(
+    threads: Annotated[int, typer.Option(min=1, metavar="N", help="Threads of torch, and of lthray.")] = 1,
+    repeats: Annotated[int, typer.Option(min=2, metavar="N", help="How often everything takes its turn.")] = 15,
+    peers: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="FILE",
+            help="The loops to compare with. [dim]\\[default: benchmarks/peers.py of the checkout lthray runs from,"
+            " else none][/]",
+        ),
+    ] = None,
+    trajectory: Annotated[
+        bool,
+        typer.Option("--trajectory", help="PGD in each of the paper's 21 rounds, summed up to a whole trajectory."),
+    ] = False,
+    json_file: Annotated[
+        Path | None, typer.Option("--json", metavar="FILE", help="Write what was measured, too.")
+    ] = None,
+) -> None:
+    """Measure how fast this processor trains and evaluates, beside other loops and beside its matrix products alone."""
+    console = Console()
+    with _mistakes():
+        from lthray.benchtable import run
+
+        found, tables = run(threads, repeats, peers, trajectory, console.print)
+        wide = console if console.is_terminal else Console(width=250)
+        for one in tables:
+            wide.print(one)
+        if json_file:
+            try:
+                json_file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+            except OSError as error:
+                raise InputError(f"{json_file}: can't be written: {error.strerror or error}") from None
 
 
 def _print_plan(console: Console, trajectories: "Sequence[TrajectorySpec]", varied: list[str], folder: Path) -> None:
