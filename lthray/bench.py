@@ -28,6 +28,9 @@ from lthray.spec import TrajectorySpec
 from lthray.training import train
 
 WORKS = ("natural step", "fgsm step", "pgd step", "pgd evaluation")
+"""Kinds of work: a training step, or an evaluation of images as a network so trained is evaluated."""
+EVERY_WORK = ("natural step", "natural evaluation", "fgsm step", "fgsm evaluation", "pgd step", "pgd evaluation")
+"""What whole trajectories are made of; a natural one is evaluated under FGSM and PGD."""
 ROUNDS = (0, 3, 8, 15, 20)
 """Rounds measured by default: 100, 51.3, 16.9, 3.6 and 1.2 % of the weights."""
 STEPS = {"none": 20, "fgsm": 10, "pgd": 5}
@@ -63,7 +66,7 @@ class Row:
     """One kind of work at one density."""
 
     work: str
-    """One of WORKS."""
+    """One of EVERY_WORK."""
     round: int
     weights_remaining: float
     """Share, in (0, 1]."""
@@ -122,10 +125,16 @@ def load_peers(file: Path) -> ModuleType:
 
 
 class Bench:
-    """Measures rows, all with the same images."""
+    """Measures rows, all with the same images.
+
+    Args:
+        repeats: Turns, at least 2.
+        peers: Where the other loops are, if anywhere.
+        every_peer: Those of all libraries, not of the first alone.
+        clock: Tells seconds.
+    """
 
     def __init__(self, repeats: int, peers: ModuleType | None, every_peer: bool, clock: Clock) -> None:
-        """`repeats` of at least 2; `every_peer` for all of the libraries' attacks, not the first alone."""
         size = TrajectorySpec().train_size
         draw = torch.Generator().manual_seed(0)
         self.data = Split(torch.rand(size, 784, generator=draw), torch.randint(0, 10, (size,), generator=draw))
@@ -150,9 +159,9 @@ class Bench:
             }
         )
         weights, masks = pruned(spec, number)
-        others = self._others(weights, masks, spec, attack)
+        others = self._others(weights, masks, spec, attack) if work in WORKS else []
         jobs: dict[str, Job]
-        if work == "pgd evaluation":
+        if work.endswith("evaluation"):
             jobs = {"lthray": (lambda: evaluate(weights, [spec], {"test": self.few}, number, 0), IMAGES)}
             jobs |= {name: (partial(o.evaluate, self.few.images, self.few.labels), IMAGES) for name, o in others}
         else:
@@ -188,9 +197,10 @@ def products(work: str, spec: TrajectorySpec, masks: Weights) -> list[Job]:
     """The dense matrix products that the work can't do without, a job a layer, and for how many units they are."""
     trains = work.endswith("step")
     batch, times = (spec.batch_size, 10) if trains else (512, IMAGES // 512)
-    attack_steps = {"none": 0, "fgsm": 1, "pgd": spec.pgd.steps}[spec.train_attack]
+    attacks = [spec.train_attack] if trains else spec.eval_attacks
     # an FGSM step moves along the natural image's gradient; PGD starts at noise and needs a pass more
-    passes = {"none": 1, "fgsm": 2, "pgd": attack_steps + 2}[spec.train_attack]
+    backward = sum({"none": 0, "fgsm": 1, "pgd": spec.pgd.steps}[attack] for attack in attacks)
+    forward = 1 + sum({"none": 0, "fgsm": 1, "pgd": spec.pgd.steps + 1}[attack] for attack in attacks)
     trained = batch if spec.train_attack == "none" else 2 * batch
 
     def job(out: int, width: int, first: bool) -> Callable[[], object]:
@@ -198,9 +208,9 @@ def products(work: str, spec: TrajectorySpec, masks: Weights) -> list[Job]:
 
         def run() -> None:
             for _ in range(times):
-                for _ in range(passes):
+                for _ in range(forward):
                     product(inputs[:batch], weight)
-                for _ in range(attack_steps):
+                for _ in range(backward):
                     product(slopes[:batch], weight.mT)
                 if trains:
                     product(slopes.mT, inputs.mT)
@@ -228,17 +238,16 @@ def product_speed(repeats: int, clock: Clock) -> Spread:
 
 
 def trajectory_seconds(rows: Sequence[Row], spec: TrajectorySpec) -> dict[str, dict[str, float]]:
-    """Seconds of a whole trajectory's training and evaluations, by who did it: summed from measured steps and images.
+    """Seconds of a whole trajectory, summed from the steps and images measured: of each kind of work, by who did it.
 
     Args:
-        rows: A `pgd step` and a `pgd evaluation` for each round of `spec`.
+        rows: Rows of each kind of work for every round of `spec`.
         spec: How many iterations, evaluations and images there are.
     """
     images = len(spec.evaluation_iterations()) * (spec.validation_size + 10_000)
-    count = {"pgd step": spec.iterations, "pgd evaluation": images}
     found: dict[str, dict[str, float]] = {}
     for row in rows:
+        total = found.setdefault(row.work, dict.fromkeys(row.seconds, 0.0))
         for name, spread in row.seconds.items():
-            total = found.setdefault(name, dict.fromkeys(count, 0.0))
-            total[row.work] += count[row.work] * spread.median
+            total[name] += (spec.iterations if row.work.endswith("step") else images) * spread.median
     return found

@@ -12,6 +12,7 @@ from rich.table import Table
 
 import lthray
 from lthray.bench import (
+    EVERY_WORK,
     PEERS,
     ROUNDS,
     WORKS,
@@ -70,34 +71,39 @@ def _quartiles(spread: Spread, form: str) -> str:
     return f"{spread.median:{form}} [{spread.low:{form}}, {spread.high:{form}}]"
 
 
-def trajectory_table(seconds: Mapping[str, Mapping[str, float]], spec: TrajectorySpec) -> Table:
-    """Hours of a trajectory's trainings and evaluations, by who did it."""
-    found = Table(
-        title=f"a PGD trajectory of {spec.rounds + 1} rounds, summed from the steps and evaluations above",
-        title_justify="left",
-        box=None,
-        header_style="dim",
-        padding=(0, 2, 0, 0),
-    )
-    for name in ("", "training, h", "evaluation, h", "both, h", "ratio"):
-        found.add_column(name, justify="right" if name else "left", no_wrap=True)
-    ours = sum(seconds["lthray"].values())
-    for name, parts in seconds.items():
-        total = sum(parts.values())
-        found.add_row(name, *(f"{one / 3600:.2f}" for one in (*parts.values(), total)), f"{total / ours:.1f}")
+def trajectory_table(seconds: Mapping[str, Mapping[str, float]]) -> Table:
+    """Hours of trajectories, by train attack and by who did it."""
+    found = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for name in ("train attack", "loop", "training, h", "evaluation, h", "both, h", "ratio"):
+        found.add_column(name, justify="right" if name.endswith("h") or name == "ratio" else "left", no_wrap=True)
+    for attack in ("natural", "fgsm", "pgd"):
+        training, evaluation = seconds[f"{attack} step"], seconds[f"{attack} evaluation"]
+        both = {name: (training[name] + evaluation[name]) / 3600 for name in training if name in evaluation}
+        for name, hours in both.items():
+            parts = (f"{training[name] / 3600:.2f}", f"{evaluation[name] / 3600:.2f}", f"{hours:.2f}")
+            found.add_row(attack, name, *parts, f"{hours / both['lthray']:.1f}")
     return found
+
+
+def trajectory_line(seconds: Mapping[str, Mapping[str, float]], spec: TrajectorySpec) -> str:
+    """What the table of trajectories is, and what the paper's sweep takes."""
+    hours = sum(by_who["lthray"] for by_who in seconds.values()) / 3600
+    return (
+        f"Whole trajectories of {spec.rounds + 1} rounds: not run, but summed from the steps and evaluations above."
+        f" The paper's sweep, 30 of each, takes {30 * hours:.0f} hours."
+    )
 
 
 def run(
     threads: int, repeats: int, peers: Path | None, trajectory: bool, tell: Callable[[str], None]
-) -> tuple[dict[str, Any], list[Table]]:
-    """Measures, and gives what was found as values for JSON and as tables.
+) -> tuple[dict[str, Any], list[Table | str]]:
+    """Measures, and gives what was found as values for JSON and as what to print.
 
     Args:
         threads: Of torch and of lthray.
         repeats: Turns of each row, at least 2.
         peers: File with the loops to compare with; None for that of the checkout, if there is one.
-        trajectory: A PGD step and evaluation in every round, and their sum, instead of every work in five rounds.
+        trajectory: Steps and evaluations in every round, and their sums, instead of the works compared in five rounds.
         tell: Told what it is measured on and, row by row, what comes next.
 
     Raises:
@@ -117,7 +123,7 @@ def run(
         tell("no other loops: they are in benchmarks/peers.py of the repository, see --peers")
     spec = TrajectorySpec(train_attack="pgd")
     bench = Bench(repeats, loops, every_peer=not trajectory, clock=clock)
-    rounds, works = (range(spec.rounds + 1), WORKS[2:]) if trajectory else (ROUNDS, WORKS)
+    rounds, works = (range(spec.rounds + 1), EVERY_WORK) if trajectory else (ROUNDS, WORKS)
     rows = []
     for row in bench.rows(rounds, works):
         rows.append(row)
@@ -130,4 +136,7 @@ def run(
         "rows": [asdict(row) for row in rows],
         "trajectory_seconds": seconds,
     }
-    return found, [work_table(rows), *([trajectory_table(seconds, spec)] if trajectory else [])]
+    shown: list[Table | str] = [work_table(rows)]
+    if trajectory:
+        shown += [trajectory_line(seconds, spec), trajectory_table(seconds)]
+    return found, shown

@@ -211,7 +211,7 @@ def bench(
     ] = None,
     trajectory: Annotated[
         bool,
-        typer.Option("--trajectory", help="PGD in each of the paper's 21 rounds, summed up to a whole trajectory."),
+        typer.Option("--trajectory", help="Each of the paper's 21 rounds, summed up to whole trajectories."),
     ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Write what was measured, too.")
@@ -220,12 +220,14 @@ def bench(
     """Measure how fast this processor trains and evaluates, beside other loops and beside its matrix products alone."""
     console = Console()
     with _mistakes():
+        if json_file and not json_file.parent.is_dir():
+            raise InputError(f"{json_file}: there is no folder {json_file.parent}")
         from lthray.benchtable import run
 
-        found, tables = run(threads, repeats, peers, trajectory, console.print)
+        found, shown = run(threads, repeats, peers, trajectory, console.print)
         wide = console if console.is_terminal else Console(width=250)
-        for one in tables:
-            wide.print(one)
+        for one in shown:
+            wide.print(one, highlight=False)
         if json_file:
             try:
                 json_file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
