@@ -14,7 +14,7 @@ from lthray.network import Weights
 from lthray.spec import TrajectorySpec
 from lthray.tiles import TILE, Array, Number
 
-BREAK_EVEN = 0.55
+BREAK_EVEN = 0.45
 """Share of weights remaining below which this is faster than dense products, as benchmarks/break_even.py found it."""
 
 BETAS, ADAM_EPSILON = (0.9, 0.999), 1e-7
