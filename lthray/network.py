@@ -35,7 +35,7 @@ def forward(weights: Weights, images: Tensor) -> list[Tensor]:
     """
     activations = [images]
     for weight in weights[:-1]:
-        activations.append(product(activations[-1], weight, relu=True))
+        activations.append(product(activations[-1], weight).relu_())
     activations.append(product(activations[-1], weights[-1]))
     return activations
 

@@ -7,8 +7,8 @@ WORTH_IT = 2**20
 """Multiplications from which oneDNN's kernels win back the 10 µs that each call costs."""
 
 
-def product(a: Tensor, b: Tensor, relu: bool = False) -> Tensor:
-    """The rows of `a` times the rows of `b`, `a @ b.mT`, and its ReLU if asked for.
+def product(a: Tensor, b: Tensor) -> Tensor:
+    """The rows of `a` times the rows of `b`, `a @ b.mT`.
 
     In single precision on a CPU, large products of one network take oneDNN, which torch.compile uses too: on an AMD
     processor it was found to be twice as fast as the MKL behind `@` (docs/performance.md).
@@ -16,16 +16,15 @@ def product(a: Tensor, b: Tensor, relu: bool = False) -> Tensor:
     Args:
         a: (m, k), or (S, m, k) for a stack.
         b: (n, k), or (S, n, k).
-        relu: Replace what is negative by zero.
 
     Returns:
         (m, n), or (S, m, n).
     """
     if _onednn(a, b):
-        found: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, None, "relu" if relu else "none", [], "")
+        # without its ReLU, which would turn NaN into zero and hide a network that has diverged
+        found: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
         return found
-    found = a @ b.mT
-    return found.relu_() if relu else found
+    return a @ b.mT
 
 
 def _onednn(a: Tensor, b: Tensor) -> bool:
