@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 
 import numpy as np
 import torch
@@ -122,6 +123,7 @@ class SparseEvaluation:
         return wanted, torch.tensor(count - int(moving.sum()))
 
 
+@cache  # threads that have computed already compute sooner than new ones, by far
 def _mapping(threads: int) -> Callable[..., Iterable[None]]:
     return map if threads == 1 else ThreadPoolExecutor(threads).map
 
