@@ -36,9 +36,10 @@ def pgd(
         noise: Uniform in [-ε, ε], of the images' shape: the start is images + noise; None starts at the images.
     """
     low, high = (images - epsilon).clamp_(min=0), (images + epsilon).clamp_(max=1)
-    adversarial = images if noise is None else torch.clamp(images + noise, 0, 1)
+    adversarial = images.clone() if noise is None else (images + noise).clamp_(0, 1)
     for _ in range(steps):
-        adversarial = torch.clamp(adversarial + step_size * gradient_at(adversarial).sign(), low, high)
+        adversarial.add_(gradient_at(adversarial).sign(), alpha=step_size)
+        torch.clamp(adversarial, low, high, out=adversarial)
     return adversarial
 
 
@@ -50,6 +51,16 @@ def attack_targets(spec: TrajectorySpec, logits: Tensor, labels: Tensor) -> Tens
 def loss_gradient(weights: Weights, activations: Sequence[Tensor], targets: Tensor) -> Tensor:
     """Gradient (S, B, D) of each image's cross-entropy against `targets`, by its pixels."""
     return image_gradient(weights, activations, cross_entropy_gradient(activations[-1], targets))
+
+
+def random_start(spec: TrajectorySpec, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor | None:
+    """What PGD adds to images (S, B, D), or (B, D) of one trajectory, before its first step; a generator each."""
+    if not spec.pgd.random_start:
+        return None
+    noise = torch.empty(images.shape, device=images.device, dtype=images.dtype)
+    for one, generator in zip(noise.view(-1, *images.shape[-2:]), generators, strict=True):
+        one.uniform_(-spec.epsilon, spec.epsilon, generator=generator)
+    return noise
 
 
 def perturb(
@@ -67,20 +78,17 @@ def perturb(
         attack: `fgsm` or `pgd`.
         spec: Setting of the attack, shared by the stack.
         weights: The networks.
-        natural: What `forward` gave for the natural images, (S, B, D) or (B, D).
+        natural: What `forward` gave for the natural images, (S, B, D) or (B, D) for the same in every trajectory.
         targets: What `attack_targets` gave.
         generators: One a trajectory, for the random starts.
         gradient: What `loss_gradient` gave for the natural images, where it is known already.
     """
-    images, logits = natural[0], natural[-1]
+    images = natural[0]
     if attack == "fgsm":
         known = loss_gradient(weights, natural, targets) if gradient is None else gradient
         return fgsm(images, known, spec.epsilon)
-    noise = None
-    if spec.pgd.random_start:
-        noise = torch.empty(*logits.shape[:-1], images.shape[-1], device=images.device, dtype=images.dtype)
-        for one, generator in zip(noise, generators, strict=True):
-            one.uniform_(-spec.epsilon, spec.epsilon, generator=generator)
+    images = images.expand(*natural[-1].shape[:-1], images.shape[-1])
+    noise = random_start(spec, images, generators)
     return pgd(
         images,
         lambda x: loss_gradient(weights, forward(weights, x), targets),

@@ -1,7 +1,8 @@
 """Loss and accuracy of a stack on whole splits, natural and attacked, and an audit of the attacks themselves."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -10,9 +11,10 @@ from lthray.attacks import attack_targets, loss_gradient, perturb
 from lthray.data import Split
 from lthray.network import Weights, cross_entropy, forward, one_hot
 from lthray.randomness import Draw, generator
+from lthray.sparse import SparseEvaluation, sparse_pays
 from lthray.spec import TrajectorySpec
 
-CHUNK = {"cpu": 500, "cuda": 5_000}
+CHUNK = {"cpu": 512, "cuda": 5_000}
 """Images at a time: what a cache, or a GPU, takes well. Part of the results: random starts are drawn a chunk."""
 
 
@@ -39,40 +41,97 @@ def evaluate(
 ) -> list[Measurement]:
     """Measures every split naturally and under each of the eval attacks; changes nothing.
 
-    The attacks' random starts are drawn from (seed, round, iteration, split) alone.
+    The attacks' random starts are drawn from (seed, round, iteration, split) alone. A CPU takes one trajectory after
+    the other: a chunk fits into the cache, and numbers know no neighbours.
     """
-    return [
-        measurement
-        for place, (name, split) in enumerate(splits.items())
-        for measurement in _measure(weights, specs, split, name, (round_, iteration, place))
+    parts: list[tuple[Callable[..., tuple[list[Tensor], Tensor]], list[TrajectorySpec]]]
+    if weights[0].device.type != "cpu":
+        parts = [(partial(dense_logits, weights, specs[0]), list(specs))]
+    else:
+        networks = [tuple(weight[i] for weight in weights) for i in range(len(specs))]
+        sparse = sparse_pays(specs[0], round_)
+        parts = [
+            (SparseEvaluation(one, spec).logits if sparse else partial(dense_logits, one, spec), [spec])
+            for one, spec in zip(networks, specs, strict=True)
+        ]
+    found = [
+        [
+            measurement
+            for place, (name, split) in enumerate(splits.items())
+            for measurement in _measure(logits, members, split, name, (round_, iteration, place))
+        ]
+        for logits, members in parts
     ]
+    return [_joined(same) for same in zip(*found, strict=True)]
+
+
+def _joined(parts: Sequence[Measurement]) -> Measurement:
+    """One measurement of several trajectories from those of each."""
+    first = parts[0]
+    shares = [share for part in parts for share in part.zero_gradient_share or ()]
+    return Measurement(
+        first.split,
+        first.attack,
+        [loss for part in parts for loss in part.loss],
+        [accuracy for part in parts for accuracy in part.accuracy],
+        None if first.zero_gradient_share is None else shares,
+    )
+
+
+def dense_logits(
+    weights: Weights,
+    spec: TrajectorySpec,
+    images: Tensor,
+    labels: Tensor,
+    generators: Mapping[str, Sequence[torch.Generator]],
+) -> tuple[list[Tensor], Tensor]:
+    """Logits of images (B, D) with labels (B,), natural and under each of the eval attacks.
+
+    Args:
+        weights: (S, out, in) a layer, or (out, in) of one trajectory.
+        spec: The setting, shared by the stack.
+        images: Pixels in [0, 1].
+        labels: The true ones.
+        generators: One a trajectory for each of the eval attacks, for its random starts.
+
+    Returns:
+        Logits (S, B, C), natural and for each attack, and how many images of each trajectory (S,) have a gradient of
+        zeros; without S for one trajectory.
+    """
+    natural = forward(weights, images)
+    away = attack_targets(spec, natural[-1], labels)
+    gradient = loss_gradient(weights, natural, away)
+    found = [natural[-1]]
+    for attack in spec.eval_attacks:
+        attacked = perturb(attack, spec, weights, natural, away, generators[attack], gradient)
+        found.append(forward(weights, attacked)[-1])
+    return found, _images_without(gradient)
 
 
 def _measure(
-    weights: Weights, specs: Sequence[TrajectorySpec], split: Split, name: str, place: tuple[int, int, int]
+    logits: Callable[..., tuple[list[Tensor], Tensor]],
+    specs: Sequence[TrajectorySpec],
+    split: Split,
+    name: str,
+    place: tuple[int, int, int],
 ) -> list[Measurement]:
     spec, device = specs[0], split.images.device
     smoothing = spec.label_smoothing if name == "validation" else 0.0
     attacks: tuple[str, ...] = ("none", *spec.eval_attacks)
     generators = {
-        attack: [generator(one.seed, Draw.EVAL_ATTACK, *place, device=device) for one in specs] for attack in attacks
+        attack: [generator(one.seed, Draw.EVAL_ATTACK, *place, device=device) for one in specs]
+        for attack in spec.eval_attacks
     }
     losses = torch.zeros(len(attacks), len(specs), dtype=torch.float64, device=device)
     correct, without = torch.zeros_like(losses), torch.zeros_like(losses[0])
     size = CHUNK[device.type]
     for images, labels in zip(torch.split(split.images, size), torch.split(split.labels, size), strict=True):
-        natural = forward(weights, images)
-        targets = one_hot(labels, natural[-1], smoothing)
-        away = attack_targets(spec, natural[-1], labels)
-        gradient = loss_gradient(weights, natural, away)
-        without += _images_without(gradient)
-        for i, attack in enumerate(attacks):
-            logits = natural[-1]
-            if attack != "none":
-                attacked = perturb(attack, spec, weights, natural, away, generators[attack], gradient)
-                logits = forward(weights, attacked)[-1]
-            losses[i] += cross_entropy(logits, targets).sum(-1)
-            correct[i] += (logits.argmax(-1) == labels).sum(-1)
+        found, unmoved = logits(images, labels, generators)
+        targets = one_hot(labels, found[0], smoothing)
+        without += unmoved
+        for i, one in enumerate(found):
+            losses[i] += cross_entropy(one, targets).sum(-1)
+            correct[i] += (one.argmax(-1) == labels).sum(-1)
     n = len(split.labels)
     share = (without / n).tolist()
     return [

@@ -10,6 +10,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from lthray.products import product
+
 Weights = tuple[Tensor, ...]
 
 
@@ -33,14 +35,14 @@ def forward(weights: Weights, images: Tensor) -> list[Tensor]:
     """
     activations = [images]
     for weight in weights[:-1]:
-        activations.append(torch.relu(activations[-1] @ weight.mT))
-    activations.append(activations[-1] @ weights[-1].mT)
+        activations.append(product(activations[-1], weight).relu_())
+    activations.append(product(activations[-1], weights[-1]))
     return activations
 
 
 def _backward(weight: Tensor, activation: Tensor, gradient: Tensor) -> Tensor:
     """The gradient before a layer's ReLU from the gradient behind the next layer; zero where ReLU was zero."""
-    before: Tensor = torch.ops.aten.threshold_backward(gradient @ weight, activation, 0)
+    before: Tensor = torch.ops.aten.threshold_backward(product(gradient, weight.mT), activation, 0)
     return before
 
 
@@ -49,18 +51,18 @@ def image_gradient(weights: Weights, activations: Sequence[Tensor], logit_gradie
     gradient = logit_gradient
     for weight, activation in zip(reversed(weights[1:]), reversed(activations[1:-1]), strict=True):
         gradient = _backward(weight, activation, gradient)
-    return gradient @ weights[0]
+    return product(gradient, weights[0].mT)
 
 
 def weight_gradients(weights: Weights, activations: Sequence[Tensor], logit_gradient: Tensor) -> Weights:
     """Gradient by each layer's weights, summed over the B images, from the gradient by the logits (S, B, C)."""
     gradient = logit_gradient
-    gradients = [gradient.mT @ activations[-2]]
+    gradients = [product(gradient.mT, activations[-2].mT)]
     for weight, activation, inputs in zip(
         reversed(weights[1:]), reversed(activations[1:-1]), reversed(activations[:-2]), strict=True
     ):
         gradient = _backward(weight, activation, gradient)
-        gradients.append(gradient.mT @ inputs)
+        gradients.append(product(gradient.mT, inputs.mT))
     return tuple(reversed(gradients))
 
 

@@ -2,13 +2,16 @@
 
 from collections.abc import Iterator, Sequence
 
+import numpy as np
 import torch
 from torch import Tensor
 
+from lthray import kernels
 from lthray.attacks import attack_targets, perturb
 from lthray.data import Split
 from lthray.network import Weights, cross_entropy_gradient, forward, one_hot, weight_gradients
 from lthray.randomness import Draw, generator
+from lthray.sparse import ADAM_EPSILON, BETAS, SparseTraining, adam_rates, sparse_pays
 from lthray.spec import TrajectorySpec
 
 
@@ -44,9 +47,59 @@ def gradients(
     w = spec.adversarial_weight
     return weight_gradients(
         weights,
-        [torch.cat(halves, dim=1) for halves in zip(natural, adversarial, strict=True)],
-        torch.cat([(1 - w) * slope, w * adversarial_slope], dim=1),
+        [torch.cat(halves, dim=-2) for halves in zip(natural, adversarial, strict=True)],
+        torch.cat([(1 - w) * slope, w * adversarial_slope], dim=-2),
     )
+
+
+class StackTraining:
+    """A stack in training as one batched network: the way of a GPU."""
+
+    def __init__(self, start: Weights, masks: Weights, specs: Sequence[TrajectorySpec]) -> None:
+        self.spec = specs[0]
+        self.weights = tuple(weight.clone() for weight in start)
+        self.keep = [mask.to(weight.dtype) for mask, weight in zip(masks, start, strict=True)]
+        self.adam = torch.optim.Adam(
+            self.weights, lr=self.spec.learning_rate, betas=BETAS, eps=ADAM_EPSILON, fused=True
+        )
+
+    def step(self, images: Tensor, labels: Tensor, generators: Sequence[torch.Generator]) -> None:
+        """One optimizer step on images (S, B, D) and labels (S, B)."""
+        found = gradients(self.weights, images, labels, self.spec, generators)
+        for weight, gradient, mask in zip(self.weights, found, self.keep, strict=True):
+            weight.grad = gradient.mul_(mask)
+        self.adam.step()
+
+    def current(self) -> Weights:
+        """The weights as they are, (S, out, in) a layer."""
+        return self.weights
+
+
+class DenseTraining:
+    """A stack in training, one trajectory after the other: the way of a CPU while most weights remain.
+
+    A trajectory's step fits into the cache, and its numbers know no neighbours.
+    """
+
+    def __init__(self, start: Weights, masks: Weights, specs: Sequence[TrajectorySpec]) -> None:
+        self.spec, self.steps, self.number = specs[0], 0, start[0].numpy().dtype.type
+        self.weights = tuple(weight.clone() for weight in start)
+        self.networks = [tuple(weight[i] for weight in self.weights) for i in range(len(specs))]
+        self.keep = [[mask[i].flatten().to(start[0].dtype).numpy() for mask in masks] for i in range(len(specs))]
+        self.moments = [[(np.zeros_like(one), np.zeros_like(one)) for one in network] for network in self.keep]
+
+    def step(self, images: Tensor, labels: Tensor, generators: Sequence[torch.Generator]) -> None:
+        """One optimizer step on images (S, B, D) and labels (S, B)."""
+        self.steps += 1
+        rates = adam_rates(self.spec, self.steps, self.number)
+        for i, network in enumerate(self.networks):
+            found = gradients(network, images[i], labels[i], self.spec, generators[i : i + 1])
+            for layer, gradient, keep, moments in zip(network, found, self.keep[i], self.moments[i], strict=True):
+                kernels.adam(layer.view(-1).numpy(), gradient.reshape(-1).numpy(), keep, *moments, rates)
+
+    def current(self) -> Weights:
+        """The weights as they are, (S, out, in) a layer."""
+        return self.weights
 
 
 @torch.no_grad()
@@ -67,17 +120,19 @@ def train(
         The weights are the training's own: read them before going on.
     """
     spec, device = specs[0], data.images.device
-    weights = tuple(weight.clone() for weight in start)
-    keep = [mask.to(weight.dtype) for mask, weight in zip(masks, weights, strict=True)]
-    adam = torch.optim.Adam(weights, lr=spec.learning_rate, betas=(0.9, 0.999), eps=1e-7, fused=True)
+    networks: StackTraining | DenseTraining | SparseTraining
+    if device.type != "cpu":
+        networks = StackTraining(start, masks, specs)
+    elif sparse_pays(spec, round_):
+        networks = SparseTraining(start, masks, specs)
+    else:
+        networks = DenseTraining(start, masks, specs)
     generators = [generator(one.seed, Draw.TRAIN_ATTACK, round_, device=device) for one in specs]
     stops = spec.evaluation_iterations()
     for iteration, batch in enumerate(batches(specs, round_, device)):
         if iteration in stops:
-            yield iteration, weights
+            yield iteration, networks.current()
         if iteration == spec.iterations:
             return
-        found = gradients(weights, data.images[batch], data.labels[batch], spec, generators)
-        for weight, gradient, mask in zip(weights, found, keep, strict=True):
-            weight.grad = gradient.mul_(mask)
-        adam.step()
+        images = data.images.index_select(0, batch.flatten()).view(*batch.shape, -1)
+        networks.step(images, data.labels[batch], generators)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from lthray.evaluation import evaluate
+from lthray.evaluation import dense_logits, evaluate
 from lthray.network import forward, glorot_uniform
 from lthray.randomness import Draw, generator
 
@@ -82,3 +82,20 @@ def test_the_rows_of_a_round_carry_the_audit(make, digits):
     for row in result.curves:
         assert (row.zero_gradient_share is None) == (row.attack == "none")
     assert result.row("pgd", "test", 40).zero_gradient_share == 0.0
+
+
+def test_a_batched_stack_has_the_logits_of_its_networks(make, digits):
+    """A GPU takes the whole stack at once; in double precision it must agree with one network after the other."""
+    specs = [make(seed=seed, pgd={"steps": 3}) for seed in (0, 1, 2)]
+    weights = tuple(layer.double() for layer in networks(specs[0], (0, 1, 2)))
+    images, labels = digits.test.images[:100].double(), digits.test.labels[:100]
+
+    def draws(some):
+        return {attack: [generator(one.seed, Draw.EVAL_ATTACK) for one in some] for attack in ("fgsm", "pgd")}
+
+    stacked, without = dense_logits(weights, specs[0], images, labels, draws(specs))
+    for i, spec in enumerate(specs):
+        alone, as_many = dense_logits(tuple(layer[i] for layer in weights), spec, images, labels, draws([spec]))
+        for one, other in zip(stacked, alone, strict=True):
+            torch.testing.assert_close(one[i], other, rtol=1e-9, atol=1e-9)
+        assert without[i] == as_many

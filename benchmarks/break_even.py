@@ -1,0 +1,63 @@
+"""From which density on the sparse way is faster than the dense one: where `lthray.sparse.BREAK_EVEN` comes from.
+
+    python benchmarks/break_even.py [--repeats N]
+
+Prints, round by round, how many times as long the dense way takes; one thread, seconds of the process.
+"""
+
+import argparse
+import time
+from functools import partial
+
+import torch
+
+from lthray.bench import Spread, alternate, pruned
+from lthray.evaluation import dense_logits
+from lthray.randomness import Draw, generator
+from lthray.sparse import SparseEvaluation, SparseTraining
+from lthray.spec import TrajectorySpec
+from lthray.training import DenseTraining
+
+ROUNDS = range(8)
+STEPS = {"none": 60, "fgsm": 30, "pgd": 10}
+
+
+def main() -> None:
+    """Measures and prints."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=15, help="turns (default: %(default)s)")
+    repeats = parser.parse_args().repeats
+    torch.set_num_threads(1)
+    images, labels = torch.rand(1, 60, 784), torch.randint(0, 10, (1, 60))
+    many, their_labels = torch.rand(512, 784), torch.randint(0, 10, (512,))
+    draw = [generator(0, Draw.TRAIN_ATTACK)]
+
+    def steps(training: DenseTraining | SparseTraining, count: int) -> None:
+        for _ in range(count):
+            training.step(images, labels, draw)
+
+    print(
+        "round  weights  "
+        + "".join(f"{name:>22}" for name in ("natural step", "FGSM step", "PGD step", "PGD evaluation"))
+    )
+    for number in ROUNDS:
+        line = []
+        for attack, count in STEPS.items():
+            spec = TrajectorySpec.model_validate({"train_attack": attack})
+            weights, masks = pruned(spec, number)
+            ways = (DenseTraining(weights, masks, [spec]), SparseTraining(weights, masks, [spec]))
+            line.append({str(i): (partial(steps, way, count), 1) for i, way in enumerate(ways)})
+        network = tuple(weight[0] for weight in weights)
+        logits = (partial(dense_logits, network, spec), SparseEvaluation(network, spec).logits)
+        line.append({str(i): (partial(way, many, their_labels, {"pgd": draw}), 1) for i, way in enumerate(logits)})
+        cells = []
+        for jobs in line:
+            dense, sparse = alternate(jobs, repeats, time.process_time).values()
+            ratio = Spread.of([one / other for one, other in zip(dense, sparse, strict=True)])
+            cells.append(f"{ratio.median:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]")
+        share = sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)
+        print(f"{number:5}  {share:7.1%}  " + "".join(f"{cell:>22}" for cell in cells), flush=True)
+
+
+if __name__ == "__main__":
+    main()

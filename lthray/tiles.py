@@ -1,0 +1,88 @@
+"""How the kernels are compiled, and the one product that LLVM does not make well by itself."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+import numpy as np
+from llvmlite import ir
+from numba import types
+from numba.extending import intrinsic
+
+TILE = 64
+"""Images side by side."""
+VECTOR_BYTES = 64
+"""Of a register; LLVM splits them where a processor has smaller ones."""
+
+Array = np.ndarray[Any, np.dtype[Any]]
+Number = np.floating[Any]
+"""Of the weights' precision, lest numba computes in double."""
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def compiled(function: F) -> F:
+    """Compiles a function when it is first called, and keeps the result on disk for later processes."""
+    options = {"contract", "reassoc", "nsz", "arcp"}
+    return cast(F, numba.njit(cache=True, nogil=True, fastmath=options, error_model="numpy")(function))
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def weighted_sum(_: Any, out: Any, row: Any, weights: Any, which: Any, start: Any, stop: Any, rows: Any) -> Any:
+    """`out[row] = sum(weights[k] * rows[which[k]] for k in range(start, stop))`, all TILE wide, held in registers.
+
+    LLVM does not keep such sums in registers by itself, and is half as fast.
+    """
+    signature = types.void(out, row, weights, which, start, stop, rows)
+
+    def generate(context: Any, builder: ir.IRBuilder, signature: Any, arguments: Any) -> Any:
+        def data(i: int) -> Any:
+            return context.make_array(signature.args[i])(context, builder, arguments[i]).data
+
+        number = context.get_value_type(rows.dtype)
+        lanes = VECTOR_BYTES // (rows.dtype.bitwidth // 8)
+        vector, index = ir.VectorType(number, lanes), ir.IntType(64)
+        offsets = [ir.Constant(index, lanes * i) for i in range(TILE // lanes)]
+        undefined, zero = ir.Constant(vector, ir.Undefined), ir.Constant(vector, [0.0] * lanes)
+        tile, first_lane = ir.Constant(index, TILE), ir.Constant(ir.VectorType(ir.IntType(32), lanes), [0] * lanes)
+
+        def vectors(array: Any, at: Any) -> list[Any]:
+            base = builder.gep(array, [builder.mul(at, tile)])
+            return [builder.bitcast(builder.gep(base, [one]), vector.as_pointer()) for one in offsets]
+
+        begin, end = arguments[4], arguments[5]
+        before = builder.block
+        loop, after = builder.append_basic_block("weights"), builder.append_basic_block("sum")
+        builder.cbranch(builder.icmp_signed("<", begin, end), loop, after)
+
+        builder.position_at_end(loop)
+        k = builder.phi(index)
+        sums = [builder.phi(vector) for _ in offsets]
+        scalar = builder.load(builder.gep(data(2), [k]))
+        weight = builder.shuffle_vector(
+            builder.insert_element(undefined, scalar, ir.Constant(ir.IntType(32), 0)), undefined, first_lane
+        )
+        added = []
+        for total, pointer in zip(
+            sums, vectors(data(6), builder.zext(builder.load(builder.gep(data(3), [k])), index)), strict=True
+        ):
+            values = builder.load(pointer, align=rows.dtype.bitwidth // 8)
+            added.append(builder.fadd(builder.fmul(weight, values, flags=["contract"]), total, flags=["contract"]))
+        following = builder.add(k, ir.Constant(index, 1))
+        k.add_incoming(begin, before)
+        k.add_incoming(following, loop)
+        for total, one in zip(sums, added, strict=True):
+            total.add_incoming(zero, before)
+            total.add_incoming(one, loop)
+        builder.cbranch(builder.icmp_signed("<", following, end), loop, after)
+
+        builder.position_at_end(after)
+        results = [builder.phi(vector) for _ in offsets]
+        for result, one in zip(results, added, strict=True):
+            result.add_incoming(zero, before)
+            result.add_incoming(one, loop)
+        for result, pointer in zip(results, vectors(data(0), arguments[1]), strict=True):
+            builder.store(result, pointer, align=rows.dtype.bitwidth // 8)
+        return context.get_dummy_value()
+
+    return signature, generate
