@@ -2,9 +2,6 @@
 
 import json
 import os
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -13,10 +10,13 @@ from rich.console import Console
 from rich.table import Table
 
 import lthray
+from lthray.benchcommand import bench
 from lthray.errors import InputError
+from lthray.options import FAILED, INTERRUPTED, Folder, Settings, SweepFile, mistakes
+from lthray.submitcommand import submit
 
 if TYPE_CHECKING:  # torch, Ray and pandas take seconds to import: each command imports what it needs
-    from lthray.jobs import Job
+    pass
 
 app = typer.Typer(
     name="lthray",
@@ -26,34 +26,6 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-
-FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
-
-Folder = Annotated[str, typer.Argument(metavar="DIR", help="A results folder, by path or URL (s3://bucket/run).")]
-SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.")]
-Settings = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--set",
-        metavar="KEY=VALUE",
-        help="Change the sweep file: iterations=2000, pgd.steps=20, grid.seed=[0,1]. A field fixed this way"
-        " leaves the grid. May be given more than once.",
-    ),
-]
-
-
-@contextmanager
-def _mistakes() -> Iterator[None]:
-    """Users see one line for their own mistake, never a traceback."""
-    console = Console(stderr=True)
-    try:
-        yield
-    except InputError as error:
-        console.print(f"lthray: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(BAD_INPUT) from None
-    except KeyboardInterrupt:
-        console.print("lthray: interrupted")
-        raise typer.Exit(INTERRUPTED) from None
 
 
 def _version(wanted: bool) -> None:
@@ -107,7 +79,7 @@ def sweep(
     Exit status: 0 all complete, 1 some failed, 2 bad input, 130 interrupted.
     """
     console = Console()
-    with _mistakes():
+    with mistakes():
         from lthray.sweepfile import load
 
         spec, trajectories = load(sweep_file, set_ or [])
@@ -134,63 +106,6 @@ def sweep(
 
 
 @app.command()
-def submit(
-    sweep_file: SweepFile,
-    address: Annotated[
-        str, typer.Option(metavar="URL", help="The cluster's dashboard, http://HEAD:8265.", show_default=False)
-    ],
-    out: Annotated[
-        str | None,
-        typer.Option(
-            metavar="DIR",
-            help="Results folder as the cluster sees it, or a URL. [dim]\\[default: ~/results/NAME on the head][/]",
-        ),
-    ] = None,
-    data_dir: Annotated[
-        str | None,
-        typer.Option(metavar="DIR", help="Where the head has its data sets. [dim]\\[default: a cache folder][/]"),
-    ] = None,
-    set_: Settings = None,
-    env: Annotated[
-        list[str] | None,
-        typer.Option(
-            metavar="NAME[=VALUE]",
-            help="An environment variable for the job; NAME alone takes it from here. May be given more than once.",
-        ),
-    ] = None,
-    install: Annotated[
-        bool, typer.Option("--install", help="Let the job install what lthray needs, where nodes have only Ray.")
-    ] = False,
-    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Show the job's log until it ends.")] = True,
-) -> None:
-    """Send a sweep to a Ray cluster as a job, with this lthray's own code, and follow its log.
-
-    Ctrl-C asks whether to stop the job; left alone, it goes on.
-
-    Exit status: that of the sweep, see `lthray sweep`; 130 if the job was stopped or is no longer followed.
-    """
-    console = Console(soft_wrap=True, highlight=False, markup=False)
-    with _mistakes():
-        from lthray.sweepfile import load
-
-        spec, _ = load(sweep_file, set_ or [])
-        from lthray import jobs
-
-        folder = out or f"~/results/{spec.name}"
-        command = jobs.entrypoint(folder, data_dir, set_ or [])
-        variables, pip = jobs.variables(env or []), jobs.requirements(folder) if install else []
-        client = jobs.connect(address)
-        job = jobs.submit(client, sweep_file, command, variables, pip)
-        console.print(
-            f"job {job.id}; results go to {folder}{'' if '://' in folder else ', which all nodes must share'}\n"
-            f"follow it with  ray job logs --follow --address {address} {job.id}\n"
-            f"stop it with    ray job stop --address {address} {job.id}"
-        )
-        if follow:
-            raise typer.Exit(_follow(console, job))
-
-
-@app.command()
 def status(
     folder: Folder,
     as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, for programs.")] = False,
@@ -200,7 +115,7 @@ def status(
     Works while the sweep runs, from any machine that reaches its results.
     """
     console = Console()
-    with _mistakes():
+    with mistakes():
         from lthray.pages import status_page
         from lthray.status import status
         from lthray.store import Store
@@ -222,7 +137,7 @@ def compact(folder: Folder) -> None:
     A sweep does so itself when a trajectory ends; this is for folders of sweeps that did not.
     """
     console = Console()
-    with _mistakes():
+    with mistakes():
         from rich.progress import track
 
         from lthray.progress import SweepProgress
@@ -263,7 +178,7 @@ def report(
     ] = 1.0,
 ) -> None:
     """Draw the results: `index.html` with a verdict on each of the poster's claims, its figures and its tables."""
-    with _mistakes():
+    with mistakes():
         from analysis import LayoutError, NotResultsError, load, write_report
         from lthray.storage import is_local, location
 
@@ -290,7 +205,7 @@ def protocol(
 ) -> None:
     """Print a preset with every field, or what two presets do differently."""
     console = Console()
-    with _mistakes():
+    with mistakes():
         from lthray.spec import PRESETS, describe, preset
 
         chosen = [first] if second is None else [first, second]
@@ -306,74 +221,8 @@ def protocol(
         console.print(table)
 
 
-@app.command()
-def bench(
-    threads: Annotated[int, typer.Option(min=1, metavar="N", help="Threads of torch, and of lthray.")] = 1,
-    repeats: Annotated[int, typer.Option(min=2, metavar="N", help="How often everything takes its turn.")] = 15,
-    peers: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="FILE",
-            help="The loops to compare with. [dim]\\[default: benchmarks/peers.py of the checkout lthray runs from,"
-            " else none][/]",
-        ),
-    ] = None,
-    trajectory: Annotated[
-        bool,
-        typer.Option("--trajectory", help="Each of the paper's 21 rounds, summed up to whole trajectories."),
-    ] = False,
-    json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write what was measured, too.")
-    ] = None,
-) -> None:
-    """Measure how fast this processor trains and evaluates, beside other loops and beside its matrix products alone."""
-    console = Console()
-    with _mistakes():
-        if json_file and not json_file.parent.is_dir():
-            raise InputError(f"{json_file}: there is no folder {json_file.parent}")
-        from lthray.benchtable import run
-
-        found, shown = run(threads, repeats, peers, trajectory, console.print)
-        wide = console if console.is_terminal else Console(width=250)
-        for one in shown:
-            wide.print(one, highlight=False)
-        if json_file:
-            try:
-                json_file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-            except OSError as error:
-                raise InputError(f"{json_file}: can't be written: {error.strerror or error}") from None
-
-
-def _follow(console: Console, job: "Job") -> int:
-    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
-
-    def log(text: str) -> None:
-        typer.echo(text, nl=False)
-
-    def note(text: str) -> None:
-        errors.print(f"lthray: {text}")
-
-    try:
-        try:
-            ending = job.follow(log, note)
-        except KeyboardInterrupt:
-            if not (sys.stdin.isatty() and typer.confirm("\nStop the job? If not, it goes on", err=True)):
-                raise
-            job.stop()
-            ending = job.follow(log, note)
-    except (KeyboardInterrupt, typer.Abort):
-        note("the job goes on; how to follow and stop it stands above")
-        return INTERRUPTED
-    except ConnectionError as error:
-        note(f"no connection to the cluster ({error}); the job goes on if the cluster does")
-        return INTERRUPTED
-    if ending.status == "STOPPED":
-        note("the job was stopped; submit it again for the rest")
-        return INTERRUPTED
-    if ending.exit_status in (0, FAILED, BAD_INPUT, INTERRUPTED):
-        return ending.exit_status
-    note(f"the job {ending.status.lower()}: {ending.message}")
-    return FAILED
+app.command()(submit)
+app.command()(bench)
 
 
 def main() -> None:

@@ -1,0 +1,39 @@
+"""What the commands share: arguments, exit statuses, and how mistakes are told."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lthray.errors import InputError
+
+FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
+
+Folder = Annotated[str, typer.Argument(metavar="DIR", help="A results folder, by path or URL (s3://bucket/run).")]
+SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.")]
+Settings = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="Change the sweep file: iterations=2000, pgd.steps=20, grid.seed=[0,1]. A field fixed this way"
+        " leaves the grid. May be given more than once.",
+    ),
+]
+
+
+@contextmanager
+def mistakes() -> Iterator[None]:
+    """Users see one line for their own mistake, never a traceback."""
+    console = Console(stderr=True)
+    try:
+        yield
+    except InputError as error:
+        console.print(f"lthray: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(BAD_INPUT) from None
+    except KeyboardInterrupt:
+        console.print("lthray: interrupted")
+        raise typer.Exit(INTERRUPTED) from None
