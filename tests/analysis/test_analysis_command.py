@@ -6,7 +6,8 @@ import pytest
 import synthetic
 from typer.testing import CliRunner
 
-from lthray.cli import BAD_INPUT, app
+from lthray.cli import app
+from lthray.options import BAD_INPUT
 
 
 def run(*arguments):

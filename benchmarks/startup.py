@@ -1,0 +1,88 @@
+"""How long `lthray sweep` takes to its first training step, and what two trials on two CPUs are worth.
+
+    python benchmarks/startup.py [--repeats 3]
+
+Runs real sweeps of the digits that scikit-learn brings along, each in a process of its own: when Ray is asked for, when
+the trials are planned, when the first trial reports from its first iteration, and when all is done. Then the same
+trajectories on one CPU and on two, in turns, and the ratio of the time that training them takes.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+SWEEP = {
+    "name": "startup",
+    "trajectory": {"dataset": "digits-8x8", "train_attack": "pgd", "rounds": 8, "iterations": 1000, "eval_every": 500},
+    "grid": {"seed": [0, 1, 2, 3]},
+    "resources": {"cpus": 1, "gpus": 0, "stack": 1},
+}
+
+
+def run(slots: int, began: float) -> dict[str, float]:
+    """Seconds from `began` to each milestone of a sweep in this process, on Ray with so many CPUs."""
+    import ray
+
+    from lthray import sweep
+    from lthray.events import Event, Note, Planned, TrialProgress
+    from lthray.sweepfile import load
+
+    init, seen = ray.init, {"imported": time.time() - began}
+    ray.init = lambda **options: init(num_cpus=slots, **options)
+
+    def notify(event: Event) -> None:
+        match event:
+            case Note(text="starting Ray"):
+                name = "data read"
+            case Planned():
+                name = "Ray started"
+            case TrialProgress():
+                name = "first iteration"
+            case _:
+                return
+        seen.setdefault(name, time.time() - began)
+
+    with tempfile.TemporaryDirectory() as scratch:
+        path = Path(scratch) / "startup.yaml"
+        path.write_text(json.dumps(SWEEP))
+        spec, trajectories = load(path)
+        outcome = sweep.run(spec, trajectories, Path(scratch) / "r", Path(scratch), None, notify)
+    if outcome.complete != len(trajectories):
+        raise SystemExit("the sweep is not complete")
+    return seen | {"all done": time.time() - began}
+
+
+def main() -> None:
+    """Runs the sweeps in turns and prints medians."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--one", type=float, nargs=2, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.one:
+        print(json.dumps(run(int(arguments.one[0]), arguments.one[1])))
+        return
+    found: dict[int, list[dict[str, float]]] = {1: [], 2: []}
+    for _ in range(arguments.repeats):
+        for slots, times in found.items():
+            command = [sys.executable, __file__, "--one", str(slots), repr(time.time())]
+            said = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+            times.append(json.loads(said.splitlines()[-1]))
+    print(f"medians of {arguments.repeats} sweeps on two CPUs, seconds since the command:")
+    for name in found[2][0]:
+        print(f"  {name:16} {statistics.median(one[name] for one in found[2]):6.1f}")
+
+    def training(slots: int) -> float:
+        return statistics.median(one["all done"] - one["first iteration"] for one in found[slots])
+
+    print(
+        f"two trials on two CPUs against one on one: {training(1) / training(2):.2f} times as many trajectories an hour"
+    )
+
+
+if __name__ == "__main__":
+    main()
