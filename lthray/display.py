@@ -1,8 +1,9 @@
 """What a person sees while a sweep runs: a live table on a terminal, plain lines elsewhere."""
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from typing import Any
 
 from rich.console import Console, Group, RenderableType
 from rich.live import Live
@@ -19,8 +20,7 @@ from lthray.events import (
     TrialProgress,
     TrialRetried,
 )
-from lthray.progress import SweepProgress
-from lthray.spec import TrajectorySpec
+from lthray.progress import SweepProgress, title
 
 PLAIN_SECONDS = 60
 """Longest silence of the plain lines inside a round."""
@@ -41,15 +41,6 @@ def clock(seconds: float) -> str:
 def percent(share: float) -> str:
     """A share as a percentage with three digits that count: `100 %`, `51.3 %`, `3.86 %`."""
     return f"{100 * share:.3g} %" if share < 0.9995 else "100 %"
-
-
-def title(stack: tuple[TrajectorySpec, ...]) -> str:
-    """What a stack's trajectories have in common, and how many seeds and strategies they are."""
-    spec = stack[0]
-    attack = "no attack" if spec.train_attack == "none" else spec.train_attack
-    strategies = list(dict.fromkeys(one.strategy for one in stack))
-    who = strategies[0] if len(strategies) == 1 else f"{len(strategies)} strategies"
-    return f"{spec.dataset} · {attack} · {who}"
 
 
 @contextmanager
@@ -79,14 +70,7 @@ def panel(sweep: SweepProgress) -> RenderableType:
     """The live display: a row for every trial that runs, and the sweep's progress under them."""
     if sweep.plan is None:
         return Text("")
-    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
-    table.add_column("trial", justify="right", no_wrap=True)
-    table.add_column("trains", min_width=14)  # the one column that may wrap where the terminal is narrow
-    for name in ("stack", "round", "weights", "iteration", "it/s", "natural", "attacked"):
-        table.add_column(name, justify="right", no_wrap=True)
-    for name, progress in sweep.latest.items():
-        if name not in sweep.ended:
-            table.add_row(*_cells(name, progress, sweep.plan.trials))
+    table = trials_table(sweep.snapshot()["running"])
     waiting = len(sweep.plan.trials) - len(sweep.latest)
     bar = Progress(
         TextColumn("{task.description}"),
@@ -109,23 +93,30 @@ def panel(sweep: SweepProgress) -> RenderableType:
     return Group(*rows, bar)
 
 
-def _cells(name: str, progress: TrialProgress, trials: Mapping[str, tuple[TrajectorySpec, ...]]) -> list[str]:
-    stack = trials[name]
-    return [
-        name,
-        title(stack),
-        str(progress.running),
-        f"{progress.round}/{stack[0].rounds}",
-        percent(progress.weights_remaining),
-        f"{progress.iteration:,}",
-        f"{progress.rate:,.0f}",
-        f"{100 * progress.natural:.1f} %",
-        _adversarial(progress, "\n"),
-    ]
+def trials_table(running: Iterable[Mapping[str, Any]]) -> Table:
+    """Trials that run, a row each, from what `SweepProgress.snapshot` says of them."""
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("trial", justify="right", no_wrap=True)
+    table.add_column("trains", min_width=14)  # the one column that may wrap where the terminal is narrow
+    for name in ("stack", "round", "weights", "iteration", "it/s", "natural", "attacked"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in running:
+        table.add_row(
+            one["trial"],
+            one["trains"],
+            str(one["stack"]),
+            f"{one['round']}/{one['rounds']}",
+            percent(one["weights_remaining"]),
+            f"{one['iteration']:,}",
+            f"{one['iterations_per_second']:,.0f}",
+            f"{100 * one['natural']:.1f} %",
+            _adversarial(one["adversarial"], "\n"),
+        )
+    return table
 
 
-def _adversarial(progress: TrialProgress, between: str = ", ") -> str:
-    return between.join(f"{attack} {100 * value:.1f} %" for attack, value in progress.adversarial.items())
+def _adversarial(accuracies: Mapping[str, float], between: str = ", ") -> str:
+    return between.join(f"{attack} {100 * value:.1f} %" for attack, value in accuracies.items())
 
 
 def _spoken(event: Event, sweep: SweepProgress) -> str | None:
@@ -151,8 +142,8 @@ def _spoken(event: Event, sweep: SweepProgress) -> str | None:
             return (
                 f"[{100 * sweep.share():3.0f} %] trial {event.trial} ({title(stack)}), round {event.round} of"
                 f" {stack[0].rounds}, {percent(event.weights_remaining)} of weights, iteration {event.iteration:,},"
-                f" {event.rate:,.0f} it/s, test accuracy natural {100 * event.natural:.1f} %, {_adversarial(event)}"
-                + (f"; {clock(left)} left" if left is not None else "")
+                f" {event.rate:,.0f} it/s, test accuracy natural {100 * event.natural:.1f} %,"
+                f" {_adversarial(event.adversarial)}" + (f"; {clock(left)} left" if left is not None else "")
             )
     return None
 

@@ -1,13 +1,14 @@
 """What commands print: the plan of a sweep, how it ended, how far it is."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lthray.display import clock, percent
+from lthray.display import clock, trials_table
 from lthray.spec import TrajectorySpec
 from lthray.status import Status, Tally
 
@@ -77,7 +78,7 @@ def _counts(tally: Tally) -> tuple[str, ...]:
     return *(str(one) for one in (tally.trajectories, tally.complete, tally.running, tally.failed)), of
 
 
-def _driver_lines(status: Status) -> Iterator[Text]:
+def _driver_lines(status: Status) -> Iterator[RenderableType]:
     driver = status.driver
     if driver is None:
         if status.total.complete < status.total.trajectories:
@@ -90,19 +91,14 @@ def _driver_lines(status: Status) -> Iterator[Text]:
     rate = sum(one["iterations_per_second"] for one in driver["running"])
     left = driver["seconds_left"]
     trials = driver["trials"]
+    since = datetime.fromisoformat(driver["began"]).astimezone()
     yield Text(
-        f"running: {who}, since {driver['began']}"
-        + (f"; {trials['ended']} of {trials['of']} trials ended; {rate:,.0f} it/s" if trials else "; preparing")
-        + (f"; {clock(left)} left" if left is not None else "")
+        f"\nrunning since {since:%Y-%m-%d %H:%M} ({who})"
+        + (f": {trials['ended']} of {trials['of']} trials ended, {rate:,.0f} it/s" if trials else ": preparing")
+        + (f", {clock(left)} left" if left is not None else "")
     )
-    for one in driver["running"]:
-        accuracies = [("natural", one["natural"]), *one["adversarial"].items()]
-        yield Text(
-            f"trial {one['trial']}: round {one['round']}, {percent(one['weights_remaining'])} of weights, iteration"
-            f" {one['iteration']:,}, {one['iterations_per_second']:,.0f} it/s, test accuracy "
-            + ", ".join(f"{name} {100 * value:.1f} %" for name, value in accuracies)
-            + f"; {', '.join(one['trajectories'])} on {one['device']}"
-        )
+    if driver["running"]:
+        yield trials_table(driver["running"])
 
 
 def _failure_line(trajectory_id: str, failure: Mapping[str, Any]) -> Text:

@@ -5,6 +5,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from lthray.events import Event, Planned, TrajectoryFailed, TrialEnded, TrialProgress, TrialRetried
+from lthray.spec import TrajectorySpec
+
+
+def title(stack: tuple[TrajectorySpec, ...]) -> str:
+    """What a stack's trajectories have in common, and how many seeds and strategies they are."""
+    spec = stack[0]
+    attack = "no attack" if spec.train_attack == "none" else spec.train_attack
+    strategies = list(dict.fromkeys(one.strategy for one in stack))
+    who = strategies[0] if len(strategies) == 1 else f"{len(strategies)} strategies"
+    return f"{spec.dataset} · {attack} · {who}"
 
 
 @dataclass
@@ -67,8 +77,11 @@ class SweepProgress:
             "running": [
                 {
                     "trial": name,
+                    "trains": title(self.plan.trials[name]),
                     "trajectories": [spec.trajectory_id for spec in self.plan.trials[name]],
+                    "stack": one.running,
                     "round": one.round,
+                    "rounds": self.plan.trials[name][0].rounds,
                     "iteration": one.iteration,
                     "iterations_per_second": round(one.rate, 1),
                     "weights_remaining": one.weights_remaining,

@@ -21,7 +21,7 @@ def test_a_sweep_on_s3_is_watched_killed_continued_and_reported(sweep_file, s3, 
 
     seen = lthray("status", s3, **s3_server)
     assert seen.returncode == 0, seen.stderr
-    assert re.search(rf"^running: process {process.pid} on .* it/s", seen.stdout, re.M), seen.stdout
+    assert re.search(rf"^running since .* \(process {process.pid} on .*\): .* it/s", seen.stdout, re.M), seen.stdout
     for _ in range(10):  # the sweep says how far it is every ten seconds
         told = json.loads(lthray("status", s3, "--json", **s3_server).stdout)
         if any(one["iterations_per_second"] > 0 for one in told["driver"]["running"]):

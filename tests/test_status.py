@@ -2,6 +2,8 @@
 
 import io
 import json
+import os
+import platform
 
 import pytest
 from rich.console import Console
@@ -55,7 +57,8 @@ def test_without_a_sweep_running(begun):
 def test_while_a_sweep_is_running(begun):
     sweep, trajectories, store = begun
     trial = {
-        "trial": "1", "trajectories": [trajectories[2].trajectory_id, trajectories[1].trajectory_id], "round": 1,
+        "trial": "1", "trains": "digits-8x8 · fgsm · 2 strategies", "stack": 2, "rounds": 2,
+        "trajectories": [trajectories[2].trajectory_id, trajectories[1].trajectory_id], "round": 1,
         "iteration": 20, "iterations_per_second": 1234.4, "weights_remaining": 0.802, "natural": 0.9,
         "adversarial": {"fgsm": 0.5}, "device": "cpu",
     }  # fmt: skip
@@ -64,11 +67,9 @@ def test_while_a_sweep_is_running(begun):
         found = status(sweep, trajectories, store)
     assert (found.total.complete, found.total.running, found.total.failed, found.total.waiting) == (1, 2, 0, 1)
     page = shown(found)
-    assert "0 of 1 trials ended; 1,234 it/s; 1 min 10 s left" in page
-    assert (
-        "trial 1: round 1, 80.2 % of weights, iteration 20, 1,234 it/s, test accuracy natural 90.0 %, fgsm 50.0 %"
-        in page
-    )
+    assert f"(process {os.getpid()} on {platform.node()}): 0 of 1 trials ended, 1,234 it/s, 1 min 10 s left" in page
+    (row,) = [line for line in page.splitlines() if "digits-8x8" in line]
+    assert " ".join(row.split()) == "1 digits-8x8 · fgsm · 2 strategies 2 1/2 80.2 % 20 1,234 90.0 % fgsm 50.0 %"
 
 
 def test_it_is_plain_json(begun):
