@@ -71,8 +71,8 @@ def fit(
             ),
             param_space={
                 "trial": tune.grid_search(list(trials)),
-                # for the loggers alone
-                "fields": tune.sample_from(lambda config: _common(trials[config["trial"]])),
+                # Tune keeps a history of every number in it, so it is for loggers alone
+                **({"fields": tune.sample_from(lambda config: _common(trials[config["trial"]]))} if loggers else {}),
             },
             tune_config=tune.TuneConfig(
                 reuse_actors=True,
