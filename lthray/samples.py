@@ -27,15 +27,15 @@ def known(sweep: SweepSpec, store: Store) -> list[Sample]:
     records = [json.loads((folder / f"{name}.json").read_bytes()) for name in names(folder, ".json")]
     found: list[Sample] = []
     for cell in sweep.cells():
-        mine = [one for one in records if one["cell"] == cell and sweep.search.holds(one["values"])]
-        mine.sort(key=lambda one: (one["number"], sorted(one["values"].items())))
-        found += [Sample(cell, one["values"]) for one in mine[: sweep.search.samples]]
+        mine = [one for one in records if one["cell"] == cell and sweep.search.holds(one["drawn"])]
+        mine.sort(key=lambda one: (one["number"], sorted(one["drawn"].items())))
+        found += [Sample(cell, one["drawn"]) for one in mine[: sweep.search.samples]]
     return found
 
 
 def remember(sweep: SweepSpec, store: Store, sample: Sample, number: int) -> None:
     """Writes a sample that a searcher has drawn, the `number`th of its cell, before anything of it is trained."""
-    name = sweep.stack(sample)[0].model_copy(update={"seed": 0}).trajectory_id
+    name = sweep.stack_of(sample)[0].model_copy(update={"seed": 0}).trajectory_id
     replace(store.folder / "samples" / f"{name}.json", json.dumps(asdict(sample) | {"number": number}).encode())
 
 
@@ -43,7 +43,7 @@ def trajectories(sweep: SweepSpec, given: Sequence[TrajectorySpec], store: Store
     """All trajectories of a sweep that are known: those of the sweep file, or those of the samples drawn so far."""
     if not sweep.search or sweep.search.searcher == "random":
         return list(given)
-    return [spec for sample in known(sweep, store) for spec in sweep.stack(sample)]
+    return [spec for sample in known(sweep, store) for spec in sweep.stack_of(sample)]
 
 
 def stopped(sweep: SweepSpec, store: Store) -> set[str]:

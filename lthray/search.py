@@ -44,7 +44,7 @@ class Sample:
 
     cell: dict[str, Any]
     """The fields of the grid besides `seed`, each with its value."""
-    values: dict[str, Any]
+    drawn: dict[str, Any]
     """The fields searched, each with the value drawn."""
 
 

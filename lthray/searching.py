@@ -55,7 +55,7 @@ def cells(sweep: SweepSpec, store: Store, missing: Sequence[TrajectorySpec]) -> 
     search, wanted = _search(sweep), {spec.trajectory_id for spec in missing}
     found = {_key(cell): Cell(cell, [], [], search.samples) for cell in sweep.cells()}
     for sample in known(sweep, store):
-        one, stack = found[_key(sample.cell)], sweep.stack(sample)
+        one, stack = found[_key(sample.cell)], sweep.stack_of(sample)
         one.left -= 1
         if any(spec.trajectory_id in wanted for spec in stack):
             one.waiting.append(sample)
@@ -67,7 +67,7 @@ def cells(sweep: SweepSpec, store: Store, missing: Sequence[TrajectorySpec]) -> 
 def planned(sweep: SweepSpec, of: Sequence[Cell], left_out: Set[str]) -> dict[str, Stack]:
     """The trials to come by name; of a sample yet to be drawn, its cell without the values drawn."""
     stacks = [_stack(sweep, left_out, asdict(sample)) for one in of for sample in one.waiting]
-    stacks += [sweep.stack(Sample(one.cell, {})) for one in of for _ in range(one.left)]
+    stacks += [sweep.stack_of(Sample(one.cell, {})) for one in of for _ in range(one.left)]
     return {str(number): stack for number, stack in enumerate(stacks, start=1)}
 
 
@@ -88,7 +88,9 @@ def tuning(sweep: SweepSpec, store: Store, of: Sequence[Cell], share: Share) -> 
         "max_concurrent_trials": share.slots,
     }
     if search.scheduler:
-        schedulers = {_key(one.cell): _scheduler(search, sweep.stack(Sample(one.cell, {}))[0].rounds + 1) for one in of}
+        schedulers = {
+            _key(one.cell): _scheduler(search, sweep.stack_of(Sample(one.cell, {}))[0].rounds + 1) for one in of
+        }
         for one in of:
             _tell(schedulers[_key(one.cell)], one)
         options["scheduler"] = _Schedulers(schedulers, partial(_record, store, stack, search.metric))
@@ -105,7 +107,7 @@ def _key(cell: Mapping[str, Any]) -> str:
 
 
 def _stack(sweep: SweepSpec, left_out: Set[str], config: Mapping[str, Any]) -> Stack:
-    stack = sweep.stack(Sample(config["cell"], config["values"]))
+    stack = sweep.stack_of(Sample(config["cell"], config["drawn"]))
     return tuple(spec for spec in stack if spec.trajectory_id not in left_out)
 
 
@@ -134,13 +136,13 @@ def _optuna(search: SearchSpec, one: Cell) -> Any:
         OptunaSearch.convert_search_space(domains(search.space)),
         metric=METRIC,
         mode=search.mode,
-        points_to_evaluate=[sample.values for sample in one.waiting],
+        points_to_evaluate=[sample.drawn for sample in one.waiting],
         # a sampler begun anew with the same seed would suggest its first settings again
         seed=(search.seed + 1_000_003 * len(one.samples)) % 2**32,
     )
     for sample, values in one.finished:
         if values:
-            searcher.add_evaluated_point(sample.values, values[-1])
+            searcher.add_evaluated_point(sample.drawn, values[-1])
     return searcher
 
 
@@ -162,7 +164,7 @@ class _Samples(Searcher):  # type: ignore[misc]
             self.begun += 1
             sample = self._next(one, trial_id)
             one.given.append(sample)
-            return {"trial": str(self.begun), "cell": sample.cell, "values": sample.values}
+            return {"trial": str(self.begun), "cell": sample.cell, "drawn": sample.drawn}
         return Searcher.FINISHED
 
     def _next(self, one: Cell, trial_id: str) -> Sample:
@@ -177,7 +179,7 @@ class _Samples(Searcher):  # type: ignore[misc]
         return sample
 
     def _drawn(self, one: Cell, trial_id: str) -> dict[str, Any]:
-        before = [sample.values for sample in one.samples]
+        before = [sample.drawn for sample in one.samples]
         for attempt in range(REPEATS):
             own_id = f"{trial_id}-{attempt}"
             values: dict[str, Any] = one.searcher.suggest(own_id)

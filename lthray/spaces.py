@@ -7,7 +7,6 @@ import hashlib
 import json
 import math
 from collections.abc import Iterator, Mapping
-from itertools import count
 from typing import Any
 
 import numpy as np
@@ -72,7 +71,7 @@ def draws(space: Mapping[str, Mapping[str, list[Any]]], seed: int) -> Iterator[d
     }
     seen: set[str] = set()
     repeated = 0
-    for _ in count():
+    while True:
         drawn = {field: one.sample(random_state=generator) for field, (one, generator) in sources.items()}
         key = json.dumps(drawn, sort_keys=True)
         repeated = repeated + 1 if key in seen else 0

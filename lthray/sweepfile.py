@@ -85,14 +85,14 @@ class SweepSpec(Strict):
         drawn = self.search.draw()
         return [Sample(cell, values) for cell in self.cells() for values in drawn]
 
-    def stack(self, sample: Sample) -> tuple[TrajectorySpec, ...]:
+    def stack_of(self, sample: Sample) -> tuple[TrajectorySpec, ...]:
         """A sample's trajectories, one a seed.
 
         Raises:
             InputError: a field has an impossible value.
         """
         seeds = [{"seed": seed} for seed in self.grid.get("seed", [])] or [{}]
-        return tuple(self._validated(sample.cell | sample.values | seed) for seed in seeds)
+        return tuple(self._validated(sample.cell | sample.drawn | seed) for seed in seeds)
 
     def trajectories(self) -> list[TrajectorySpec]:
         """One trajectory a cell; with a search, those of `samples`.
@@ -102,7 +102,7 @@ class SweepSpec(Strict):
         """
         if self.search:
             self._check_search(self.search)
-            found = [(one.cell | one.values, spec) for one in self.samples() for spec in self.stack(one)]
+            found = [(one.cell | one.drawn, spec) for one in self.samples() for spec in self.stack_of(one)]
         else:
             found = [(cell, self._validated(cell)) for cell in self.cells()]
         seen: dict[str, Mapping[str, Any]] = {}

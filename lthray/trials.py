@@ -47,7 +47,7 @@ Stack = tuple[TrajectorySpec, ...]
 class Tuning:
     """What Tune is to run: the trials' configs, what each trains, and how."""
 
-    stack: Callable[[Mapping[str, Any]], Stack]
+    stack_of: Callable[[Mapping[str, Any]], Stack]
     """The stack that a trial trains, from its config, which has the trial's name as `trial`."""
     train: Callable[..., None]
     """Trains it: takes its trajectories' fields, `data` and `report`, as `train_stack` does."""
@@ -71,8 +71,8 @@ def _named(trials: Mapping[str, Stack], config: Mapping[str, Any]) -> Stack:
     return trials[config["trial"]]
 
 
-def _trial(config: dict[str, Any], train: Callable[..., None], stack: Callable[..., Stack], data: Any) -> None:
-    specs = stack(config)
+def _trial(config: dict[str, Any], train: Callable[..., None], stack_of: Callable[..., Stack], data: Any) -> None:
+    specs = stack_of(config)
 
     def report(metrics: dict[str, Any]) -> None:
         if "iteration" in metrics:  # the loggers' clock: iterations of a trajectory, over its rounds
@@ -92,20 +92,22 @@ def fit(
     notify: Notify,
 ) -> dict[str, Failure]:
     """Runs the trials; returns the trajectories that failed and why."""
-    relay = _Relay(tuning.stack, share.gpus > 0, notify)
+    relay = _Relay(tuning.stack_of, share.gpus > 0, notify)
     with contextlib.ExitStack() as ends:
         callback = ends.enter_context(_heard(relay))
         scratch = tempfile.TemporaryDirectory(prefix="lthray-", ignore_cleanup_errors=True)
-        label = partial(_label, tuning.stack)
+        label = partial(_label, tuning.stack_of)
         tuner = tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(_trial, train=tuning.train, stack=tuning.stack, data={"ref": ray.put(dict(data))}),
+                tune.with_parameters(
+                    _trial, train=tuning.train, stack_of=tuning.stack_of, data={"ref": ray.put(dict(data))}
+                ),
                 {"cpu": share.cpus, "gpu": share.gpus},
             ),
             param_space=tuning.param_space
             | {
                 # for the loggers alone
-                "fields": tune.sample_from(lambda config: _common(tuning.stack(config))),
+                "fields": tune.sample_from(lambda config: _common(tuning.stack_of(config))),
             },
             tune_config=tune.TuneConfig(
                 reuse_actors=True, trial_name_creator=label, trial_dirname_creator=label, **tuning.options
@@ -173,18 +175,18 @@ def _reason(error: BaseException) -> str:
 class _Relay(tune.Callback):  # type: ignore[misc]
     """Turns Tune's callbacks, which run in the driver, into events."""
 
-    def __init__(self, stack: Callable[[Mapping[str, Any]], Stack], gpu: bool, notify: Notify) -> None:
-        self.stack, self.gpu, self.notify = stack, gpu, notify
+    def __init__(self, stack_of: Callable[[Mapping[str, Any]], Stack], gpu: bool, notify: Notify) -> None:
+        self.stack_of, self.gpu, self.notify = stack_of, gpu, notify
         self.stacks: dict[str, Stack] = {}
         self.failures: dict[str, Failure] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks with its state; a display can't be, and a restored sweep has no need of it."""
-        return {"stack": None, "stacks": {}, "gpu": False, "notify": None, "failures": {}}
+        return {"stack_of": None, "stacks": {}, "gpu": False, "notify": None, "failures": {}}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         name = trial.config["trial"]
-        self.stacks[name] = self.stack(trial.config)
+        self.stacks[name] = self.stack_of(trial.config)
         self.notify(TrialBegan(name, self.stacks[name]))
 
     def on_trial_result(
