@@ -92,8 +92,12 @@ def _alternative(panel: stats.Panel, caption: str) -> str:
 
 
 def _save(number: int, figure: Figure, task: Task, caption: str, numbers: str) -> Drawing:
-    """Write a figure as SVG and PNG; the same numbers give the same bytes."""
     name, alternative = f"figure-{number}-{task.anchor}", _alternative(task.panel, caption)
+    return Drawing(number, caption, name, save(figure, task.folder, name, alternative), alternative, numbers)
+
+
+def save(figure: Figure, folder: Path, name: str, alternative: str) -> str:
+    """Write a figure as SVG and PNG; the same numbers give the same bytes. Returns the SVG as a data URI."""
     with mpl.rc_context({"svg.hashsalt": "lthray", "svg.fonttype": "path"}):
         # Laid out once: each format would do it again, in half of the time that a report takes.
         if (engine := figure.get_layout_engine()) is not None:
@@ -101,10 +105,9 @@ def _save(number: int, figure: Figure, task: Task, caption: str, numbers: str) -
         figure.set_layout_engine("none")
         svg = _rendered(figure, "svg", {"Date": None, "Creator": None, "Title": alternative})
         png = _rendered(figure, "png", {"Software": None})
-    replace_file(task.folder / f"{name}.svg", svg)
-    replace_file(task.folder / f"{name}.png", png)
-    source = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
-    return Drawing(number, caption, name, source, alternative, numbers)
+    replace_file(folder / f"{name}.svg", svg)
+    replace_file(folder / f"{name}.png", png)
+    return f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
 
 
 def _rendered(figure: Figure, form: str, metadata: dict[str, str | None]) -> bytes:

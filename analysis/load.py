@@ -4,7 +4,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -44,12 +44,14 @@ class Results:
         sweeps: What each folder's `sweep.yaml` says, by label; None without one.
         failures: One row per trajectory that failed: `folder` as in `rounds`, `trajectory_id`, `round` (missing where
             no round is to blame), `error` (text), and its fields under their dotted names.
+        stopped: The trajectories that the scheduler of a search stopped between rounds: ids by folder's label.
     """
 
     folders: dict[str, UPath]
     rounds: pd.DataFrame
     sweeps: dict[str, dict[str, Any] | None]
     failures: pd.DataFrame
+    stopped: dict[str, set[str]] = field(default_factory=dict)
 
     def curves(self, columns: Sequence[str] | None = None, filters: Filters | None = None) -> pd.DataFrame:
         """The learning curves: one row per trajectory, round, iteration, split and attack.
@@ -99,6 +101,10 @@ def load(*folders: str | Path | UPath) -> Results:
         rounds=_concatenate(tables).sort_values(order, ignore_index=True),
         sweeps={label: _read_sweep(folder / "sweep.yaml") for label, folder in labels.items()},
         failures=pd.concat([part for part in lost if len(part)] or lost[:1], ignore_index=True),
+        stopped={
+            label: {path.name.removesuffix(".json") for path in _files(folder / "stopped", ".json")}
+            for label, folder in labels.items()
+        },
     )
 
 
@@ -171,9 +177,9 @@ def _concatenate(tables: list[pa.Table], *, categories: bool = False) -> pd.Data
 
 
 def _with_categories(table: pa.Table) -> pa.Table:
-    for place, field in enumerate(table.schema):
-        if pa.types.is_string(field.type) or pa.types.is_large_string(field.type):
-            table = table.set_column(place, field.name, table.column(place).dictionary_encode())
+    for place, column in enumerate(table.schema):
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            table = table.set_column(place, column.name, table.column(place).dictionary_encode())
     return table
 
 

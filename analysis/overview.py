@@ -1,6 +1,6 @@
 """What was run, how far it came, and what a reader should be warned of."""
 
-from collections.abc import Hashable, Iterable, Iterator, Sequence
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,7 +9,7 @@ import pandas as pd
 from analysis import audit, layout, stats
 from analysis.load import Results
 
-COMPLETE, PARTIAL, FAILED = "complete", "partial", "failed"
+COMPLETE, PARTIAL, FAILED, STOPPED = "complete", "partial", "failed", "stopped"
 
 _OFTEN = 0.2
 
@@ -30,13 +30,13 @@ def name(results: Results) -> str:
     return str((sweep or {}).get("name") or label)
 
 
-def trajectories(rounds: pd.DataFrame, failures: pd.DataFrame) -> pd.DataFrame:
+def trajectories(rounds: pd.DataFrame, failures: pd.DataFrame, stopped: Collection[str] = ()) -> pd.DataFrame:
     """One row per trajectory that left a trace.
 
     Returns:
         `folder` where there are several, `trajectory_id`, every field, `measured` (rounds measured, 0 where it failed
         before its first), and `state`: complete (rounds 0 to `rounds` are all there), failed (it is not, and it is
-        among the failures), or partial.
+        among the failures), stopped (it is not, and a search's scheduler stopped it), or partial.
     """
     fields = stats.fields(rounds)
     keys = stats.trajectory_keys(rounds)
@@ -50,16 +50,17 @@ def trajectories(rounds: pd.DataFrame, failures: pd.DataFrame) -> pd.DataFrame:
         bare = lost.reindex(columns=table.columns).assign(measured=0)
         table = pd.concat([table.astype(object), bare.astype(object)])
     done = table["measured"] > table["rounds"].fillna(float("inf")).astype(float)
-    states = zip(done, table.index.isin(failed.index), strict=True)
-    table["state"] = [_state(bool(is_done), bool(is_failed)) for is_done, is_failed in states]
+    ids = table.index.get_level_values("trajectory_id")
+    states = zip(done, table.index.isin(failed.index), ids.isin(list(stopped)), strict=True)
+    table["state"] = [_state(*map(bool, state)) for state in states]
     return table.rename_axis(keys).reset_index()
 
 
 def facts(results: Results) -> dict[str, str]:
     """What was run, in words, by heading."""
     rounds = results.rounds
-    table = trajectories(rounds, results.failures)
-    counts = {state: int((table["state"] == state).sum()) for state in (COMPLETE, PARTIAL, FAILED)}
+    table = _known(results)
+    counts = {state: int((table["state"] == state).sum()) for state in (COMPLETE, STOPPED, PARTIAL, FAILED)}
     states = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     versions = (("lthray", "lthray_version"), ("torch", "torch_version"), ("Python", "python_version"))
     said = {
@@ -80,7 +81,7 @@ def facts(results: Results) -> dict[str, str]:
 
 def warnings(results: Results, summary: pd.DataFrame) -> list[Warned]:
     """What limits the numbers: failures, trajectories cut short, single seeds, training cut short, weak attacks."""
-    table = trajectories(results.rounds, results.failures)
+    table = _known(results)
     settings = stats.varied(results.rounds)
     found = (
         ("trajectory failed", "trajectories failed", _failed(table, results.failures, settings)),
@@ -125,10 +126,14 @@ def settings(rounds: pd.DataFrame, panels: Sequence[stats.Panel]) -> list[dict[s
     return [{field: _values(part, field) for field in fields} for part in parts]
 
 
-def _state(done: bool, failed: bool) -> str:
+def _state(done: bool, failed: bool, stopped: bool) -> str:
     if done:
         return COMPLETE
-    return FAILED if failed else PARTIAL
+    return STOPPED if stopped else FAILED if failed else PARTIAL
+
+
+def _known(results: Results) -> pd.DataFrame:
+    return trajectories(results.rounds, results.failures, set().union(*results.stopped.values()))
 
 
 def _failed(table: pd.DataFrame, failures: pd.DataFrame, settings: list[str]) -> list[str]:

@@ -11,7 +11,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.csv as pacsv
 
-from analysis import audit, judgement, layout, learning, overview, stats, tables, verdicts
+from analysis import audit, judgement, layout, learning, overview, search_page, stats, tables, verdicts
 from analysis.drawing import Drawing, Task, draw_all
 from analysis.files import replace_file
 from analysis.load import Results
@@ -36,6 +36,8 @@ def write_report(
 ) -> Path:
     """Write a report: `index.html`, `figures/*.svg` and `.png`, `tables/*` and `claims.json`.
 
+    Of a search, the page has its samples, and verdicts and figures of its best settings alone.
+
     The page holds all it shows; the other files are there to be used elsewhere. Each file is written beside its place
     and renamed, the page last, so that a reader never sees half of one. Files of an earlier report are replaced.
 
@@ -55,12 +57,13 @@ def write_report(
         LayoutError: `by` names a field that does not vary, or a place twice.
     """
     out = Path(out)
-    place = _placed(results.rounds, by)
-    summary = stats.summarise(results.rounds)
-    curves = _curves(results, summary, place)
-    shown = judgement.evidence(results.rounds, margin)
-    found = judgement.verdicts(results.rounds, shown)
-    sections = _sections(results, summary, curves, place, out / "figures", processes)
+    searches, rounds = search_page.sections(results, out)
+    place = _placed(rounds, by)
+    summary = stats.summarise(rounds)
+    curves = _curves(results, summary, place, rounds)
+    shown = judgement.evidence(rounds, margin)
+    found = judgement.verdicts(rounds, shown)
+    sections = _sections(rounds, summary, curves, place, out / "figures", processes)
     _write_tables(out / "tables", summary, curves, shown)
     replace_file(out / "claims.json", verdicts.claims_json(found, shown, margin).encode())
     groups = verdicts.groups(found, shown, margin)
@@ -69,6 +72,7 @@ def write_report(
         facts=overview.facts(results),
         warnings=overview.warnings(results, summary),
         audited=audit.audited(results.rounds),
+        searches=searches,
         groups=groups,
         all_open=len(groups) <= _OPEN_GROUPS,
         margin=verdicts.points(margin),
@@ -84,17 +88,17 @@ def _placed(rounds: pd.DataFrame, by: Sequence[str]) -> layout.Layout:
     return layout.parse(by, layout.choices(rounds))
 
 
-def _curves(results: Results, summary: pd.DataFrame, place: layout.Layout) -> pd.DataFrame:
+def _curves(results: Results, summary: pd.DataFrame, place: layout.Layout, rounds: pd.DataFrame) -> pd.DataFrame:
     """The means of the learning curves that the figures show: only their rounds are read."""
     chosen = sorted({
         number for panel in stats.panels(summary, place.fields) for number in learning.rounds_shown(panel.summary)
     })  # fmt: skip
     filters = [("round", "in", chosen), ("attack", "in", list(stats.EVAL_ATTACKS))]
-    return learning.learning_curves(results.curves(learning.CURVES_READ, filters), results.rounds)
+    return learning.learning_curves(results.curves(learning.CURVES_READ, filters), rounds)
 
 
 def _sections(
-    results: Results,
+    rounds: pd.DataFrame,
     summary: pd.DataFrame,
     curves: pd.DataFrame,
     place: layout.Layout,
@@ -117,7 +121,7 @@ def _sections(
             setting=setting,
         )
         for panel, anchor, drawings, setting in zip(
-            panels, anchors, draw_all(tasks, processes), overview.settings(results.rounds, panels), strict=True
+            panels, anchors, draw_all(tasks, processes), overview.settings(rounds, panels), strict=True
         )
     ]
 

@@ -86,10 +86,13 @@ def sweep(
         folder = out or str(Path("results") / spec.name)
         if dry_run:
             from lthray.pages import plan_page
+            from lthray.samples import trajectories as known
             from lthray.store import Store
 
+            store = Store(folder)
+            found = known(spec, trajectories, store)
             wide = console if console.is_terminal else Console(width=200)
-            wide.print(plan_page(trajectories, list(spec.grid), Store(folder).done(trajectories), folder))
+            wide.print(plan_page(spec, found, store.done(found), folder))
             return
         from platformdirs import user_cache_path
 
@@ -101,7 +104,7 @@ def sweep(
             outcome = ray_sweep.run(
                 spec, trajectories, folder, data_dir or user_cache_path("lthray") / "data", address, notify
             )
-        Console(soft_wrap=True).print(outcome_page(outcome, len(trajectories), folder))
+        Console(soft_wrap=True).print(outcome_page(outcome, folder))
     raise typer.Exit(INTERRUPTED if outcome.missing else FAILED if outcome.failures else 0)
 
 
@@ -117,13 +120,15 @@ def status(
     console = Console()
     with mistakes():
         from lthray.pages import status_page
+        from lthray.samples import trajectories as known
         from lthray.status import status
         from lthray.store import Store
         from lthray.sweepfile import load
 
         store = Store(folder)
         store.require()
-        found = status(*load(store.folder / "sweep.yaml"), store)
+        spec, trajectories = load(store.folder / "sweep.yaml")
+        found = status(spec, known(spec, trajectories, store), store)
         if as_json:
             typer.echo(json.dumps(found.as_json(), indent=1))
         else:

@@ -1,31 +1,23 @@
 """The Ray cluster: one of this machine's own or a running one, what its nodes have, and what they can reach."""
 
+import lthray.quiet  # noqa: F401 - sets what Ray reads when it is imported
+
+# isort: split
 import contextlib
 import logging
-import os
 import signal
 import socket
 from collections.abc import Iterator
 from importlib.resources import files
 
-# Ray reads these when it is imported: no banner, no second progress display, no logger files, no statistics sent.
-for _name, _value in {
-    "RAY_AIR_NEW_OUTPUT": "0",
-    "RAY_CHDIR_TO_TRIAL_DIR": "0",
-    "RAY_USAGE_STATS_ENABLED": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
-    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
-}.items():
-    os.environ.setdefault(_name, _value)
+import ray
 
-import ray  # noqa: E402
-
-from lthray.data import Arrays  # noqa: E402
-from lthray.errors import InputError  # noqa: E402
-from lthray.memory import Footprint, measure  # noqa: E402
-from lthray.planning import Share  # noqa: E402
-from lthray.spec import TrajectorySpec  # noqa: E402
-from lthray.store import Store  # noqa: E402
+from lthray.data import Arrays
+from lthray.errors import InputError
+from lthray.memory import Footprint, measure
+from lthray.planning import Share
+from lthray.spec import TrajectorySpec
+from lthray.store import Store
 
 
 @contextlib.contextmanager

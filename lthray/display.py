@@ -19,6 +19,7 @@ from lthray.events import (
     TrajectoryFailed,
     TrialProgress,
     TrialRetried,
+    TrialStopped,
 )
 from lthray.progress import SweepProgress, title
 
@@ -126,14 +127,20 @@ def _spoken(event: Event, sweep: SweepProgress) -> str | None:
             return event.text
         case Planned():
             complete = f"{event.complete} of {event.trajectories} trajectories complete; " if event.complete else ""
+            to_train = event.trajectories - event.complete - event.stopped
             if not event.trials:
                 return None
             return (
-                f"{complete}to train: {event.trajectories - event.complete} trajectories in {len(event.trials)} trials,"
+                f"{complete}to train: {to_train} trajectories in {len(event.trials)} trials,"
                 f" {event.rounds:,} rounds, {event.iterations:,} iterations"
             )
         case TrajectoryFailed():
             return f"trajectory {event.trajectory_id} failed in round {event.round}: {event.reason}"
+        case TrialStopped() if sweep.plan:
+            return (
+                f"trial {event.trial} ({title(sweep.plan.trials[event.trial])}) stopped by the scheduler after round"
+                f" {event.round}, at {event.value:.4g}"
+            )
         case TrialRetried():
             return f"trial {event.trial} broke or lost its worker; it goes on from its last finished round"
         case TrialProgress() if sweep.plan:

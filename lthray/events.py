@@ -22,11 +22,22 @@ class Planned:
     complete: int
     """Of them, complete before this run."""
     trials: dict[str, tuple[TrajectorySpec, ...]]
-    """The stack that each trial trains."""
+    """The stack that each trial trains; where a sample is yet to be drawn, one of its cell without the values drawn."""
     rounds: int
     """Trainings to do: trajectories times rounds that are missing."""
     iterations: int
     """Iterations to do, over all trajectories."""
+    stopped: int = 0
+    """Trajectories that the scheduler of a search stopped before this run."""
+
+
+@dataclass(frozen=True)
+class TrialBegan:
+    """A trial begins, or begins again."""
+
+    trial: str
+    stack: tuple[TrajectorySpec, ...]
+    """What it trains."""
 
 
 @dataclass(frozen=True)
@@ -64,6 +75,16 @@ class TrajectoryFailed:
 
 
 @dataclass(frozen=True)
+class TrialStopped:
+    """The scheduler of a search has stopped a trial after a round."""
+
+    trial: str
+    round: int
+    value: float
+    """Of the search's metric."""
+
+
+@dataclass(frozen=True)
 class TrialRetried:
     """A trial broke, or its worker died, and it is started again."""
 
@@ -77,5 +98,5 @@ class TrialEnded:
     trial: str
 
 
-Event = Note | Planned | TrialProgress | TrajectoryFailed | TrialRetried | TrialEnded
+Event = Note | Planned | TrialBegan | TrialProgress | TrajectoryFailed | TrialStopped | TrialRetried | TrialEnded
 Notify = Callable[[Event], None]

@@ -6,7 +6,7 @@ from typing import Any
 
 from ray.tune import Callback
 
-import lthray.cluster  # noqa: F401 - sets what Ray reads when it is imported
+import lthray.quiet  # noqa: F401 - sets what Ray reads when it is imported
 from lthray.errors import InputError
 
 CALLBACKS = {

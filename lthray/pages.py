@@ -11,15 +11,17 @@ from rich.text import Text
 from lthray.display import clock, trials_table
 from lthray.spec import TrajectorySpec
 from lthray.status import Status, Tally
+from lthray.sweepfile import SweepSpec
 
 if TYPE_CHECKING:  # it imports torch and Ray, which a plan and a status do without
     from lthray.sweep import Outcome
 
 
 def plan_page(
-    trajectories: Sequence[TrajectorySpec], varied: Sequence[str], done: Mapping[str, int], folder: str
+    sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], done: Mapping[str, int], folder: str
 ) -> RenderableType:
     """What `--dry-run` shows: the trajectories, how far each is, and what is to do."""
+    varied = [*(sweep.search.space if sweep.search else ()), *sweep.grid]
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     for name in ("trajectory", *varied, "rounds done"):
         table.add_column(name, no_wrap=True)
@@ -32,12 +34,30 @@ def plan_page(
         complete += rounds == spec.rounds + 1
     return Group(
         table,
+        *_search_lines(sweep, len(trajectories)),
         f"{len(trajectories)} trajectories, {complete} of them complete in {folder};"
         f" to do: {trainings:,} trainings of {iterations:,} iterations in all",
     )
 
 
-def outcome_page(outcome: "Outcome", trajectories: int, folder: str) -> RenderableType:
+def _search_lines(sweep: SweepSpec, drawn: int) -> Iterator[str]:
+    if not (search := sweep.search):
+        return
+    cells = len(list(sweep.cells()))
+    seeds = sweep.size() // search.samples // cells
+    yield (
+        f"a search of {_some(search.samples, 'sample')} in {_some(cells, 'cell')} of the grid, with"
+        f" {_some(seeds, 'seed')} each: {sweep.size():,} trajectories"
+        + (f", of which {search.searcher} has drawn {drawn:,}" if search.searcher != "random" else "")
+        + "".join(f", at most, for {name} stops poor ones" for name in search.scheduler)
+    )
+
+
+def _some(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"
+
+
+def outcome_page(outcome: "Outcome", folder: str) -> RenderableType:
     """How a sweep ended: what failed, what is complete, what to do next."""
     rows: list[RenderableType] = []
     if outcome.failures:
@@ -48,7 +68,9 @@ def outcome_page(outcome: "Outcome", trajectories: int, folder: str) -> Renderab
             table.add_row(trajectory_id, str(failure.round), Text(failure.reason))
         rows.append(table)
     trained = f"trained {outcome.trained:,} rounds" if outcome.trained else "nothing to train"
-    rows.append(Text(f"{trained}; {outcome.complete} of {trajectories} trajectories complete in {folder}"))
+    whole = f"{outcome.complete} of {outcome.trajectories} trajectories complete"
+    stopped = f", {outcome.stopped} stopped by the scheduler" if outcome.stopped else ""
+    rows.append(Text(f"{trained}; {whole}{stopped} in {folder}"))
     if outcome.missing:
         rows.append(Text("interrupted: run the same command again for the rest"))
     elif outcome.failures:
@@ -63,25 +85,29 @@ def status_page(status: Status) -> RenderableType:
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     for name in status.varied:
         table.add_column(name, no_wrap=True)
-    for name in ("trajectories", "complete", "running", "failed", "rounds done"):
+    stopped = status.total.stopped > 0
+    for name in ("trajectories", "complete", "running", *(["stopped"] if stopped else []), "failed", "rounds done"):
         table.add_column(name, justify="right", no_wrap=True)
     for key, tally in status.groups.items():
-        table.add_row(*key, *_counts(tally))
+        table.add_row(*key, *_counts(tally, stopped))
     if status.varied:
         table.add_section()
-        table.add_row("all", *[""] * (len(status.varied) - 1), *_counts(status.total), style="bold")
+        table.add_row("all", *[""] * (len(status.varied) - 1), *_counts(status.total, stopped), style="bold")
     return Group(table, *_driver_lines(status), *(_failure_line(*item) for item in status.failures.items()))
 
 
-def _counts(tally: Tally) -> tuple[str, ...]:
+def _counts(tally: Tally, stopped: bool) -> tuple[str, ...]:
     of = f"{tally.rounds_done:,} of {tally.rounds:,}"
-    return *(str(one) for one in (tally.trajectories, tally.complete, tally.running, tally.failed)), of
+    numbers = [tally.trajectories, tally.complete, tally.running, *([tally.stopped] if stopped else []), tally.failed]
+    return *map(str, numbers), of
 
 
 def _driver_lines(status: Status) -> Iterator[RenderableType]:
     driver = status.driver
+    if status.undrawn:
+        yield Text(f"{status.undrawn} more trajectories are of samples yet to be drawn", style="dim")
     if driver is None:
-        if status.total.complete < status.total.trajectories:
+        if status.total.complete + status.total.stopped < status.total.trajectories or status.undrawn:
             yield Text("no sweep is running here: run the same lthray sweep again for the rest", style="dim")
         return
     who = f"process {driver['process']} on {driver['host']}"

@@ -4,7 +4,16 @@ import time
 from dataclasses import dataclass, field
 from typing import Any
 
-from lthray.events import Event, Planned, TrajectoryFailed, TrialEnded, TrialProgress, TrialRetried
+from lthray.events import (
+    Event,
+    Planned,
+    TrajectoryFailed,
+    TrialBegan,
+    TrialEnded,
+    TrialProgress,
+    TrialRetried,
+    TrialStopped,
+)
 from lthray.spec import TrajectorySpec
 
 
@@ -26,6 +35,8 @@ class SweepProgress:
     ended: set[str] = field(default_factory=set)
     failed: list[TrajectoryFailed] = field(default_factory=list)
     retried: int = 0
+    spared: int = 0
+    """Iterations that the scheduler's stops have made needless."""
     began: float = field(default_factory=time.monotonic)
     first_progress: tuple[float, int] | None = None
 
@@ -34,6 +45,10 @@ class SweepProgress:
         match event:
             case Planned():
                 self.plan = event
+            case TrialBegan() if self.plan:
+                self.plan.trials[event.trial] = event.stack
+            case TrialStopped() if self.plan:
+                self.spared += sum((one.rounds - event.round) * one.iterations for one in self.plan.trials[event.trial])
             case TrialProgress():
                 self.latest[event.trial] = event
                 self.first_progress = self.first_progress or (time.monotonic(), self.done())
@@ -50,7 +65,11 @@ class SweepProgress:
 
     def share(self) -> float:
         """Share of this run's iterations done, in [0, 1]."""
-        return self.done() / self.plan.iterations if self.plan and self.plan.iterations else 1.0
+        return self.done() / self.wanted() if self.wanted() else 1.0
+
+    def wanted(self) -> int:
+        """Iterations to do in this run."""
+        return self.plan.iterations - self.spared if self.plan else 0
 
     def seconds_left(self) -> float | None:
         """Time left at this run's pace so far; None before there is a pace."""
@@ -58,7 +77,7 @@ class SweepProgress:
             return None
         since, already = self.first_progress
         made, seconds = self.done() - already, time.monotonic() - since
-        return (self.plan.iterations - self.done()) * seconds / made if made > 0 and seconds > 0 else None
+        return (self.wanted() - self.done()) * seconds / made if made > 0 and seconds > 0 else None
 
     def running(self) -> dict[str, TrialProgress]:
         """The latest of every trial that has reported and not ended."""
@@ -70,7 +89,7 @@ class SweepProgress:
             return {"iterations": None, "trials": None, "retried": 0, "seconds_left": None, "running": []}
         left = self.seconds_left()
         return {
-            "iterations": {"done": self.done(), "of": self.plan.iterations},
+            "iterations": {"done": self.done(), "of": self.wanted()},
             "trials": {"ended": len(self.ended), "of": len(self.plan.trials)},
             "retried": self.retried,
             "seconds_left": None if left is None else round(left, 1),

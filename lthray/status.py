@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lthray import running
+from lthray import running, samples
 from lthray.spec import TrajectorySpec
 from lthray.store import Store
 from lthray.sweepfile import SweepSpec
@@ -19,6 +19,8 @@ class Tally:
     """Trajectories with all their rounds."""
     running: int
     """In training now, by a sweep that is alive."""
+    stopped: int
+    """Stopped by the scheduler of a search."""
     failed: int
     """Not complete, and the last try ended in an error."""
     rounds_done: int
@@ -27,8 +29,8 @@ class Tally:
 
     @property
     def waiting(self) -> int:
-        """Neither complete nor running nor failed."""
-        return self.trajectories - self.complete - self.running - self.failed
+        """Neither complete nor running nor stopped nor failed."""
+        return self.trajectories - self.complete - self.running - self.stopped - self.failed
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class Status:
     total: Tally
     failures: dict[str, dict[str, Any]]
     """Failed trajectories by id: `round`, `error` and `fields`."""
+    undrawn: int
+    """Trajectories of samples that a searcher has not drawn yet; in no tally."""
     driver: dict[str, Any] | None
     """What `running.json` says of the sweep that runs, or that died without taking it away (`alive` is false)."""
 
@@ -61,6 +65,7 @@ class Status:
                 {"fields": dict(zip(self.varied, key, strict=True)), **tally(one)} for key, one in self.groups.items()
             ],
             "failures": {name: {"round": one["round"], "error": one["error"]} for name, one in self.failures.items()},
+            "undrawn": self.undrawn,
             "driver": self.driver,
         }
 
@@ -70,13 +75,13 @@ def status(sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], store: Stor
 
     Args:
         sweep: The sweep that the folder's `sweep.yaml` describes.
-        trajectories: Its trajectories.
+        trajectories: Its trajectories, those of the samples of a search as far as they are drawn.
         store: The results folder.
     """
     driver = running.read(store.folder)
     alive = bool(driver and driver["alive"])
     training = {name for trial in driver["running"] for name in trial["trajectories"]} if driver and alive else set()
-    done, failures = store.done(trajectories), store.failures()
+    done, failures, idle = store.done(trajectories), store.failures(), samples.stopped(sweep, store)
     known = {spec.trajectory_id for spec in trajectories}
     varied = [name for name in sweep.grid if name != "seed"]
     groups: dict[tuple[str, ...], list[TrajectorySpec]] = {}
@@ -91,7 +96,8 @@ def status(sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], store: Stor
             trajectories=len(specs),
             complete=len(specs) - len(incomplete),
             running=len(now),
-            failed=len((incomplete - now) & failures.keys()),
+            stopped=len((incomplete - now) & idle),
+            failed=len((incomplete - now - idle) & failures.keys()),
             rounds_done=sum(done[spec.trajectory_id] for spec in specs),
             rounds=sum(spec.rounds + 1 for spec in specs),
         )
@@ -103,5 +109,6 @@ def status(sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], store: Stor
         groups={key: tally(specs) for key, specs in groups.items()},
         total=tally(trajectories),
         failures={name: one for name, one in failures.items() if name in known},
+        undrawn=sweep.size() - len(trajectories),
         driver=driver,
     )

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from importlib.metadata import version
-from itertools import product
+from itertools import product, takewhile
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +23,7 @@ from upath import UPath
 
 from lthray import __version__, tickets
 from lthray.errors import InputError
+from lthray.measures import ACCURACIES, MOMENTS, SPLITS, ZERO_GRADIENTS
 from lthray.results import Failure, Resume, RoundResult, Ticket
 from lthray.spec import ATTACKS, TrajectorySpec
 from lthray.storage import clear_parts, location, names, read, replace
@@ -30,7 +31,6 @@ from lthray.storage import clear_parts, location, names, read, replace
 SWEEP = "sweep.yaml"
 READERS = 16
 """Files read at a time: on storage far away it is waiting that takes the time."""
-SPLITS = ("validation", "test")
 
 
 def _fields() -> list[pa.Field]:
@@ -61,17 +61,7 @@ ROUNDS = pa.schema(
     [
         *_fields(),
         pa.field("early_stopping_iteration", pa.int64()),
-        *(
-            pa.field(f"{at}_{attack}_accuracy_{split}", pa.float64())
-            for at in ("early_stopping", "final")
-            for attack in ("none", *ATTACKS)
-            for split in SPLITS
-        ),
-        *(
-            pa.field(f"{at}_zero_gradient_share_{split}", pa.float64())
-            for at in ("early_stopping", "final")
-            for split in SPLITS
-        ),
+        *(pa.field(name, pa.float64()) for name in (*ACCURACIES, *ZERO_GRADIENTS)),
         pa.field("stack", pa.int64()),
         pa.field("train_seconds", pa.float64()),
         pa.field("eval_seconds", pa.float64()),
@@ -131,6 +121,18 @@ class Store:
             raise InputError(f"{path}: can't be read ({error}); delete it to train the trajectory again") from None
         return next((i for i, number in enumerate(sorted(rounds)) if i != number), len(rounds))
 
+    def means(self, specs: Sequence[TrajectorySpec], metric: str) -> list[float]:
+        """A column of `rounds`, as means over trajectories, for the rounds from 0 on that all of them have finished."""
+        each = []
+        for spec in specs:
+            path = self._table("rounds", spec.trajectory_id)
+            if not path.exists():
+                return []
+            table = pq.read_table(io.BytesIO(path.read_bytes()), columns=["round", metric])
+            rows = dict(zip(table["round"].to_pylist(), table[metric].to_pylist(), strict=True))
+            each.append([rows[i] for i in takewhile(rows.__contains__, range(spec.rounds + 1))])
+        return [sum(values) / len(values) for values in zip(*each, strict=False)]
+
     def done(self, specs: Iterable[TrajectorySpec]) -> dict[str, int]:
         """Number of finished rounds by trajectory, at most those asked for.
 
@@ -188,7 +190,8 @@ class Store:
         tickets.write(self._tickets(spec.trajectory_id), result.round, result.ticket, shared)
         self._append("curves", CURVES, spec, result.round, [shared | asdict(row) for row in result.curves])
         self._append("rounds", ROUNDS, spec, result.round, [shared | _round_row(result)])
-        self._failure(spec.trajectory_id).unlink(missing_ok=True)
+        for record in (self._failure(spec.trajectory_id), self._stopped(spec.trajectory_id)):
+            record.unlink(missing_ok=True)
 
     def write_failure(self, failure: Failure) -> None:
         """Writes why a trajectory can't go on; the next finished round of it takes this away."""
@@ -205,6 +208,26 @@ class Store:
         found = names(self.folder / "failures", ".json")
         with ThreadPoolExecutor(READERS) as readers:
             return dict(zip(found, readers.map(lambda name: json.loads(read(self._failure(name))), found), strict=True))
+
+    def write_stopped(self, spec: TrajectorySpec, metric: str, value: float) -> None:
+        """Writes that a search's scheduler has stopped a trajectory, at the metric's value (a mean over seeds).
+
+        The next finished round of it takes this away.
+        """
+        record = {
+            "trajectory_id": spec.trajectory_id,
+            "round": self.rounds_done(spec.trajectory_id) - 1,
+            "metric": metric,
+            "value": value,
+        }
+        replace(self._stopped(spec.trajectory_id), json.dumps(record, indent=1).encode())
+
+    def stopped(self) -> set[str]:
+        """The trajectories that `write_stopped` was told of."""
+        return set(names(self.folder / "stopped", ".json"))
+
+    def _stopped(self, trajectory_id: str) -> UPath:
+        return self.folder / "stopped" / f"{trajectory_id}.json"
 
     def _failure(self, trajectory_id: str) -> UPath:
         return self.folder / "failures" / f"{trajectory_id}.json"
@@ -236,9 +259,9 @@ class Store:
 
 
 def _round_row(result: RoundResult) -> dict[str, Any]:
-    points = {"early_stopping": result.early_stopping_iteration, "final": result.spec.iterations}
+    points = (result.early_stopping_iteration, result.spec.iterations)
     measured: dict[str, float | None] = {}
-    for (at, iteration), split in product(points.items(), SPLITS):
+    for (at, iteration), split in product(zip(MOMENTS, points, strict=True), SPLITS):
         for attack in ("none", *ATTACKS):
             row = result.row(attack, split, iteration)
             measured[f"{at}_{attack}_accuracy_{split}"] = row.accuracy if row else None

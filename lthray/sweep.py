@@ -2,10 +2,11 @@
 
 import os
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
+from lthray import samples, searching
 from lthray.cluster import check_shared, connected, footprint, nodes
 from lthray.data import Arrays, is_here, read
 from lthray.events import Event, Note, Notify, Planned
@@ -18,21 +19,25 @@ from lthray.running import announced
 from lthray.spec import TrajectorySpec
 from lthray.store import Store
 from lthray.sweepfile import SweepSpec
-from lthray.trials import fit
+from lthray.trials import fit, laid_down, training
 
 
 @dataclass(frozen=True)
 class Outcome:
     """How a sweep ended."""
 
+    trajectories: int
+    """Trajectories that the sweep asks for."""
     complete: int
     """Trajectories that are complete now."""
+    stopped: int
+    """Trajectories that the scheduler of a search has stopped."""
     trained: int
     """Rounds that this run trained."""
     failures: dict[str, Failure]
     """Trajectories that can't go on, by id."""
     missing: int
-    """Trajectories neither complete nor failed: the sweep was interrupted."""
+    """Trajectories neither complete nor stopped nor failed: the sweep was interrupted."""
 
 
 def run(
@@ -47,7 +52,7 @@ def run(
 
     Args:
         sweep: The sweep.
-        trajectories: Its trajectories.
+        trajectories: Its trajectories, as far as the sweep file says them.
         folder: Results folder, by path or URL; made where it is not there.
         data_dir: Where data sets are, or are downloaded to.
         address: A running Ray cluster, or None for one of this machine's own.
@@ -69,25 +74,37 @@ def run(
 
     with announced(store.folder, progress.snapshot, lost, lambda text: tell(Note(text))):
         store.create(sweep.resolved())
-        before = store.done(trajectories)
-        missing = [spec for spec in trajectories if before[spec.trajectory_id] <= spec.rounds]
+        given, trajectories = trajectories, samples.trajectories(sweep, trajectories, store)
+        before, stopped = store.done(trajectories), samples.stopped(sweep, store)
+        missing = [
+            spec
+            for spec in trajectories
+            if before[spec.trajectory_id] <= spec.rounds and spec.trajectory_id not in stopped
+        ]
+        cells = searching.cells(sweep, store, missing) if sweep.search and sweep.search.adaptive else []
+        coming = searching.planned(sweep, cells, stopped)
+        wanted = [spec for stack in coming.values() for spec in stack] if cells else missing
         errors: dict[str, Failure] = {}
-        if missing:
-            data = _data(missing, data_dir, tell)
+        if wanted:
+            data = _data(wanted, data_dir, tell)
             tell(Note(f"connecting to Ray at {address}" if address else "starting Ray"))
             with connected(address):
                 if address:
                     check_shared(store)
                 share = fit_to_cluster(sweep.resources, nodes(), tell)
                 loggers = callbacks(sweep.loggers)
-                fits = _fits(missing, data, share, sweep.resources.stack, tell)
-                stacks = plan(missing, before, share, sweep.resources.stack, fits)
-                trials = {str(i + 1): stack for i, stack in enumerate(stacks)}
-                tell(_planned(trajectories, missing, before, trials))
-                errors = fit(trials, store, data, share, sweep.resources, loggers, tell)
+                fits = _fits(wanted, data, share, sweep.resources.stack, tell)
+                if cells:
+                    tuning = searching.tuning(sweep, store, cells, share)
+                else:
+                    stacks = plan(missing, before, share, sweep.resources.stack, fits)
+                    coming = {str(i + 1): stack for i, stack in enumerate(stacks)}
+                    tuning = laid_down(coming, training(store, share))
+                tell(_planned(sweep, wanted, before, stopped, coming))
+                errors = fit(tuning, store, data, share, sweep.resources, loggers, tell)
         else:
-            tell(_planned(trajectories, missing, before, {}))
-        return _outcome(trajectories, store, before, errors)
+            tell(_planned(sweep, wanted, before, stopped, {}))
+        return _outcome(sweep, samples.trajectories(sweep, given, store), store, before, errors)
 
 
 def _data(specs: Sequence[TrajectorySpec], folder: Path, notify: Notify) -> dict[str, Arrays]:
@@ -117,30 +134,40 @@ def _fits(
 
 
 def _planned(
-    trajectories: Sequence[TrajectorySpec],
-    missing: Sequence[TrajectorySpec],
+    sweep: SweepSpec,
+    wanted: Sequence[TrajectorySpec],
     before: Mapping[str, int],
+    stopped: Set[str],
     trials: Mapping[str, tuple[TrajectorySpec, ...]],
 ) -> Planned:
-    rounds = [spec.rounds + 1 - before[spec.trajectory_id] for spec in missing]
+    # the samples of a search that are yet to be drawn have no rounds done
+    rounds = [spec.rounds + 1 - before.get(spec.trajectory_id, 0) for spec in wanted]
     return Planned(
-        trajectories=len(trajectories),
-        complete=len(trajectories) - len(missing),
+        trajectories=sweep.size(),
+        complete=sweep.size() - sum(number > 0 for number in rounds) - len(stopped & before.keys()),
+        stopped=len(stopped & before.keys()),
         trials=dict(trials),
         rounds=sum(rounds),
-        iterations=sum(n * spec.iterations for n, spec in zip(rounds, missing, strict=True)),
+        iterations=sum(n * spec.iterations for n, spec in zip(rounds, wanted, strict=True)),
     )
 
 
 def _outcome(
-    trajectories: Sequence[TrajectorySpec], store: Store, before: Mapping[str, int], errors: Mapping[str, Failure]
+    sweep: SweepSpec,
+    trajectories: Sequence[TrajectorySpec],
+    store: Store,
+    before: Mapping[str, int],
+    errors: Mapping[str, Failure],
 ) -> Outcome:
-    after = store.done(trajectories)
-    incomplete = {spec.trajectory_id: spec for spec in trajectories if after[spec.trajectory_id] <= spec.rounds}
+    after, stopped = store.done(trajectories), samples.stopped(sweep, store)
+    incomplete = {spec.trajectory_id for spec in trajectories if after[spec.trajectory_id] <= spec.rounds}
     failures = {id_: failure for id_, failure in errors.items() if id_ in incomplete}
+    complete, idle = len(trajectories) - len(incomplete), len((incomplete & stopped) - failures.keys())
     return Outcome(
-        complete=len(trajectories) - len(incomplete),
+        trajectories=sweep.size(),
+        complete=complete,
+        stopped=idle,
         trained=sum(after.values()) - sum(before.values()),
         failures=failures,
-        missing=len(incomplete) - len(failures),
+        missing=sweep.size() - complete - idle - len(failures),
     )

@@ -1,8 +1,7 @@
 """The sweep file: YAML and `--set` in, a validated sweep and its trajectories out."""
 
-import difflib
 import itertools
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,18 +10,16 @@ from pydantic import Field, ValidationError, field_validator
 from upath import UPath
 
 from lthray.errors import InputError
-from lthray.spec import PRESETS, Strict, TrajectorySpec, flatten, nest, preset
+from lthray.fields import FIELDS, GROUPS, kind, known_fields, nearest
+from lthray.measures import measured
+from lthray.search import Sample, SearchSpec, search_section, set_search
+from lthray.spec import PRESETS, Strict, TrajectorySpec, nest, preset
 from lthray.storage import read
 from lthray.yamltext import read_yaml
 
 MAX_TRAJECTORIES = 1_000_000
 
 LOGGERS = ("tensorboard", "mlflow", "wandb")
-
-FIELDS = tuple(preset("paper"))
-"""The dotted names of a trajectory's fields."""
-
-GROUPS = {name.rpartition(".")[0] for name in FIELDS if "." in name} | {"prune"}
 
 
 class ResourcesSpec(Strict):
@@ -49,6 +46,8 @@ class SweepSpec(Strict):
     """Fields that differ from the preset, by dotted name."""
     grid: dict[str, list[Any]] = Field(default_factory=dict)
     """Values of the fields that vary, by dotted name."""
+    search: SearchSpec | None = None
+    """What is searched in every cell of the grid."""
     resources: ResourcesSpec = ResourcesSpec()
     """What a trial asks of Ray."""
     loggers: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -64,45 +63,80 @@ class SweepSpec(Strict):
             raise ValueError("a logger's options are a mapping, for example mlflow: {experiment_name: robust}")
         return {name: options or {} for name, options in named.items()}
 
-    def cells(self) -> Iterable[dict[str, Any]]:
-        """The grid's cross product, the last key varying fastest; one empty cell where there is no grid."""
-        for values in itertools.product(*self.grid.values()):
-            yield dict(zip(self.grid, values, strict=True))
+    def cells(self) -> Iterator[dict[str, Any]]:
+        """The grid's cross product, the last key varying fastest; one empty cell where there is no grid.
+
+        With a search, `seed` is left out: a sample is trained with all of the grid's seeds.
+        """
+        grid = {name: values for name, values in self.grid.items() if name != "seed" or not self.search}
+        for values in itertools.product(*grid.values()):
+            yield dict(zip(grid, values, strict=True))
 
     def size(self) -> int:
-        """Number of cells."""
-        size = 1
+        """Number of trajectories."""
+        size = self.search.samples if self.search else 1
         for values in self.grid.values():
             size *= len(values)
         return size
 
+    def samples(self) -> list[Sample]:
+        """What a search trains as far as the sweep file says it: all of it, or, where results lead it, nothing."""
+        if not self.search or self.search.searcher != "random":
+            return []
+        drawn = self.search.draw()
+        return [Sample(cell, values) for cell in self.cells() for values in drawn]
+
+    def stack_of(self, sample: Sample) -> tuple[TrajectorySpec, ...]:
+        """A sample's trajectories, one a seed.
+
+        Raises:
+            InputError: a field has an impossible value.
+        """
+        seeds = [{"seed": seed} for seed in self.grid.get("seed", [])] or [{}]
+        return tuple(self._validated(sample.cell | sample.drawn | seed) for seed in seeds)
+
     def trajectories(self) -> list[TrajectorySpec]:
-        """One trajectory a cell.
+        """One trajectory a cell; with a search, those of `samples`.
 
         Raises:
             InputError: a field has an impossible value, or two cells are the same trajectory.
         """
-        seen: dict[str, dict[str, Any]] = {}
-        specs = []
-        for cell in self.cells():
-            fields = preset(cell.get("protocol", self.protocol)) | self.trajectory | cell
-            spec = self._validated(fields, cell)
+        if self.search:
+            self._check_search(self.search)
+            found = [(one.cell | one.drawn, spec) for one in self.samples() for spec in self.stack_of(one)]
+        else:
+            found = [(cell, self._validated(cell)) for cell in self.cells()]
+        seen: dict[str, Mapping[str, Any]] = {}
+        for cell, spec in found:
             if spec.trajectory_id in seen:
                 raise InputError(
                     f"grid: {_show(seen[spec.trajectory_id])} and {_show(cell)} are the same trajectory"
                     f" {spec.trajectory_id}; every cell must differ in a field that changes a number"
                 )
             seen[spec.trajectory_id] = cell
-            specs.append(spec)
-        return specs
+        return [spec for _, spec in found]
 
-    def _validated(self, fields: Mapping[str, Any], cell: Mapping[str, Any]) -> TrajectorySpec:
+    def _check_search(self, search: SearchSpec) -> None:
+        """Checks the bounds of the spaces, that they are large enough, and that the metric is measured."""
+        search.check_size()
+        for cell in self.cells():
+            for corner in search.corners():
+                spec = self._validated(cell | corner)
+                if search.metric not in measured(spec):
+                    raise InputError(
+                        f"search.metric: found {search.metric!r}, but under train_attack {spec.train_attack} only"
+                        f" {', '.join(spec.eval_attacks)} is measured; see eval_attacks"
+                    )
+
+    def _validated(self, cell: dict[str, Any]) -> TrajectorySpec:
+        fields = preset(cell.get("protocol", self.protocol)) | self.trajectory | cell
         try:
             return TrajectorySpec.model_validate(nest(fields))
         except ValidationError as error:
             key = ".".join(str(part) for part in error.errors()[0]["loc"] if part in _words())
             given = self.trajectory
-            section = "grid." if key in cell else "trajectory." if any(k.startswith(key) for k in given) else ""
+            varied = "search.space." if self.search and key in self.search.space else "grid."
+            section = varied if key in cell else "trajectory." if any(k.startswith(key) for k in given) else ""
             raise InputError(explain(error, section if key else "")) from None
 
     def resolved(self) -> str:
@@ -119,6 +153,7 @@ class SweepSpec(Strict):
             "protocol": self.protocol,
             "trajectory": nest(shared),
             "grid": self.grid,
+            **({"search": self.search.model_dump()} if self.search else {}),
             "resources": self.resources.model_dump(),
             "loggers": self.loggers,
         }
@@ -155,47 +190,43 @@ def load(path: Path | UPath, sets: Sequence[str] = ()) -> tuple[SweepSpec, list[
 def parse(tree: object, sets: Sequence[str] = ()) -> SweepSpec:
     """Validates a sweep file's content, but not yet the values of its trajectories; see `load`."""
     if not isinstance(tree, dict):
-        raise InputError(f"found {_kind(tree)}, but a sweep file is a mapping of {', '.join(SweepSpec.model_fields)}")
-    sections = dict(tree)
-    for name in sections:
-        if name not in SweepSpec.model_fields:
-            hint = f" (a field of trajectory: trajectory.{name})" if name in FIELDS or name in GROUPS else ""
-            raise InputError(f"{name}: unknown key{hint or nearest(name, SweepSpec.model_fields)}")
-    for name in ("trajectory", "grid", "resources"):
-        if name in sections and not isinstance(sections[name], dict):
-            raise InputError(f"{name}: found {_kind(sections[name])}, but it is a mapping of keys to values")
-    sections["trajectory"] = _fields(sections.get("trajectory", {}), "trajectory")
-    if "grid" in sections:
-        sections["grid"] = _grid(sections["grid"])
+        raise InputError(f"found {kind(tree)}, but a sweep file is a mapping of {', '.join(SweepSpec.model_fields)}")
+    sections = _sections(tree)
     for one in sets:
         _set(sections, one)
     try:
         sweep = SweepSpec.model_validate(sections)
     except ValidationError as error:
         raise InputError(explain(error)) from None
+    for field in sweep.search.space if sweep.search else ():
+        if field in sweep.grid:
+            raise InputError(f"search.space.{field}: stands in grid too, but a field is either searched or in the grid")
     if sweep.size() > MAX_TRAJECTORIES:
         raise InputError(f"grid: {sweep.size():,} trajectories, but at most {MAX_TRAJECTORIES:,} are allowed")
     return sweep
 
 
-def _fields(tree: Mapping[str, Any], section: str) -> dict[str, Any]:
-    """A section's fields by dotted name, each a known one, and only fields where there are fields."""
-    flat = flatten(tree)
-    for name, value in flat.items():
-        if name == "protocol" and section == "trajectory":
-            raise InputError("trajectory.protocol: unknown key; protocol stands at the top of the file or in grid")
-        if name in GROUPS:
-            inside = [field for field in FIELDS if field.startswith(f"{name}.")]
-            raise InputError(f"{section}.{name}: found {value!r}, but it is a group of {', '.join(inside)}")
-        if name not in FIELDS:
-            raise InputError(f"{section}.{name}: unknown key{nearest(name, FIELDS)}")
-    return flat
+def _sections(tree: Mapping[Any, Any]) -> dict[str, Any]:
+    """A file's sections, each of a known form, with fields by dotted name."""
+    for name in tree:
+        if name not in SweepSpec.model_fields:
+            hint = f" (a field of trajectory: trajectory.{name})" if name in FIELDS or name in GROUPS else ""
+            raise InputError(f"{name}: unknown key{hint or nearest(name, SweepSpec.model_fields)}")
+    for name in ("trajectory", "grid", "resources"):
+        if name in tree and not isinstance(tree[name], dict):
+            raise InputError(f"{name}: found {kind(tree[name])}, but it is a mapping of keys to values")
+    sections = dict(tree) | {"trajectory": known_fields(tree.get("trajectory", {}), "trajectory")}
+    if "grid" in tree:
+        sections["grid"] = _grid(tree["grid"])
+    if tree.get("search") is not None:
+        sections["search"] = search_section(tree["search"])
+    return sections
 
 
 def _grid(tree: Mapping[str, Any]) -> dict[str, Any]:
     if not tree:
         raise InputError("grid: is empty, but it needs at least one field with values, for example seed: [0, 1]")
-    grid = _fields(tree, "grid")
+    grid = known_fields(tree, "grid")
     for name, values in grid.items():
         if not isinstance(values, list):
             raise InputError(f"grid.{name}: found {values!r}, but it is a list of values, for example [{values}]")
@@ -225,33 +256,32 @@ def _set(sections: dict[str, Any], assignment: str) -> None:
             if not isinstance(given, dict):
                 raise InputError(f"resources: found {value!r}, but it is a mapping of keys to values")
             sections["resources"] = sections.get("resources", {}) | given
+        elif section == "search":
+            sections["search"] = set_search(sections.get("search"), rest, value)
         elif key in ("name", "protocol", "loggers"):
             sections[key] = value
             sections.get("grid", {}).pop(key, None)
         else:
-            name = rest if section == "trajectory" else key
-            if name not in FIELDS and name not in GROUPS:
-                raise InputError(f"{key}: unknown key{nearest(name, [*FIELDS, *SweepSpec.model_fields])}")
-            for field, fixed in _fields(nest({name: value}), "trajectory").items():
-                sections["trajectory"][field] = fixed
-                sections.get("grid", {}).pop(field, None)
+            _fix(sections, key, rest if section == "trajectory" else key, value)
     except InputError as error:
         raise InputError(f"--set {assignment}: {error}") from None
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean X?`, or all that is allowed where nothing is near."""
-    known = list(known)
-    ends = {field.rpartition(".")[2]: field for field in known}
-    close = difflib.get_close_matches(name, known, 1) or [
-        ends[end] for end in difflib.get_close_matches(name.rpartition(".")[2], ends, 1)
-    ]
-    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
+def _fix(sections: dict[str, Any], key: str, name: str, value: object) -> None:
+    """Fixes a field, or the fields of a group, which then leave the grid and the search."""
+    if name not in FIELDS and name not in GROUPS:
+        raise InputError(f"{key}: unknown key{nearest(name, [*FIELDS, *SweepSpec.model_fields])}")
+    for field, fixed in known_fields(nest({name: value}), "trajectory").items():
+        sections["trajectory"][field] = fixed
+        sections.get("grid", {}).pop(field, None)
+        (sections.get("search") or {}).get("space", {}).pop(field, None)
 
 
 def _words() -> set[str]:
     return {
-        word for name in (*FIELDS, *SweepSpec.model_fields, *ResourcesSpec.model_fields) for word in name.split(".")
+        word
+        for name in (*FIELDS, *SweepSpec.model_fields, *ResourcesSpec.model_fields, *SearchSpec.model_fields)
+        for word in name.split(".")
     }
 
 
@@ -276,10 +306,6 @@ def explain(error: ValidationError, section: str = "") -> str:
     ]
     said = " or ".join(dict.fromkeys(same)).replace("Input should", "it should").replace("String should", "it should")
     return f"{section}{key}: found {first['input']!r}, but {said}{more}"
-
-
-def _kind(value: object) -> str:
-    return "nothing" if value is None else f"a {type(value).__name__}"
 
 
 def _show(cell: Mapping[str, Any]) -> str:

@@ -1,9 +1,11 @@
 """Trials on Ray Tune: each trains a stack; what they report becomes events."""
 
 import contextlib
+import math
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial, partialmethod
 from pathlib import Path
@@ -17,38 +19,71 @@ from ray import tune
 from ray.util.queue import Queue
 from upath import UPath
 
-import lthray.cluster  # noqa: F401 - sets what Ray reads when it is imported
+import lthray.quiet  # noqa: F401 - sets what Ray reads when it is imported
 from lthray.data import Arrays
 from lthray.events import (
     Note,
     Notify,
     TrajectoryFailed,
+    TrialBegan,
     TrialEnded,
     TrialProgress,
     TrialRetried,
+    TrialStopped,
 )
 from lthray.planning import Share
 from lthray.results import Failure
+from lthray.samples import METRIC, ROUNDS_DONE
 from lthray.spec import TrajectorySpec
 from lthray.storage import is_local
 from lthray.store import Store
 from lthray.sweepfile import ResourcesSpec
 from lthray.worker import train_stack
 
+Stack = tuple[TrajectorySpec, ...]
 
-def _trial(config: dict[str, Any], body: Any, trials: Any, data: Any) -> None:
-    specs = trials[config["trial"]]
+
+@dataclass(frozen=True)
+class Tuning:
+    """What Tune is to run: the trials' configs, what each trains, and how."""
+
+    stack_of: Callable[[Mapping[str, Any]], Stack]
+    """The stack that a trial trains, from its config, which has the trial's name as `trial`."""
+    train: Callable[..., None]
+    """Trains it: takes its trajectories' fields, `data` and `report`, as `train_stack` does."""
+    param_space: dict[str, Any] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    """More for Tune's `TuneConfig`."""
+
+
+def training(store: Store, share: Share) -> Callable[..., None]:
+    """`train_stack` with all but its trajectories, data and report."""
+    return partial(train_stack, folder=store.folder, threads=max(1, int(share.cpus)), gpus=share.gpus)
+
+
+def laid_down(trials: Mapping[str, Stack], train: Callable[..., None]) -> Tuning:
+    """Trials that are known before the first of them begins."""
+    stacks = dict(trials)
+    return Tuning(partial(_named, stacks), train, {"trial": tune.grid_search(list(stacks))})
+
+
+def _named(trials: Mapping[str, Stack], config: Mapping[str, Any]) -> Stack:
+    return trials[config["trial"]]
+
+
+def _trial(config: dict[str, Any], train: Callable[..., None], stack_of: Callable[..., Stack], data: Any) -> None:
+    specs = stack_of(config)
 
     def report(metrics: dict[str, Any]) -> None:
         if "iteration" in metrics:  # the loggers' clock: iterations of a trajectory, over its rounds
-            metrics = metrics | {"timesteps_total": metrics["round"] * specs[0]["iterations"] + metrics["iteration"]}
+            metrics = metrics | {"timesteps_total": metrics["round"] * specs[0].iterations + metrics["iteration"]}
         tune.report(metrics)
 
-    body(specs, data=ray.get(data["ref"]), report=report)
+    train([spec.model_dump() for spec in specs], data=ray.get(data["ref"]), report=report)
 
 
 def fit(
-    trials: Mapping[str, tuple[TrajectorySpec, ...]],
+    tuning: Tuning,
     store: Store,
     data: Mapping[str, Arrays],
     share: Share,
@@ -57,27 +92,23 @@ def fit(
     notify: Notify,
 ) -> dict[str, Failure]:
     """Runs the trials; returns the trajectories that failed and why."""
-    relay = _Relay(trials, share.gpus > 0, notify)
-    body = partial(train_stack, folder=store.folder, threads=max(1, int(share.cpus)), gpus=share.gpus)
-    fields = {name: [spec.model_dump() for spec in stack] for name, stack in trials.items()}
-    labels = {name: _label(name, stack) for name, stack in trials.items()}
+    relay = _Relay(tuning.stack_of, share.gpus > 0, notify)
     with contextlib.ExitStack() as ends:
         callback = ends.enter_context(_heard(relay))
         scratch = tempfile.TemporaryDirectory(prefix="lthray-", ignore_cleanup_errors=True)
+        label = partial(_label, tuning.stack_of)
         tuner = tune.Tuner(
             tune.with_resources(
-                tune.with_parameters(_trial, body=body, trials=fields, data={"ref": ray.put(dict(data))}),
+                tune.with_parameters(
+                    _trial, train=tuning.train, stack_of=tuning.stack_of, data={"ref": ray.put(dict(data))}
+                ),
                 {"cpu": share.cpus, "gpu": share.gpus},
             ),
-            param_space={
-                "trial": tune.grid_search(list(trials)),
-                # Tune keeps a history of every number in it, so it is for loggers alone
-                **({"fields": tune.sample_from(lambda config: _common(trials[config["trial"]]))} if loggers else {}),
-            },
+            param_space=tuning.param_space
+            # Tune keeps a history of every number in it, so it is for loggers alone
+            | ({"fields": tune.sample_from(lambda config: _common(tuning.stack_of(config)))} if loggers else {}),
             tune_config=tune.TuneConfig(
-                reuse_actors=True,
-                trial_name_creator=lambda trial: labels[trial.config["trial"]],
-                trial_dirname_creator=lambda trial: labels[trial.config["trial"]],
+                reuse_actors=True, trial_name_creator=label, trial_dirname_creator=label, **tuning.options
             ),
             run_config=tune.RunConfig(
                 name=f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}",
@@ -97,7 +128,7 @@ def fit(
             continue
         # a trial that failed before its first report has no config, but it has its folder
         name, reason = Path(result.path).name.split("-")[1], _reason(result.error)
-        for spec in trials[name]:
+        for spec in relay.stacks[name]:
             failure = Failure(spec, store.rounds_done(spec.trajectory_id), reason)
             if failure.round <= spec.rounds and spec.trajectory_id not in failures:
                 with contextlib.suppress(OSError):  # on a full disk the line below still says it
@@ -114,12 +145,11 @@ def _storage(folder: UPath) -> dict[str, Any]:
     return remote | {"storage_path": place.path, "sync_config": tune.SyncConfig(sync_period=30)}
 
 
-def _label(trial: str, stack: Sequence[TrajectorySpec]) -> str:
+def _label(stack_of: Callable[[Mapping[str, Any]], Stack], trial: Any) -> str:
     """`trial-3-fashion-mnist-fgsm-reset`: a trial's name, which begins with its number."""
-    common = _common(stack)
-    return "-".join(["trial", trial, *(common[name] for name in ("dataset", "train_attack", "strategy"))]).replace(
-        "+", "-"
-    )
+    common = _common(stack_of(trial.config))
+    parts = ["trial", trial.config["trial"], *(common[name] for name in ("dataset", "train_attack", "strategy"))]
+    return "-".join(parts).replace("+", "-")
 
 
 def _common(stack: Sequence[TrajectorySpec]) -> dict[str, Any]:
@@ -143,26 +173,36 @@ def _reason(error: BaseException) -> str:
 class _Relay(tune.Callback):  # type: ignore[misc]
     """Turns Tune's callbacks, which run in the driver, into events."""
 
-    def __init__(self, trials: Mapping[str, tuple[TrajectorySpec, ...]], gpu: bool, notify: Notify) -> None:
-        self.trials, self.gpu, self.notify = trials, gpu, notify
+    def __init__(self, stack_of: Callable[[Mapping[str, Any]], Stack], gpu: bool, notify: Notify) -> None:
+        self.stack_of, self.gpu, self.notify = stack_of, gpu, notify
+        self.stacks: dict[str, Stack] = {}
         self.failures: dict[str, Failure] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks with its state; a display can't be, and a restored sweep has no need of it."""
-        return {"trials": {}, "gpu": False, "notify": None, "failures": {}}
+        return {"stack_of": None, "stacks": {}, "gpu": False, "notify": None, "failures": {}}
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        name = trial.config["trial"]
+        self.stacks[name] = self.stack_of(trial.config)
+        self.notify(TrialBegan(name, self.stacks[name]))
 
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
         name = trial.config["trial"]
-        specs = {spec.trajectory_id: spec for spec in self.trials[name]}
+        specs = {spec.trajectory_id: spec for spec in self.stacks[name]}
         for trajectory_id, number, reason in result["failures"]:
             self.failures[trajectory_id] = Failure(specs[trajectory_id], number, reason)
             self.notify(TrajectoryFailed(name, trajectory_id, number, reason))
         if "note" in result:
             self.notify(Note(f"trial {name}: {result['note']}"))
-        if "iteration" not in result:
-            return
+        if "iteration" in result:
+            self._progress(name, result)
+        if result.get("done") and result.get(ROUNDS_DONE, math.inf) <= max(spec.rounds for spec in specs.values()):
+            self.notify(TrialStopped(name, result[ROUNDS_DONE] - 1, result[METRIC]))
+
+    def _progress(self, name: str, result: Mapping[str, Any]) -> None:
         if self.gpu and result["device"] == "cpu":
             self.gpu = False
             self.notify(Note("Ray has GPUs, but PyTorch in its workers finds none: trials run on CPU"))
@@ -187,8 +227,10 @@ class _Sender(tune.Callback):  # type: ignore[misc]
 
     def _send(self, method: str, trial: Any, result: Mapping[str, Any] | None = None, **info: Any) -> None:
         arguments = {"result": {key: result[key] for key in result if key != "config"}} if result else {}
-        self.queue.put((method, trial.config["trial"], arguments))
+        config = {key: value for key, value in trial.config.items() if key != "fields"}
+        self.queue.put((method, config, arguments))
 
+    on_trial_start = partialmethod(_send, "on_trial_start")
     on_trial_result = partialmethod(_send, "on_trial_result")
     on_trial_recover = partialmethod(_send, "on_trial_recover")
     on_trial_complete = partialmethod(_send, "on_trial_complete")
@@ -205,8 +247,8 @@ def _heard(relay: _Relay) -> Iterator[tune.Callback]:
 
     def listen() -> None:
         while (call := queue.get()) is not None:
-            method, name, arguments = call
-            getattr(relay, method)(0, [], SimpleNamespace(config={"trial": name}), **arguments)
+            method, config, arguments = call
+            getattr(relay, method)(0, [], SimpleNamespace(config=config), **arguments)
 
     with ThreadPoolExecutor(1) as thread:
         heard = thread.submit(listen)

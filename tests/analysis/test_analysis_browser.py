@@ -125,3 +125,22 @@ def test_light_and_dark(page, found, tmp_path):
 def test_it_prints(page, tmp_path):
     browse(page, tmp_path / "profile", f"--print-to-pdf={tmp_path / 'page.pdf'}")
     assert (tmp_path / "page.pdf").read_bytes().startswith(b"%PDF")
+
+
+def test_a_search_is_shown_and_sorts_too(tmp_path):
+    folder = tmp_path / "searched"
+    rates = {"learning_rate": [1e-3, 2e-3, 4e-3], "seed": [0, 1]}
+    synthetic.write(folder, synthetic.grid(train_attack="fgsm", rounds=2, **rates), name=None)
+    section = {
+        "space": {"learning_rate": {"loguniform": [1e-4, 1e-2]}}, "samples": 3, "searcher": "random", "mode": "max",
+        "metric": "early_stopping_fgsm_accuracy_validation", "scheduler": {},
+    }  # fmt: skip
+    (folder / "sweep.yaml").write_text(json.dumps({"name": "x", "grid": {"seed": [0, 1]}, "search": section}))
+    page = write_report(load(folder), tmp_path / "report")
+    seen, console = probe(page, tmp_path / "profile", "--window-size=500,900")
+    assert console == []
+    assert seen["overflow"] <= 0
+    assert seen["images"] == [True] * 5
+    best = seen["tables"][0]
+    assert len(best["up"]) == 3
+    assert [number(text) for text in best["up"]] == sorted(number(text) for text in best["down"])
