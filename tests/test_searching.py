@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import pandas as pd
 import pytest
@@ -198,53 +199,69 @@ ASHA = tiny(
 ONE_AT_A_TIME = ["--set", f"resources.cpus={os.cpu_count()}"]
 
 
-@pytest.mark.slow
-def test_asha_spends_less_survives_a_kill_and_gives_the_same_rows(tmp_path):
-    """One trial at a time, so that a scheduler that knows what was decided decides the same again."""
-    path = write(tmp_path, ASHA)
-    plain = lthray("sweep", path, "--out", tmp_path / "all", "--set", "search.scheduler=none", *ONE_AT_A_TIME)
-    assert plain.returncode == 0, plain.stdout + plain.stderr
-    whole = lthray("sweep", path, "--out", tmp_path / "whole", *ONE_AT_A_TIME)
+@pytest.fixture(scope="module")
+def asha(tmp_path_factory):
+    """A search with ASHA, run to its end; one trial at a time, so that a scheduler decides the same again."""
+    path = write(tmp_path_factory.mktemp("asha"), ASHA)
+    whole = lthray("sweep", path, "--out", path.parent / "whole", *ONE_AT_A_TIME)
     assert whole.returncode == 0, whole.stdout + whole.stderr
     assert whole.stderr == ""
-    everything, _ = tables(tmp_path / "all")
-    rounds, curves = tables(tmp_path / "whole")
-    assert everything["iterations"].sum() == 6 * 2 * 4 * 60
-    assert rounds["iterations"].sum() < everything["iterations"].sum()
-    stopped = Store(tmp_path / "whole").stopped()
-    done = rounds.groupby("trajectory_id")["round"].max()
-    assert len(done) == 12
-    assert stopped == set(done[done < 3].index)
-    assert f"{12 - len(stopped)} of 12 trajectories complete, {len(stopped)} stopped by the scheduler" in whole.stdout
-    shared = everything.merge(rounds[KEYS[:2]]).sort_values(KEYS[:2], ignore_index=True)
-    pd.testing.assert_frame_equal(shared, rounds)
+    return path, whole.stdout
 
-    for moment in ("round 1 of 3", "stopped by the scheduler"):
-        cut = tmp_path / moment.replace(" ", "-")
-        process = start(path, cut, *ONE_AT_A_TIME)
-        wait_for(process, moment)
-        process.kill()
-        process.communicate(timeout=120)
-        readable(cut)
-        assert len(pd.read_parquet(cut / "rounds")) < len(rounds)
-        again = lthray("sweep", path, "--out", cut, *ONE_AT_A_TIME)
-        assert again.returncode == 0, again.stdout + again.stderr
-        for found, expected in zip(tables(cut), (rounds, curves), strict=True):
-            pd.testing.assert_frame_equal(found, expected)
-        assert Store(cut).stopped() == stopped
 
-    nothing = lthray("sweep", path, "--out", tmp_path / "whole", *ONE_AT_A_TIME)
-    assert nothing.returncode == 0
-    assert "nothing to train; " in nothing.stdout
-    status = lthray("status", tmp_path / "whole", "--json")
-    told = json.loads(status.stdout)
+@pytest.mark.slow
+def test_asha_stops_poor_samples_and_they_stay_stopped(asha):
+    path, said = asha
+    rounds, _ = tables(path.parent / "whole")
+    assert rounds["iterations"].sum() < 6 * 2 * 4 * 60
+    stopped = Store(path.parent / "whole").stopped()
+    last = rounds.groupby("trajectory_id")["round"].max()
+    assert len(last) == 12
+    assert stopped == set(last[last < 3].index)
+    assert f"{12 - len(stopped)} of 12 trajectories complete, {len(stopped)} stopped by the scheduler" in said
+    again = lthray("sweep", path, "--out", path.parent / "whole", *ONE_AT_A_TIME)
+    assert again.returncode == 0
+    assert "nothing to train; " in again.stdout
+    told = json.loads(lthray("status", path.parent / "whole", "--json").stdout)
     assert (told["stopped"], told["waiting"], told["failed"]) == (len(stopped), 0, 0)
-    assert "stopped" in lthray("status", tmp_path / "whole").stdout
+    assert "stopped" in lthray("status", path.parent / "whole").stdout
 
-    on = lthray("sweep", path, "--out", tmp_path / "whole", "--set", "search.scheduler=none", *ONE_AT_A_TIME)
-    assert on.returncode == 0, on.stdout + on.stderr
-    pd.testing.assert_frame_equal(tables(tmp_path / "whole")[0], everything)
-    assert Store(tmp_path / "whole").stopped() == set()
+
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["round 1 of 3", "stopped by the scheduler"])
+def test_a_search_killed_hard_decides_and_trains_the_same(moment, asha, tmp_path):
+    path, _ = asha
+    process = start(path, tmp_path, *ONE_AT_A_TIME)
+    wait_for(process, moment)
+    process.kill()
+    process.communicate(timeout=120)
+    readable(tmp_path)
+    expected = tables(path.parent / "whole")
+    assert len(pd.read_parquet(tmp_path / "rounds")) < len(expected[0])
+    again = lthray("sweep", path, "--out", tmp_path, *ONE_AT_A_TIME)
+    assert again.returncode == 0, again.stdout + again.stderr
+    for found, wanted in zip(tables(tmp_path), expected, strict=True):
+        pd.testing.assert_frame_equal(found, wanted)
+    assert Store(tmp_path).stopped() == Store(path.parent / "whole").stopped()
+
+
+@pytest.mark.slow
+def test_without_the_scheduler_what_it_stopped_is_trained_on(asha, tmp_path):
+    """ASHA spends less, and the rounds that it leaves are those of a search without it."""
+    path, _ = asha
+    shutil.copytree(path.parent / "whole", tmp_path / "on")
+    runs = [
+        lthray("sweep", path, "--out", tmp_path / name, "--set", "search.scheduler=none", *ONE_AT_A_TIME)
+        for name in ("on", "all")
+    ]
+    assert [one.returncode for one in runs] == [0, 0]
+    on, everything = tables(tmp_path / "on")[0], tables(tmp_path / "all")[0]
+    pd.testing.assert_frame_equal(on, everything)
+    assert Store(tmp_path / "on").stopped() == set()
+    whole = tables(path.parent / "whole")[0]
+    assert whole["iterations"].sum() < everything["iterations"].sum() == 6 * 2 * 4 * 60
+    shared = everything.merge(whole[KEYS[:2]]).sort_values(KEYS[:2], ignore_index=True)
+    pd.testing.assert_frame_equal(shared, whole)
 
 
 @pytest.mark.slow
