@@ -101,9 +101,8 @@ def pruned(spec: TrajectorySpec, rounds: int) -> tuple[Weights, Weights]:
     drawn = glorot_uniform(list(spec.layer_sizes.values()), generator(spec.seed, Draw.INIT))
     weights: list[Tensor] = [weight[None] for weight in drawn]
     masks = [torch.ones_like(weight, dtype=torch.bool) for weight in weights]
-    for _ in range(rounds):
-        for i, rate in enumerate(spec.prune.rates.model_dump().values()):
-            masks[i] = prune(weights[i], masks[i], rate, spec.prune.cutoff)
+    left = spec.weights_left(rounds)[rounds]
+    masks = [prune(weight.abs(), mask, keep) for weight, mask, keep in zip(weights, masks, left.values(), strict=True)]
     return tuple(weight * mask for weight, mask in zip(weights, masks, strict=True)), tuple(masks)
 
 

@@ -11,7 +11,7 @@ def layer_sizes(inputs: int) -> dict[str, tuple[int, int]]:
 
 
 def number_to_prune(remaining: int, rate: float, cutoff: str) -> int:
-    """How many of a layer's `remaining` weights one pruning removes.
+    """How many of `remaining` weights one pruning removes.
 
     `exclusive` is what the paper describes: `round(rate * remaining)`, half to even. `inclusive` is what its released
     code does: it removes every magnitude up to *and including* the one at that rank, one weight more.
@@ -21,10 +21,17 @@ def number_to_prune(remaining: int, rate: float, cutoff: str) -> int:
 
 
 def weights_remaining(
-    sizes: Mapping[str, tuple[int, int]], rates: Mapping[str, float], cutoff: str, rounds: int
+    dense: Mapping[str, int], rates: Mapping[str, float], cutoff: str, rounds: int
 ) -> list[dict[str, int]]:
-    """Weights left in each layer in rounds 0..`rounds`: one mapping a round, round 0 being dense."""
-    counts = [{name: out * width for name, (out, width) in sizes.items()}]
+    """Weights left in rounds 0..`rounds` of each group that is pruned together: one mapping a round.
+
+    Args:
+        dense: Weights of each group in round 0; a layer is a group, or the whole network is.
+        rates: Share of a group's remaining weights that one pruning removes.
+        cutoff: See `number_to_prune`.
+        rounds: Number of prunings.
+    """
+    counts = [dict(dense)]
     for _ in range(rounds):
         counts.append({name: n - number_to_prune(n, rates[name], cutoff) for name, n in counts[-1].items()})
     return counts

@@ -64,7 +64,7 @@ def measure(fields: Mapping[str, Any], arrays: Arrays, gpus: float, budget: floa
     device = torch.device("cuda" if gpu else "cpu")
     if gpu:
         budget = min(gpus, 1.0) * torch.cuda.mem_get_info()[0]
-    short = {"rounds": 0, "iterations": 1, "eval_every": 1}
+    short = {"rounds": 0, "iterations": 1, "eval_every": 1, "rewind_to": "init"}
     whole = on_device(arrays, int(fields["validation_size"]), device)
 
     def some(split: Split) -> Split:

@@ -1,29 +1,69 @@
-"""Layerwise magnitude pruning of a stack: weights and masks in, smaller masks out."""
+"""Which weights a pruning removes: criteria that score them, and the rule that takes the smallest scores.
 
-import torch
-from torch import Tensor
+torch is known here by its tensors alone: sweep files are checked against the names below without importing it.
+"""
 
-from lthray.counts import number_to_prune
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Layers: TypeAlias = "tuple[Tensor, ...]"
+"""One tensor (out, in) a layer of one network."""
 
 
-def prune(weight: Tensor, mask: Tensor, rate: float, cutoff: str) -> Tensor:
-    """One layer's mask without the smallest magnitudes of what remains (Han et al. 2015; Frankle and Carbin 2019).
+@dataclass(frozen=True)
+class Trained:
+    """What a criterion may score by: one network at the end of a round."""
+
+    weights: Layers
+    """Its weights; pruned ones are zero."""
+    gradient: Callable[[], Layers]
+    """Finds the gradient of the natural training loss, the mean over all training images."""
+    adversarial_gradient: Callable[[], Layers]
+    """Finds the same of the adversarial training loss."""
+    noise: Callable[[], Layers]
+    """Draws numbers uniform in [0, 1)."""
+
+
+def _saliency(weights: Layers, gradient: Layers) -> Layers:
+    """|w·∂L/∂w|: to first order, by how much the loss changes without a weight (Lee et al. 2019, equation 5)."""
+    return tuple((weight * slope).abs() for weight, slope in zip(weights, gradient, strict=True))
+
+
+CRITERIA: dict[str, Callable[[Trained], Layers]] = {
+    "magnitude": lambda net: tuple(weight.abs() for weight in net.weights),
+    "random": lambda net: net.noise(),
+    "gradient": lambda net: _saliency(net.weights, net.gradient()),
+    "adversarial-gradient": lambda net: _saliency(net.weights, net.adversarial_gradient()),
+}
+"""A score for every weight; of those that remain, the smallest scores are pruned."""
+
+
+def prune(score: "Tensor", mask: "Tensor", keep: int) -> "Tensor":
+    """A mask without the smallest scores of what remains.
 
     Args:
-        weight: (S, out, in).
-        mask: (S, out, in), bool; True where a weight remains.
-        rate: Share of the remaining weights to prune, in [0, 1).
-        cutoff: `exclusive` or `inclusive`, see `number_to_prune`.
+        score: Of any shape.
+        mask: bool, of the same shape; True where a weight remains.
+        keep: How many weights remain afterwards, at most as many as do now.
 
     Returns:
-        A new mask. Where magnitudes tie, the weight that stands first in its layer goes first, so that the number
-        pruned is exact.
+        A new mask. Where scores tie, the weight that stands first goes first, so that the number pruned is exact.
     """
-    kept = torch.empty_like(mask)
-    for one, old, new in zip(weight, mask, kept, strict=True):
-        magnitudes = one.abs().masked_fill(~old, torch.inf).flatten()
-        order = magnitudes.argsort(stable=True)
-        flat = old.flatten().clone()
-        flat[order[: number_to_prune(int(old.sum()), rate, cutoff)]] = False
-        new.copy_(flat.view_as(old))
-    return kept
+    remaining = mask.flatten().nonzero()[:, 0]
+    order = score.flatten()[remaining].argsort(stable=True)
+    kept = mask.flatten().clone()
+    kept[remaining[order[: len(remaining) - keep]]] = False
+    return kept.view_as(mask)
+
+
+def prune_together(scores: Sequence["Tensor"], masks: Sequence["Tensor"], keep: int) -> Layers:
+    """As `prune`, but over several layers at once: one threshold for all of them, ties by the layers' order."""
+    from torch import cat, split  # slow to import
+
+    kept = prune(cat([one.flatten() for one in scores]), cat([one.flatten() for one in masks]), keep)
+    parts = split(kept, [one.numel() for one in masks])
+    return tuple(part.view_as(mask) for part, mask in zip(parts, masks, strict=True))

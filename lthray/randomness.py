@@ -16,13 +16,19 @@ class Draw(IntEnum):
     INIT = 0
     """Start of the dense network, θ0."""
     RANDOM_START = 1
-    """New start of a round of strategy `random`; place: round."""
+    """New start of a round of strategies `random` and `kept-signs`; place: round."""
     BATCHES = 2
     """Order of the training images; place: round."""
     TRAIN_ATTACK = 3
     """Random starts of the train attack; place: round."""
     EVAL_ATTACK = 4
     """Random starts of an eval attack; place: round, iteration, split."""
+    CRITERION = 5
+    """Scores of the criterion `random`; place: the round that is pruned."""
+    CRITERION_ATTACK = 6
+    """Random starts of the attack that a criterion scores under; place: the round that is pruned."""
+    SHUFFLE = 7
+    """Order of a layer's mask under the strategy `shuffled`; place: the round that is pruned."""
 
 
 def generator(seed: int, draw: Draw, *place: int, device: torch.device | str = "cpu") -> torch.Generator:

@@ -50,6 +50,8 @@ class RoundResult:
     eval_seconds: float
     """The same of evaluation."""
     device: str
+    early: Ticket | None = None
+    """Of round 0: the network at the iteration that `rewind_to` names, where it names one."""
 
     @property
     def weights_remaining_count(self) -> int:
@@ -83,4 +85,6 @@ class Resume:
     last: Ticket
     """Ticket of the last finished round."""
     dense: Ticket | None
-    """Ticket of round 0, where `rewind_to` asks for it."""
+    """Ticket of round 0, where later rounds go back to it."""
+    early: Ticket | None = None
+    """The network at the iteration of round 0 that `rewind_to` names, where it names one."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from lthray import kernels
 from lthray.attacks import random_start
-from lthray.counts import CLASSES, weights_remaining
+from lthray.counts import CLASSES
 from lthray.network import Weights
 from lthray.spec import TrajectorySpec
 from lthray.tiles import TILE, Array, Number
@@ -25,8 +25,7 @@ Scalar = Callable[[float], Number]
 
 def sparse_pays(spec: TrajectorySpec, round_: int) -> bool:
     """Whether a CPU trains and measures a round this way: the same for a trajectory alone and in any stack."""
-    rates = spec.prune.rates.model_dump()
-    rounds = weights_remaining(spec.layer_sizes, rates, spec.prune.cutoff, round_)
+    rounds = spec.weights_left(round_)
     return sum(rounds[round_].values()) < BREAK_EVEN * sum(rounds[0].values())
 
 

@@ -2,15 +2,31 @@
 
 import hashlib
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from lthray import counts
+from lthray.pruning import CRITERIA
+from lthray.strategies import STRATEGIES
 
 ATTACKS = ("fgsm", "pgd")
+
+WHOLE = "all"
+"""The name of the whole network where its layers are pruned together."""
+
+
+def _one_of(names: Collection[str]) -> AfterValidator:
+    def check(value: str) -> str:
+        if value not in names:
+            raise ValueError(f"allowed are {', '.join(names)}")
+        return value
+
+    return AfterValidator(check)
+
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
@@ -66,12 +82,20 @@ class RatesSpec(Strict):
 
 
 class PruneSpec(Strict):
-    """Layerwise magnitude pruning."""
+    """Pruning between the rounds."""
 
+    criterion: Annotated[str, _one_of(CRITERIA)] = "magnitude"
+    """What scores the weights, of which the smallest scores are pruned: one of `pruning.CRITERIA`."""
+    scope: Literal["layerwise", "global"] = "layerwise"
+    """Compare scores within each layer (layerwise, by `rates`) or over all layers at once (global, by `rate`)."""
+    schedule: Literal["iterative", "one-shot"] = "iterative"
+    """Prune the round before (iterative), or the dense network to as many weights in one pruning (one-shot)."""
     rates: RatesSpec = RatesSpec()
-    """Share of each layer's remaining weights that one pruning removes."""
+    """Share of each layer's remaining weights that one layerwise pruning removes."""
+    rate: Rate = 0.2
+    """Share of the network's remaining weights that one global pruning removes, in [0, 1)."""
     cutoff: Literal["exclusive", "inclusive"] = "exclusive"
-    """Prune the round(p·n) smallest magnitudes (exclusive), or one more as the released code does (inclusive)."""
+    """Prune the round(p·n) smallest scores (exclusive), or one more as the released code does (inclusive)."""
 
 
 class TrajectorySpec(Strict):
@@ -85,10 +109,10 @@ class TrajectorySpec(Strict):
     """Network."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of the start, the batches and the attacks' random starts."""
-    strategy: Literal["reset", "random", "continued"] = "reset"
-    """How a round starts: from the first weights, from newly drawn ones, or from the trained ones."""
-    rewind_to: Literal["init", "end-of-round-0"] = "init"
-    """What `reset` restarts from: θ0, or the weights at the end of round 0 as the released code does."""
+    strategy: Annotated[str, _one_of(STRATEGIES)] = "reset"
+    """How a round starts, for example from θ0 (reset), a new draw (random) or the trained weights (continued)."""
+    rewind_to: str = "init"
+    """What `reset` restarts from: θ0 (init), the weights at the end-of-round-0, or those at its iteration:K."""
     train_attack: Literal["none", "fgsm", "pgd"] = "none"
     """Attack trained against."""
     eval_attacks: tuple[Literal["fgsm", "pgd"], ...] = Field(default="auto", validate_default=True)
@@ -143,6 +167,32 @@ class TrajectorySpec(Strict):
             raise ValueError(f"{dataset} has a fixed validation split of {fixed} images: leave this key out")
         return fixed
 
+    @field_validator("rewind_to")
+    @classmethod
+    def _check_rewind_to(cls, value: str) -> str:
+        if value not in ("init", "end-of-round-0") and not re.fullmatch(r"iteration:[1-9][0-9]{0,8}", value):
+            raise ValueError("allowed are init, end-of-round-0 and iteration:K, for example iteration:500")
+        return value
+
+    @model_validator(mode="after")
+    def _check_pruning(self) -> Self:
+        at, prune = self.rewind_iteration, self.prune
+        if at is not None and at >= self.iterations:
+            raise ValueError(
+                f"rewind_to: iteration:{at} is not before the end of a round of {self.iterations} iterations;"
+                " a smaller number, or end-of-round-0"
+            )
+        if prune.scope == "global" and prune.rates != RatesSpec():
+            raise ValueError("prune.rates: is for prune.scope layerwise; with global, give prune.rate")
+        if prune.scope == "layerwise" and prune.rate != PruneSpec().rate:
+            raise ValueError("prune.rate: is for prune.scope global; with layerwise, give prune.rates")
+        for number, groups in enumerate(self.weights_left()):
+            for name, count in groups.items():
+                if count < 1:
+                    what = "the network" if name == WHOLE else name
+                    raise ValueError(f"rounds: {self.rounds} prunes {what} to nothing in round {number}; fewer rounds")
+        return self
+
     @model_validator(mode="after")
     def _check_sizes(self) -> Self:
         if self.train_size < 1:
@@ -154,10 +204,6 @@ class TrajectorySpec(Strict):
             raise ValueError(
                 f"batch_size: {self.batch_size} is more than the {self.train_size} training images of {self.dataset}"
             )
-        for number, layers in enumerate(self.layer_counts()):
-            for name, count in layers.items():
-                if count < 1:
-                    raise ValueError(f"rounds: {self.rounds} prunes {name} to nothing in round {number}; fewer rounds")
         return self
 
     @property
@@ -181,9 +227,17 @@ class TrajectorySpec(Strict):
         """The shape (out, in) of each layer, in order."""
         return counts.layer_sizes(self.inputs)
 
-    def layer_counts(self) -> list[dict[str, int]]:
-        """Weights left in each layer, one mapping a round 0..rounds."""
-        return counts.weights_remaining(self.layer_sizes, self.prune.rates.model_dump(), self.prune.cutoff, self.rounds)
+    def weights_left(self, rounds: int | None = None) -> list[dict[str, int]]:
+        """Weights left in what is pruned together, one mapping a round 0..`rounds`, by default the trajectory's.
+
+        That is each layer, or under `prune.scope: global` the whole network under the name `all`: how many each layer
+        then keeps, the scores decide.
+        """
+        dense = {name: out * width for name, (out, width) in self.layer_sizes.items()}
+        rates = self.prune.rates.model_dump()
+        if self.prune.scope == "global":
+            dense, rates = {WHOLE: sum(dense.values())}, {WHOLE: self.prune.rate}
+        return counts.weights_remaining(dense, rates, self.prune.cutoff, self.rounds if rounds is None else rounds)
 
     def flat(self) -> dict[str, Any]:
         """Every field under its dotted name, as the tables carry it; `eval_attacks` joined by commas."""
@@ -206,8 +260,14 @@ class TrajectorySpec(Strict):
 
     @property
     def needs_dense_ticket(self) -> bool:
-        """Whether later rounds start from the weights at the end of round 0."""
-        return self.strategy == "reset" and self.rewind_to == "end-of-round-0"
+        """Whether later rounds go back to the weights at the end of round 0, to start from or to prune."""
+        return self.rewind_to == "end-of-round-0" or self.prune.schedule == "one-shot"
+
+    @property
+    def rewind_iteration(self) -> int | None:
+        """The iteration of round 0 that `rewind_to` names, if it does."""
+        kind, _, iteration = self.rewind_to.partition(":")
+        return int(iteration) if kind == "iteration" else None
 
     def evaluation_iterations(self) -> dict[int, int]:
         """The iterations of a round at which it is evaluated, each with the iteration the released code reports.

@@ -150,16 +150,20 @@ class Store:
         done = self.rounds_done(spec.trajectory_id)
         if not done:
             return None
-        return Resume(self.ticket(spec, done - 1), self.ticket(spec, 0) if spec.needs_dense_ticket else None)
+        return Resume(
+            last=self.ticket(spec, done - 1),
+            dense=self.ticket(spec, 0) if spec.needs_dense_ticket else None,
+            early=None if spec.rewind_iteration is None else self.ticket(spec, 0, spec.rewind_iteration),
+        )
 
-    def ticket(self, spec: TrajectorySpec, number: int) -> Ticket:
-        """The ticket of a finished round.
+    def ticket(self, spec: TrajectorySpec, number: int, iteration: int | None = None) -> Ticket:
+        """The ticket of a finished round, or the network at an iteration that was kept.
 
         Raises:
             InputError: its file is missing or damaged.
         """
         try:
-            return tickets.read(self._tickets(spec.trajectory_id), number, spec.layer_sizes)
+            return tickets.read(self._tickets(spec.trajectory_id), number, spec.layer_sizes, iteration)
         except InputError as error:
             raise InputError(f"{error}; delete rounds/{spec.trajectory_id}.parquet to train it again") from None
 
@@ -187,6 +191,9 @@ class Store:
             "weights_remaining": result.weights_remaining,
             "weights_remaining_count": result.weights_remaining_count,
         }
+        if result.early:
+            at = spec.rewind_iteration
+            tickets.write(self._tickets(spec.trajectory_id), result.round, result.early, shared | {"iteration": at}, at)
         tickets.write(self._tickets(spec.trajectory_id), result.round, result.ticket, shared)
         self._append("curves", CURVES, spec, result.round, [shared | asdict(row) for row in result.curves])
         self._append("rounds", ROUNDS, spec, result.round, [shared | _round_row(result)])

@@ -1,26 +1,60 @@
-"""A round's starting weights: one function a strategy, each from what a trajectory has lived through."""
+"""A round's start: one function a strategy, each from what a trajectory has lived through.
+
+As in `pruning`, torch is known by its tensors alone.
+"""
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeAlias
 
-from lthray.network import Weights
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Layers: TypeAlias = "tuple[Tensor, ...]"
+"""One tensor (out, in) a layer of one network."""
 
 
 @dataclass(frozen=True)
 class Past:
-    """What a strategy may start from; each network is a tuple of weights (out, in) of one trajectory."""
+    """What a strategy may start from."""
 
-    rewound: Weights
+    initial: Layers
+    """θ0."""
+    rewound: Layers
     """θ0, or the weights that `rewind_to` names."""
-    trained: Weights
-    """Weights at the end of the round before."""
-    draw: Callable[[], Weights]
+    trained: Layers
+    """Weights at the end of the round that was pruned."""
+    before: Layers
+    """Masks that they were trained under, bool."""
+    masks: Layers
+    """Masks as pruning left them."""
+    draw: Callable[[], Layers]
     """Draws a new start."""
+    permutation: Callable[[int], "Tensor"]
+    """Draws a permutation of so many numbers."""
 
 
-STRATEGIES: dict[str, Callable[[Past], Weights]] = {
-    "reset": lambda past: past.rewound,
-    "random": lambda past: past.draw(),
-    "continued": lambda past: past.trained,
+def _kept_signs(past: Past) -> tuple[Layers, Layers]:
+    """The magnitudes that `random` draws with the signs of θ0 (Zhou et al. 2019, section 4)."""
+    drawn = zip(past.draw(), past.initial, strict=True)
+    return tuple(new.abs().copysign(old) for new, old in drawn), past.masks
+
+
+def _shuffled(past: Past) -> tuple[Layers, Layers]:
+    """As `reset`, but each layer's mask shuffled among the weights that it had left before (a control)."""
+    shuffled = []
+    for before, mask in zip(past.before, past.masks, strict=True):
+        new, kept = mask.clone(), mask[before]
+        new[before] = kept[past.permutation(len(kept))]
+        shuffled.append(new)
+    return past.rewound, tuple(shuffled)
+
+
+STRATEGIES: dict[str, Callable[[Past], tuple[Layers, Layers]]] = {
+    "reset": lambda past: (past.rewound, past.masks),
+    "random": lambda past: (past.draw(), past.masks),
+    "continued": lambda past: (past.trained, past.masks),
+    "kept-signs": _kept_signs,
+    "shuffled": _shuffled,
 }
-"""The weights that a round starts from, before the new mask is laid over them."""
+"""The weights that a round starts from, before its masks are laid over them, and those masks."""

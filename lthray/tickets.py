@@ -2,7 +2,8 @@
 
 `round-07.safetensors` is a round's, and stays the only form of the first and the last: training goes on from them. Once
 there are more than a few, `rounds-01-19.safetensors` holds those between, each tensor under its round's name:
-`round-07.hidden_1.weight`.
+`round-07.hidden_1.weight`. `round-00-iteration-500.safetensors` is the network at an iteration of round 0, where
+`rewind_to` names that.
 """
 
 import json
@@ -25,26 +26,29 @@ FEW = 4
 SUFFIX = ".safetensors"
 
 
-def path(folder: UPath, number: int) -> UPath:
-    """Where a round's own file is."""
-    return folder / f"{_name(number)}{SUFFIX}"
+def path(folder: UPath, number: int, iteration: int | None = None) -> UPath:
+    """Where a round's own file is, or that of one of its iterations."""
+    return folder / f"{_name(number)}{'' if iteration is None else f'-iteration-{iteration}'}{SUFFIX}"
 
 
-def write(folder: UPath, number: int, ticket: Ticket, metadata: Mapping[str, Any]) -> None:
-    """Writes a round's ticket, with JSON values for metadata."""
+def write(
+    folder: UPath, number: int, ticket: Ticket, metadata: Mapping[str, Any], iteration: int | None = None
+) -> None:
+    """Writes a round's ticket, or the network at one of its iterations, with JSON values for metadata."""
     tensors = {f"{name}.weight": np.ascontiguousarray(weight) for name, weight in ticket.weights.items()}
     tensors |= {f"{name}.mask": np.ascontiguousarray(mask) for name, mask in ticket.masks.items()}
-    replace(path(folder, number), save(tensors, {name: json.dumps(value) for name, value in metadata.items()}))
+    content = save(tensors, {name: json.dumps(value) for name, value in metadata.items()})
+    replace(path(folder, number, iteration), content)
 
 
-def read(folder: UPath, number: int, layers: Iterable[str]) -> Ticket:
-    """A round's ticket, whichever file holds it.
+def read(folder: UPath, number: int, layers: Iterable[str], iteration: int | None = None) -> Ticket:
+    """A round's ticket, whichever file holds it, or the network at one of its iterations.
 
     Raises:
         InputError: no file holds it, or the file is damaged.
     """
-    own, prefix = path(folder, number), ""
-    if not own.exists():
+    own, prefix = path(folder, number, iteration), ""
+    if iteration is None and not own.exists():
         own, prefix = next(
             ((folder / f"{name}{SUFFIX}", f"{_name(number)}.") for name in _merged(folder) if number in _span(name)),
             (own, ""),

@@ -1,6 +1,6 @@
 """One round's training of a stack of trajectories."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ from lthray.network import Weights, cross_entropy_gradient, forward, one_hot, we
 from lthray.randomness import Draw, generator
 from lthray.sparse import ADAM_EPSILON, BETAS, SparseTraining, adam_rates, sparse_pays
 from lthray.spec import TrajectorySpec
+
+SCORED = 512
+"""Images at a time where a criterion asks for a gradient. Part of the results: random starts are drawn a chunk."""
 
 
 def batches(specs: Sequence[TrajectorySpec], round_: int, device: torch.device) -> Iterator[Tensor]:
@@ -50,6 +53,26 @@ def gradients(
         [torch.cat(halves, dim=-2) for halves in zip(natural, adversarial, strict=True)],
         torch.cat([(1 - w) * slope, w * adversarial_slope], dim=-2),
     )
+
+
+def mean_gradient(weights: Weights, data: Split, spec: TrajectorySpec, attack: str, round_: int) -> Weights:
+    """Gradient of one part of the training loss, the mean over all training images, by one trajectory's weights.
+
+    Args:
+        weights: (out, in) a layer.
+        data: Training images and labels.
+        spec: The setting.
+        attack: `none` for the natural loss, else that of the adversarial loss.
+        round_: Round at whose end the weights are, for the random starts.
+    """
+    part = spec.model_copy(update={"train_attack": attack, "adversarial_weight": 1.0})
+    generators = [generator(spec.seed, Draw.CRITERION_ATTACK, round_, device=data.images.device)]
+    total = tuple(torch.zeros_like(weight) for weight in weights)
+    for images, labels in zip(torch.split(data.images, SCORED), torch.split(data.labels, SCORED), strict=True):
+        share = len(labels) / len(data.labels)
+        for sum_, one in zip(total, gradients(weights, images, labels, part, generators), strict=True):
+            sum_.add_(one, alpha=share)
+    return total
 
 
 class StackTraining:
@@ -104,7 +127,12 @@ class DenseTraining:
 
 @torch.no_grad()
 def train(
-    start: Weights, masks: Weights, specs: Sequence[TrajectorySpec], data: Split, round_: int
+    start: Weights,
+    masks: Weights,
+    specs: Sequence[TrajectorySpec],
+    data: Split,
+    round_: int,
+    stops: Collection[int] = (),
 ) -> Iterator[tuple[int, Weights]]:
     """Trains a stack for one round.
 
@@ -114,9 +142,10 @@ def train(
         specs: The trajectories, alike in all but seed, strategy and `rewind_to`.
         data: Training images and labels.
         round_: Number of the round, for its random numbers.
+        stops: Iterations to stop at beside those of the evaluations.
 
     Yields:
-        The iteration and the weights at each iteration of `spec.evaluation_iterations()`, the last one included.
+        The iteration and the weights at each of `stops` and of `spec.evaluation_iterations()`, the last one included.
         The weights are the training's own: read them before going on.
     """
     spec, device = specs[0], data.images.device
@@ -128,7 +157,7 @@ def train(
     else:
         networks = DenseTraining(start, masks, specs)
     generators = [generator(one.seed, Draw.TRAIN_ATTACK, round_, device=device) for one in specs]
-    stops = spec.evaluation_iterations()
+    stops = {*stops, *spec.evaluation_iterations()}
     for iteration, batch in enumerate(batches(specs, round_, device)):
         if iteration in stops:
             yield iteration, networks.current()

@@ -8,15 +8,15 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from lthray.data import Dataset
+from lthray.data import Dataset, Split
 from lthray.evaluation import Measurement, evaluate
 from lthray.network import Weights, glorot_uniform
-from lthray.pruning import prune
+from lthray.pruning import CRITERIA, Trained, prune, prune_together
 from lthray.randomness import Draw, generator
 from lthray.results import Array, CurveRow, Failure, Resume, RoundResult, Ticket
-from lthray.spec import TrajectorySpec
+from lthray.spec import WHOLE, TrajectorySpec
 from lthray.strategies import STRATEGIES, Past
-from lthray.training import train
+from lthray.training import mean_gradient, train
 
 
 @dataclass(frozen=True)
@@ -70,9 +70,12 @@ def run(
         stack = [member for member in stack if number <= member.spec.rounds]
         if not stack:
             return
-        for member in stack:
-            member.begin(number)
-        done = _round(stack, data, number, observe)
+        reasons = [member.begin(number, data.train) for member in stack]
+        done: list[RoundResult | Failure] = [
+            Failure(member.spec, number, reason) for member, reason in zip(stack, reasons, strict=True) if reason
+        ]
+        stack = [member for member, reason in zip(stack, reasons, strict=True) if not reason]
+        done += _round(stack, data, number, observe) if stack else []
         yield done
         failed = {one.spec.trajectory_id for one in done if isinstance(one, Failure)}
         stack = [member for member in stack if member.spec.trajectory_id not in failed]
@@ -86,42 +89,82 @@ class _Member:
         self.initial = self._draw(Draw.INIT)
         self.masks = tuple(torch.ones_like(weight, dtype=torch.bool) for weight in self.initial)
         self.weights = self.initial
-        self.dense: Weights | None = None
+        self.dense: Weights = self.initial
+        self.early: Weights = self.initial
         if resume:
             self.weights = self._tensors(resume.last.weights)
             self.masks = tuple(mask.bool() for mask in self._tensors(resume.last.masks))
-            self.dense = self._tensors(resume.dense.weights) if resume.dense else None
+            self.dense = self._tensors(resume.dense.weights) if resume.dense else self.initial
+            self.early = self._tensors(resume.early.weights) if resume.early else self.initial
 
     def _draw(self, draw: Draw, *place: int) -> Weights:
         weights = glorot_uniform(list(self.spec.layer_sizes.values()), generator(self.spec.seed, draw, *place))
         return tuple(weight.to(self.device) for weight in weights)
 
+    def _noise(self, round_: int) -> Weights:
+        one = generator(self.spec.seed, Draw.CRITERION, round_)
+        return tuple(torch.rand(size, generator=one).to(self.device) for size in self.spec.layer_sizes.values())
+
     def _tensors(self, arrays: dict[str, Array]) -> Weights:
         return tuple(torch.tensor(arrays[name], device=self.device) for name in self.spec.layer_sizes)
 
-    def begin(self, number: int) -> None:
-        """Prunes the weights trained in the round before and puts the next round's start in their place."""
-        if number == 0:
-            return
-        rates = self.spec.prune.rates.model_dump()
-        self.masks = tuple(
-            prune(weight[None], mask[None], rates[name], self.spec.prune.cutoff)[0]
-            for name, weight, mask in zip(self.spec.layer_sizes, self.weights, self.masks, strict=True)
-        )
-        if number == 1 and self.spec.needs_dense_ticket:
-            self.dense = self.weights
-        past = Past(
-            rewound=self.initial if self.dense is None else self.dense,
-            trained=self.weights,
-            draw=lambda: self._draw(Draw.RANDOM_START, number),
-        )
-        start = STRATEGIES[self.spec.strategy](past)
-        self.weights = tuple(weight * mask for weight, mask in zip(start, self.masks, strict=True))
+    def begin(self, number: int, images: Split) -> str | None:
+        """Prunes the weights that a round trained and puts the next round's start in their place.
 
-    def ticket(self) -> Ticket:
+        Returns:
+            Why the round can't begin, if it can't.
+        """
+        if number == 0:
+            return None
+        if number == 1:
+            self.dense = self.weights
+        spec, pruned, before = self.spec, number - 1, self.masks
+        if spec.prune.schedule == "one-shot":
+            pruned, before = 0, tuple(torch.ones_like(mask) for mask in self.masks)
+            self.weights = self.dense
+        masks = self._pruned(before, number, pruned, images)
+        order = generator(spec.seed, Draw.SHUFFLE, pruned)
+        past = Past(
+            initial=self.initial,
+            rewound=self._rewound(),
+            trained=self.weights,
+            before=before,
+            masks=masks,
+            draw=lambda: self._draw(Draw.RANDOM_START, number),
+            permutation=lambda count: torch.randperm(count, generator=order).to(self.device),
+        )
+        start, self.masks = STRATEGIES[spec.strategy](past)
+        self.weights = tuple(weight * mask for weight, mask in zip(start, self.masks, strict=True))
+        empty = [name for name, mask in zip(spec.layer_sizes, self.masks, strict=True) if not mask.any()]
+        return f"prune.scope {spec.prune.scope} took the last weight of {', '.join(empty)}" if empty else None
+
+    def _pruned(self, masks: Weights, number: int, pruned: int, images: Split) -> Weights:
+        """Masks of round `number` from the weights as they are, which round `pruned` trained under `masks`."""
+        spec = self.spec
+        attack = "pgd" if spec.train_attack == "none" else spec.train_attack
+        trained = Trained(
+            weights=self.weights,
+            gradient=lambda: mean_gradient(self.weights, images, spec, "none", pruned),
+            adversarial_gradient=lambda: mean_gradient(self.weights, images, spec, attack, pruned),
+            noise=lambda: self._noise(pruned),
+        )
+        with torch.no_grad():
+            scores = CRITERIA[spec.prune.criterion](trained)
+        left = spec.weights_left(number)[number]
+        if spec.prune.scope == "global":
+            return prune_together(scores, masks, left[WHOLE])
+        return tuple(prune(*layer) for layer in zip(scores, masks, left.values(), strict=True))
+
+    def _rewound(self) -> Weights:
+        if self.spec.rewind_iteration is not None:
+            return self.early
+        return self.initial if self.spec.rewind_to == "init" else self.dense
+
+    def ticket(self, weights: Weights) -> Ticket:
+        """These weights under the masks as they are."""
         names = list(self.spec.layer_sizes)
         return Ticket(
-            {name: weight.cpu().numpy().copy() for name, weight in zip(names, self.weights, strict=True)},
+            {name: weight.cpu().numpy().copy() for name, weight in zip(names, weights, strict=True)},
             {name: mask.to(torch.uint8).cpu().numpy() for name, mask in zip(names, self.masks, strict=True)},
         )
 
@@ -142,7 +185,13 @@ def _round(
     remaining = sum(int(mask.sum()) for mask in stack[0].masks) / sum(mask.numel() for mask in stack[0].masks)
     began, eval_seconds, before = time.perf_counter(), 0.0, 0
     starts, masks = (_stacked([getattr(member, name) for member in stack]) for name in ("weights", "masks"))
-    for iteration, weights in train(starts, masks, specs, data.train, number):
+    keeps = [None if number else spec.rewind_iteration for spec in specs]
+    for iteration, weights in train(starts, masks, specs, data.train, number, [at for at in keeps if at is not None]):
+        for i, member in enumerate(stack):
+            if keeps[i] == iteration:
+                member.early = tuple(weight[i].clone() for weight in weights)
+        if iteration not in reported:
+            continue
         _synchronize(data.train.images.device)
         paused = time.perf_counter()
         found = evaluate(weights, specs, splits, number, iteration)
@@ -176,13 +225,14 @@ def _round(
         or RoundResult(
             spec=member.spec,
             round=number,
-            ticket=member.ticket(),
+            ticket=member.ticket(member.weights),
             curves=curves[i],
             early_stopping_iteration=early_stopping_iteration(member.spec, curves[i]),
             stack=len(stack),
             train_seconds=seconds / len(stack),
             eval_seconds=eval_seconds / len(stack),
             device=device_name(data.train.images.device),
+            early=None if keeps[i] is None else member.ticket(member.early),
         )
         for i, member in enumerate(stack)
     ]

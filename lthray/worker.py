@@ -153,6 +153,8 @@ class _Reporter:
 
     def round_done(self, running: int) -> None:
         """Reports that a round is written; `running` trajectories go on."""
+        if not self.metrics:  # none could even begin
+            return
         self.iterations_done = self.metrics["iterations_done"]
         self.metrics |= {"round_done": True, "running": running}
         self._send()

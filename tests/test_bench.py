@@ -39,7 +39,7 @@ def test_a_spread_is_the_median_and_the_quartiles():
 def test_masks_have_the_counts_of_the_protocol(number):
     spec = TrajectorySpec()
     weights, masks = bench.pruned(spec, number)
-    assert [int(mask.sum()) for mask in masks] == list(spec.layer_counts()[number].values())
+    assert [int(mask.sum()) for mask in masks] == list(spec.weights_left()[number].values())
     for weight, mask in zip(weights, masks, strict=True):
         assert torch.equal(weight != 0, mask)
 

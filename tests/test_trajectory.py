@@ -1,5 +1,6 @@
 """The rounds of a stack: starts, tickets, early stopping, continuing, failing."""
 
+import itertools
 from dataclasses import replace
 
 import numpy as np
@@ -7,10 +8,14 @@ import pytest
 import torch
 
 from lthray.network import glorot_uniform
+from lthray.pruning import CRITERIA
 from lthray.randomness import Draw, generator
 from lthray.results import CurveRow, Failure, Resume, RoundResult
+from lthray.strategies import STRATEGIES
+from lthray.training import mean_gradient
 from lthray.trajectory import early_stopping_iteration, run
 from tests.conftest import totals
+from tests.test_training import plain
 
 THREE = ("reset", "random", "continued")
 
@@ -22,7 +27,7 @@ def results(specs, digits, *arguments) -> dict[tuple[str, int], RoundResult]:
 
 def same(one: RoundResult, other: RoundResult) -> bool:
     """The same numbers, bit for bit; seconds and the stack's size are not among them."""
-    clocks = {"train_seconds": 0.0, "eval_seconds": 0.0, "stack": 0, "ticket": None}
+    clocks = {"train_seconds": 0.0, "eval_seconds": 0.0, "stack": 0, "ticket": None, "early": None}
     layers = one.ticket.weights.keys()
     return replace(one, **clocks) == replace(other, **clocks) and all(
         np.array_equal(one.ticket.weights[name], other.ticket.weights[name])
@@ -35,7 +40,7 @@ def test_every_round_leaves_the_weights_that_the_rule_leaves(make, digits):
     specs = [make(strategy=strategy, train_attack="fgsm") for strategy in THREE]
     found = results(specs, digits)
     for spec in specs:
-        for number, count in enumerate(totals(spec.layer_counts())):
+        for number, count in enumerate(totals(spec.weights_left())):
             result = found[spec.trajectory_id, number]
             assert result.weights_remaining_count == count
             assert result.weights_remaining == count / 50_200
@@ -118,15 +123,181 @@ def test_a_trajectory_is_the_same_again_and_whoever_its_neighbours_are(make, dig
         assert among[key].stack == 4
 
 
-@pytest.mark.parametrize("fields", [{"strategy": s} for s in THREE] + [{"rewind_to": "end-of-round-0"}])
+SETTINGS = [
+    *({"strategy": strategy} for strategy in STRATEGIES),
+    {"rewind_to": "end-of-round-0"},
+    {"rewind_to": "iteration:7"},
+    {"strategy": "shuffled", "prune": {"schedule": "one-shot"}},
+    {"strategy": "continued", "rewind_to": "iteration:7", "prune": {"schedule": "one-shot"}},
+    {"prune": {"scope": "global", "rate": 0.3}},
+    *({"prune": {"criterion": criterion}} for criterion in CRITERIA),
+    {"prune": {"criterion": "adversarial-gradient", "schedule": "one-shot", "scope": "global"}},
+    {"prune": {"criterion": "random", "schedule": "one-shot"}},
+]
+
+
+@pytest.mark.parametrize("fields", SETTINGS)
 def test_a_trajectory_continued_from_its_tickets_is_the_same(fields, make, digits):
-    spec = make(train_attack="fgsm", **fields)
+    """After either round, and with a neighbour, bit for bit."""
+    spec, neighbour = make(train_attack="fgsm", **fields), make(train_attack="fgsm", **fields, seed=9)
     whole = results([spec], digits)
-    tickets = [whole[spec.trajectory_id, number].ticket for number in range(3)]
-    dense = tickets[0] if spec.rewind_to == "end-of-round-0" else None
-    rest = results([spec], digits, 2, [Resume(tickets[1], dense)])
-    assert list(rest) == [(spec.trajectory_id, 2)]
-    assert same(rest[spec.trajectory_id, 2], whole[spec.trajectory_id, 2])
+    rounds = [whole[spec.trajectory_id, number] for number in range(3)]
+    dense = rounds[0].ticket if spec.needs_dense_ticket else None
+    for done in (1, 2):
+        resume = Resume(rounds[done - 1].ticket, dense, rounds[0].early)
+        rest = results([spec], digits, done, [resume])
+        assert list(rest) == [(spec.trajectory_id, number) for number in range(done, 3)]
+        assert all(same(rest[spec.trajectory_id, number], rounds[number]) for number in range(done, 3))
+    among = results([neighbour, spec], digits)
+    assert all(same(among[spec.trajectory_id, number], rounds[number]) for number in range(3))
+
+
+def kept(result: RoundResult) -> torch.Tensor:
+    """A round's masks, one behind the other."""
+    return torch.cat([torch.tensor(mask).bool().flatten() for mask in result.ticket.masks.values()])
+
+
+def flat(result: RoundResult) -> torch.Tensor:
+    return torch.cat([torch.tensor(weight).flatten() for weight in result.ticket.weights.values()])
+
+
+@pytest.mark.parametrize(("train_attack", "at"), [("none", 7), ("pgd", 20)])
+def test_late_rewinding_starts_where_a_round_0_of_so_many_iterations_ends(train_attack, at, make, digits, monkeypatch):
+    """Neighbours that rewind to elsewhere, or nowhere, change nothing; nor does an evaluation at that iteration."""
+    fields = {"train_attack": train_attack, "pgd": {"steps": 2}, "seed": 5}
+    spec = make(**fields, rewind_to=f"iteration:{at}")
+    early = next(iter(results([make(**fields, rounds=0, iterations=at)], digits).values())).ticket
+    if train_attack == "none":
+        initial = glorot_uniform(list(spec.layer_sizes.values()), generator(5, Draw.INIT))
+        ones = [torch.ones_like(weight, dtype=torch.bool)[None] for weight in initial]
+        loop = plain(make(**fields, iterations=at), [weight[None] for weight in initial], ones, digits.train, 0)
+        for weight, one in zip(early.weights.values(), loop, strict=True):
+            torch.testing.assert_close(torch.tensor(weight), one.detach(), rtol=0, atol=1e-5)
+    stack = [make(**fields), spec, make(**fields, rewind_to="iteration:11"), make(**fields, strategy="random")]
+    seen, found = starts([spec], digits, monkeypatch)
+    among = results(stack, digits)
+    for number in (1, 2):
+        one = found[spec.trajectory_id, number]
+        for weight, name in zip(seen[number], one.ticket.masks, strict=True):
+            assert np.array_equal(weight.numpy(), early.weights[name] * one.ticket.masks[name])
+        assert same(among[spec.trajectory_id, number], one)
+    dense, other = found[spec.trajectory_id, 0], among[stack[0].trajectory_id, 0]
+    assert same(replace(dense, spec=stack[0]), other)
+    assert [row.iteration for row in dense.curves] == [row.iteration for row in other.curves]
+
+
+def test_global_pruning_keeps_the_largest_of_all_that_remained(make, digits):
+    spec = make(prune={"scope": "global", "rate": 0.5})
+    found = [results([spec], digits)[spec.trajectory_id, number] for number in range(3)]
+    assert [one.weights_remaining_count for one in found] == [50_200, 25_100, 12_550]
+    for before, now in itertools.pairwise(found):
+        sizes = flat(before).abs()
+        largest = sorted(sizes[kept(before)].tolist(), reverse=True)
+        assert torch.equal(kept(now), kept(before) & (sizes >= largest[now.weights_remaining_count - 1]))
+    shares = [mask.mean() for mask in found[2].ticket.masks.values()]
+    assert max(shares) - min(shares) > 0.1
+
+
+def test_a_layer_that_global_pruning_empties_fails_its_trajectory_alone(make, digits, monkeypatch):
+    """Without a gradient, as with most hidden units dead, scores say nothing of a layer."""
+    import lthray.trajectory
+
+    def of_little_worth(net):
+        return tuple(torch.full_like(weight, 0.5 * place) for place, weight in enumerate(net.weights))
+
+    monkeypatch.setitem(lthray.trajectory.CRITERIA, "random", of_little_worth)
+    fields = {"prune": {"criterion": "random", "scope": "global", "rate": 0.4}}
+    rounds = list(run([make(**fields, seed=seed) for seed in (0, 1)], digits))
+    assert [[type(one) for one in stack] for stack in rounds] == [[RoundResult] * 2, [Failure] * 2]
+    assert [(one.round, one.reason) for one in rounds[1]] == [
+        (1, "prune.scope global took the last weight of hidden_1")
+    ] * 2
+
+
+@pytest.mark.parametrize("scope", [{}, {"scope": "global", "rate": 0.25}])
+def test_one_shot_prunes_the_dense_network_to_what_iterative_pruning_leaves(scope, make, digits, monkeypatch):
+    once, often = (make(prune=scope | {"schedule": schedule}, rounds=3) for schedule in ("one-shot", "iterative"))
+    seen, found = starts([once], digits, monkeypatch)
+    found |= results([often], digits)
+    dense = found[once.trajectory_id, 0]
+    assert same(replace(dense, spec=often), found[often.trajectory_id, 0])
+    for number in (1, 2, 3):
+        one, other = found[once.trajectory_id, number], found[often.trajectory_id, number]
+        assert one.weights_remaining_count == other.weights_remaining_count
+        for mask, weight in zip(one.ticket.masks.values(), dense.ticket.weights.values(), strict=True):
+            largest = np.sort(np.abs(weight).ravel())[::-1][int(mask.sum()) - 1]
+            assert np.array_equal(mask, np.abs(weight) >= largest)
+        assert (number == 1) == torch.equal(kept(one), kept(other))
+    initial = glorot_uniform(list(once.layer_sizes.values()), generator(0, Draw.INIT))
+    masks = found[once.trajectory_id, 3].ticket.masks.values()
+    assert all(torch.equal(w, i * torch.tensor(m)) for w, i, m in zip(seen[3], initial, masks, strict=True))
+
+
+def test_one_shot_continued_starts_from_the_dense_network(make, digits, monkeypatch):
+    spec = make(strategy="continued", prune={"schedule": "one-shot"})
+    seen, found = starts([spec], digits, monkeypatch)
+    dense, masks = found[spec.trajectory_id, 0].ticket.weights, found[spec.trajectory_id, 2].ticket.masks
+    for weight, name in zip(seen[2], masks, strict=True):
+        assert np.array_equal(weight.numpy(), dense[name] * masks[name])
+
+
+@pytest.mark.parametrize("train_attack", ["none", "fgsm"])
+@pytest.mark.parametrize("criterion", ["gradient", "adversarial-gradient"])
+def test_gradient_criteria_score_the_network_that_was_trained(criterion, train_attack, make, digits):
+    """`adversarial-gradient` follows the train attack, or PGD where there is none."""
+    spec = make(train_attack=train_attack, pgd={"steps": 2}, prune={"criterion": criterion})
+    found = results([spec], digits)
+    attack = "none" if criterion == "gradient" else {"none": "pgd", "fgsm": "fgsm"}[train_attack]
+    for number in (0, 1):
+        before, now = found[spec.trajectory_id, number].ticket, found[spec.trajectory_id, number + 1].ticket
+        weights = tuple(torch.tensor(weight) for weight in before.weights.values())
+        slopes = mean_gradient(weights, digits.train, spec, attack, number)
+        for weight, slope, old, new in zip(weights, slopes, before.masks.values(), now.masks.values(), strict=True):
+            score = (weight * slope).abs().numpy()
+            gone = (old == 1) & (new == 0)
+            assert gone.any()
+            assert score[gone].max() <= score[new == 1].min()
+
+
+def test_random_pruning_is_uniform_and_another_for_every_seed_and_round(make, digits):
+    specs = [make(prune={"criterion": "random"}, seed=seed) for seed in (0, 1)]
+    found = results(specs, digits)
+    one, other = (kept(found[spec.trajectory_id, 1]) for spec in specs)
+    assert not torch.equal(one, other)
+    weights = flat(found[specs[0].trajectory_id, 0]).abs()
+    # 10,000 weights pruned of 50,200: their mean magnitude is that of all within 5 standard errors
+    error = weights.std() / (~one).sum() ** 0.5
+    assert abs(weights[~one].mean() - weights.mean()) < 5 * error
+    second = kept(found[specs[0].trajectory_id, 2])
+    assert not (second & ~one).any()
+
+
+def test_kept_signs_are_the_new_draw_of_random_with_the_signs_of_theta_0(make, digits, monkeypatch):
+    seen, found = starts([make(strategy="kept-signs")], digits, monkeypatch)
+    drawn = [glorot_uniform(list(make().layer_sizes.values()), generator(0, Draw.RANDOM_START, n)) for n in (1, 2)]
+    initial = glorot_uniform(list(make().layer_sizes.values()), generator(0, Draw.INIT))
+    for number, new in enumerate(drawn, start=1):
+        masks = found[make(strategy="kept-signs").trajectory_id, number].ticket.masks.values()
+        for weight, magnitude, sign, mask in zip(seen[number], new, initial, masks, strict=True):
+            assert torch.equal(weight, magnitude.abs() * sign.sign() * torch.tensor(mask))
+
+
+@pytest.mark.parametrize("prune", [{}, {"schedule": "one-shot"}, {"scope": "global"}])
+def test_shuffled_masks_keep_the_counts_of_their_layers_and_nothing_else(prune, make, digits, monkeypatch):
+    reset, shuffled = make(prune=prune), make(strategy="shuffled", prune=prune)
+    found = results([reset], digits)
+    seen, other = starts([shuffled], digits, monkeypatch)
+    one, two = found[reset.trajectory_id, 1], other[shuffled.trajectory_id, 1]
+    for a, b, dense in zip(
+        one.ticket.masks.values(), two.ticket.masks.values(), one.ticket.weights.values(), strict=True
+    ):
+        assert a.sum() == b.sum() < dense.size
+        both, expected = (a & b).sum() / a.size, (a.sum() / a.size) ** 2
+        assert abs(both - expected) < 5 * (expected * (1 - expected) / a.size) ** 0.5  # as independent masks do
+    assert not (kept(other[shuffled.trajectory_id, 2]) & ~kept(two)).any()
+    initial = glorot_uniform(list(reset.layer_sizes.values()), generator(0, Draw.INIT))
+    masks = other[shuffled.trajectory_id, 2].ticket.masks.values()
+    assert all(torch.equal(w, i * torch.tensor(m)) for w, i, m in zip(seen[2], initial, masks, strict=True))
 
 
 def test_evaluating_more_often_changes_no_weight(make, digits):

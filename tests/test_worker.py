@@ -90,3 +90,63 @@ def test_a_damaged_ticket_is_the_failure_of_its_trajectory_alone(make, store, ar
     assert "round-01.safetensors: can't be read" in reason
     assert (report["round"], report["running"]) == (2, 1)
     assert store.rounds_done(longer[1].trajectory_id) == 3
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"rewind_to": "iteration:7"},
+        {
+            "rewind_to": "iteration:7",
+            "strategy": "shuffled",
+            "prune": {"schedule": "one-shot", "criterion": "gradient"},
+        },
+        {"strategy": "kept-signs", "prune": {"scope": "global", "criterion": "adversarial-gradient", "rate": 0.1}},
+    ],
+)
+def test_a_kill_after_any_round_changes_no_number(fields, make, tmp_path, arrays):
+    """A worker that dies as it has written a round, and another that goes on from the files."""
+    spec = make(train_attack="fgsm", **fields)
+    whole, torn = Store(tmp_path / "whole"), Store(tmp_path / "torn")
+    for store in (whole, torn):
+        store.create("name: x\n")
+    train([spec], whole, arrays)
+
+    class KilledError(Exception):
+        pass
+
+    def report(said):
+        if said["round_done"]:
+            raise KilledError
+
+    for number in range(3):
+        with pytest.raises(KilledError):
+            worker.train_stack([spec.model_dump()], torn.folder, arrays, 1, True, report)
+        assert torn.rounds_done(spec.trajectory_id) == number + 1
+    frames = [pd.read_parquet(store.folder / "curves") for store in (whole, torn)]
+    pd.testing.assert_frame_equal(*frames)
+    for number in range(3):
+        one, other = (store.ticket(spec, number) for store in (whole, torn))
+        for name in spec.layer_sizes:
+            assert (one.weights[name] == other.weights[name]).all()
+            assert (one.masks[name] == other.masks[name]).all()
+
+
+def test_a_round_that_can_t_begin_is_a_failure_each_time(make, store, arrays, monkeypatch):
+    """The second time nothing is trained before."""
+    import torch
+
+    import lthray.trajectory
+
+    def by_layer(net):
+        return tuple(torch.full_like(weight, place) for place, weight in enumerate(net.weights))
+
+    monkeypatch.setitem(lthray.trajectory.CRITERIA, "random", by_layer)
+    spec = make(prune={"criterion": "random", "scope": "global", "rate": 0.4})
+    for _ in range(2):
+        reports = train([spec], store, arrays)
+        assert [one["failures"] for one in reports if one["failures"]] == [
+            [(spec.trajectory_id, 1, "prune.scope global took the last weight of hidden_1")]
+        ]
+        assert store.rounds_done(spec.trajectory_id) == 1
+    assert len(reports) == 1

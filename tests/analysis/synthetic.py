@@ -43,6 +43,10 @@ FIELDS: dict[str, Any] = {
     "prune.rates.hidden_2": 0.2,
     "prune.rates.output": 0.1,
     "prune.cutoff": "exclusive",
+    "prune.criterion": "magnitude",
+    "prune.scope": "layerwise",
+    "prune.schedule": "iterative",
+    "prune.rate": 0.2,
 }
 RELEASED_CODE = {
     "protocol": "released-code",
