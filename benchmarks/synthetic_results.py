@@ -26,6 +26,7 @@ FIELDS: dict[str, Any] = {
     "learning_rate": 0.0012, "label_smoothing": 0.1, "adversarial_weight": 0.5, "epsilon": 0.3,
     "attack_label": "predicted", "pgd.steps": 10, "pgd.step_size": 0.05, "pgd.random_start": True,
     "prune.rates.hidden_1": 0.2, "prune.rates.hidden_2": 0.2, "prune.rates.output": 0.1, "prune.cutoff": "exclusive",
+    "prune.criterion": "magnitude", "prune.scope": "layerwise", "prune.schedule": "iterative", "prune.rate": 0.2,
 }  # fmt: skip
 HELD = {"none": 0.1, "fgsm": 0.75, "pgd": 0.65}
 FALL = {"reset": 0.0006, "random": 0.0016, "continued": 0.0003}
