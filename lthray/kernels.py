@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from lthray.tiles import TILE, Array, Number, compiled, weighted_sum
+from lthray.tiles import TILE, Array, Number, compiled, compiled_anew, weighted_sum
 
 
 class Network(NamedTuple):
@@ -212,7 +212,7 @@ def _ascend(net: Network, work: Workspace, attack: Attack) -> None:
             image[b] = min(max(moved, low), high)
 
 
-@compiled
+@compiled_anew
 def train_step(
     net: Network,
     moments: Moments,

@@ -21,10 +21,25 @@ Number = np.floating[Any]
 F = TypeVar("F", bound=Callable[..., Any])
 
 
+OPTIONS: dict[str, Any] = {
+    "nogil": True,
+    "fastmath": {"contract", "reassoc", "nsz", "arcp"},
+    "error_model": "numpy",
+}
+
+
 def compiled(function: F) -> F:
     """Compiles a function when it is first called, and keeps the result on disk for later processes."""
-    options = {"contract", "reassoc", "nsz", "arcp"}
-    return cast(F, numba.njit(cache=True, nogil=True, fastmath=options, error_model="numpy")(function))
+    return cast(F, numba.njit(cache=True, **OPTIONS)(function))
+
+
+def compiled_anew(function: F) -> F:
+    """Compiles a function in every process, from parts that are kept on disk.
+
+    What numba reads back of a training step was found to round otherwise than what it had compiled: the first process
+    on a machine would have other numbers than those after it.
+    """
+    return cast(F, numba.njit(**OPTIONS)(function))
 
 
 @intrinsic  # type: ignore[untyped-decorator]

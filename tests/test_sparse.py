@@ -1,5 +1,8 @@
 """The sparse way and the dense way of a CPU against the batched one, and its gradients against autograd."""
 
+import subprocess
+import sys
+
 import pytest
 import torch
 from torch.nn import functional as F
@@ -13,7 +16,7 @@ from lthray.results import RoundResult
 from lthray.sparse import SparseEvaluation, SparseTraining
 from lthray.training import DenseTraining, StackTraining, batches, train
 from lthray.trajectory import run
-from tests.conftest import CPU
+from tests.conftest import CPU, environment
 
 DENSITIES = [1.0, 0.5, 0.17, 0.036, 0.01]
 
@@ -208,3 +211,33 @@ def test_the_way_follows_from_the_round_alone(make):
     assert shares[0] == 1
     assert not sparse.sparse_pays(make(), 0)
     assert sparse.sparse_pays(make(rounds=12), 12)
+
+
+TRAJECTORY = """
+import hashlib
+from pathlib import Path
+import torch
+from lthray.data import on_device, read
+from lthray.spec import TrajectorySpec
+from lthray.trajectory import run
+
+torch.set_num_threads(1)
+data = on_device(read("digits-8x8", Path()), 360, torch.device("cpu"))
+spec = TrajectorySpec(dataset="digits-8x8", rounds=6, iterations=60, eval_every=30, train_attack="pgd")
+for (result,) in run([spec], data):
+    weights = b"".join(layer.tobytes() for layer in result.ticket.weights.values())
+    print(hashlib.sha256(weights).hexdigest(), result.curves)
+"""
+
+
+@pytest.mark.slow
+def test_the_process_that_compiles_has_the_numbers_of_those_that_read_what_it_compiled(tmp_path):
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", TRAJECTORY],
+            capture_output=True, text=True, check=True, timeout=250, env=environment(NUMBA_CACHE_DIR=str(tmp_path)),
+        ).stdout
+        for _ in range(2)
+    ]  # fmt: skip
+    assert list(tmp_path.rglob("*.nbi")), "nothing was kept"
+    assert said[0] == said[1]
