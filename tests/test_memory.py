@@ -88,6 +88,7 @@ def test_out_of_memory_is_known_from_other_errors():
     assert not is_out_of_memory(OSError(28, "No space left on device"))
 
 
+@pytest.mark.slow
 def test_a_sweep_on_a_machine_with_little_memory_says_what_fits(sweep_file, tmp_path):
     """Ray is told of little memory, so that a trial is measured before the sweep."""
     path = sweep_file(grid={"seed": [0, 1]}, resources={"cpus": 1, "gpus": 0, "stack": 2})

@@ -51,6 +51,7 @@ def trained(sample, sweep, store, digits, rounds):
     return [sum(one) / len(one) for one in zip(*accuracies, strict=True)]
 
 
+@pytest.mark.slow
 def test_samples_drawn_at_random_are_a_grid_that_grows(tmp_path):
     """Without a scheduler: the same command trains nothing, more samples train what is new."""
     path = write(tmp_path, tiny())
