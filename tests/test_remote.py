@@ -14,18 +14,18 @@ pytestmark = pytest.mark.slow
 
 
 def test_a_sweep_on_s3_is_watched_killed_continued_and_reported(sweep_file, s3, s3_server, tmp_path):
-    fields = TINY["trajectory"] | {"iterations": 5000, "eval_every": 1000}
+    fields = TINY["trajectory"] | {"iterations": 12000, "eval_every": 1000}
     sweep = sweep_file(trajectory=fields, grid={"strategy": ["reset", "continued"], "seed": [0]})
     process = start(sweep, s3, **s3_server)
     wait_for(process, "round 0 of 2")
 
-    seen = lthray("status", s3, **s3_server)
-    assert seen.returncode == 0, seen.stderr
-    assert re.search(rf"^running since .* \(process {process.pid} on .*\): .* it/s", seen.stdout, re.M), seen.stdout
     for _ in range(10):  # the sweep says how far it is every ten seconds
         told = json.loads(lthray("status", s3, "--json", **s3_server).stdout)
         if any(one["iterations_per_second"] > 0 for one in told["driver"]["running"]):
             break
+    seen = lthray("status", s3, **s3_server)
+    assert seen.returncode == 0, seen.stderr
+    assert re.search(rf"^running since .* \(process {process.pid} on .*\): .* it/s", seen.stdout, re.M), seen.stdout
     assert any(one["iterations_per_second"] > 0 for one in told["driver"]["running"])
     assert told["driver"]["alive"]
     assert told["running"] + told["complete"] == told["trajectories"] == 2
