@@ -211,7 +211,7 @@ def protocol(
     """Print a preset with every field, or what two presets do differently."""
     console = Console()
     with mistakes():
-        from lthray.spec import PRESETS, describe, preset
+        from lthray.presets import PRESETS, describe, preset
 
         chosen = [first] if second is None else [first, second]
         for name in chosen:

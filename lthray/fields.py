@@ -4,8 +4,9 @@ import difflib
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from lthray.dotted import flatten
 from lthray.errors import InputError
-from lthray.spec import flatten, preset
+from lthray.presets import preset
 
 FIELDS = tuple(preset("paper"))
 """The dotted names of a trajectory's fields."""

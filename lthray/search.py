@@ -7,10 +7,11 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 
+from lthray.dotted import nest
 from lthray.errors import InputError
 from lthray.fields import FIELDS, GROUPS, check_field, kind, nearest
 from lthray.measures import METRICS
-from lthray.spec import Strict, nest
+from lthray.spec import Strict
 
 BOUNDS = ("lower", "upper")
 SPACES = {

@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lthray import kernels
+from lthray import kernels, records
 from lthray.attacks import random_start
 from lthray.counts import CLASSES
 from lthray.network import Weights
@@ -132,7 +132,7 @@ def _aligned(*shape: int, like: Tensor) -> Array:
     return torch.zeros(shape, dtype=like.dtype).numpy()
 
 
-def _network(weights: Sequence[Tensor], masks: Sequence[Tensor]) -> kernels.Network:
+def _network(weights: Sequence[Tensor], masks: Sequence[Tensor]) -> records.Network:
     """The graph of the layers' remaining weights; `weights` and `masks` are (out, in) a layer."""
     widths = [weights[0].shape[1], *(len(weight) for weight in weights)]
     starts = np.cumsum([0, *widths])
@@ -147,7 +147,7 @@ def _network(weights: Sequence[Tensor], masks: Sequence[Tensor]) -> kernels.Netw
     def ranges(units: Array) -> Array:
         return np.concatenate([[0], np.cumsum(np.bincount(units, minlength=starts[-1]))])
 
-    return kernels.Network(
+    return records.Network(
         pixels=widths[0],
         inner=int(starts[-2]),
         rows=ranges(outputs),
@@ -160,14 +160,14 @@ def _network(weights: Sequence[Tensor], masks: Sequence[Tensor]) -> kernels.Netw
     )
 
 
-def _moments(weights: Array) -> kernels.Moments:
+def _moments(weights: Array) -> records.Moments:
     gradient, mean, square = (np.zeros_like(weights) for _ in range(3))
-    return kernels.Moments(gradient, mean, square, keep=np.ones_like(weights))
+    return records.Moments(gradient, mean, square, keep=np.ones_like(weights))
 
 
-def _workspace(net: kernels.Network, like: Tensor) -> kernels.Workspace:
+def _workspace(net: records.Network, like: Tensor) -> records.Workspace:
     units = len(net.rows) - 1
-    return kernels.Workspace(
+    return records.Workspace(
         natural=_aligned(net.pixels, TILE, like=like),
         active=_aligned(units, TILE, like=like),
         slope=_aligned(units, TILE, like=like),
@@ -182,28 +182,28 @@ def _noise(spec: TrajectorySpec, wanted: bool, images: Tensor, generators: Seque
     return images[:0].numpy() if noise is None else noise.numpy()
 
 
-def _attack(spec: TrajectorySpec, name: str, number: Scalar) -> kernels.Attack:
-    return kernels.Attack(
+def _attack(spec: TrajectorySpec, name: str, number: Scalar) -> records.Attack:
+    return records.Attack(
         steps={"none": 0, "fgsm": 1, "pgd": spec.pgd.steps}[name],
         epsilon=number(spec.epsilon),
         step_size=number(spec.epsilon if name == "fgsm" else spec.pgd.step_size),
         black=number(0),
         white=number(1),
         predicted=spec.attack_label == "predicted",
-        targets=kernels.Targets(number(1), number(0)),
+        targets=records.Targets(number(1), number(0)),
     )
 
 
-def _loss(spec: TrajectorySpec, batch: int, number: Scalar) -> kernels.Loss:
+def _loss(spec: TrajectorySpec, batch: int, number: Scalar) -> records.Loss:
     w = 0.0 if spec.train_attack == "none" else spec.adversarial_weight
     off = spec.label_smoothing / CLASSES
-    targets = kernels.Targets(number(1 - spec.label_smoothing + off), number(off))
-    return kernels.Loss(targets, number((1 - w) / batch), number(w / batch))
+    targets = records.Targets(number(1 - spec.label_smoothing + off), number(off))
+    return records.Loss(targets, number((1 - w) / batch), number(w / batch))
 
 
-def adam_rates(spec: TrajectorySpec, steps: int, number: Scalar) -> kernels.Rates:
+def adam_rates(spec: TrajectorySpec, steps: int, number: Scalar) -> records.Rates:
     """Adam's numbers at its step number `steps`, which counts from 1."""
-    return kernels.Rates(
+    return records.Rates(
         step=number(spec.learning_rate / (1 - BETAS[0] ** steps)),
         root=number(1 / (1 - BETAS[1] ** steps) ** 0.5),
         epsilon=number(ADAM_EPSILON),

@@ -1,15 +1,16 @@
-"""One trajectory's setting: every field of the protocol, its presets, its bounds and its identity."""
+"""One trajectory's setting: every field of the protocol, its bounds and its identity."""
 
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from lthray import counts
+from lthray.dotted import flatten
 from lthray.pruning import CRITERIA
 from lthray.strategies import STRATEGIES
 
@@ -283,55 +284,3 @@ class TrajectorySpec(Strict):
         ]
         at = [*[i for i in at if i < self.iterations], self.iterations]
         return {iteration: label * self.eval_every for label, iteration in enumerate(at)}
-
-
-PRESETS: dict[str, dict[str, Any]] = {
-    "paper": {},
-    "released-code": {
-        "rewind_to": "end-of-round-0",
-        "iterations": 50_040,
-        "drop_last": False,
-        "eval_clock": "epoch",
-        "prune": {"cutoff": "inclusive"},
-    },
-}
-
-
-def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one mapping with dotted names, in the same order."""
-    flat: dict[str, Any] = {}
-    for name, value in tree.items():
-        if isinstance(value, Mapping):
-            flat |= flatten(value, f"{prefix}{name}.")
-        else:
-            flat[f"{prefix}{name}"] = value
-    return flat
-
-
-def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
-    """The inverse of `flatten`."""
-    tree: dict[str, Any] = {}
-    for name, value in flat.items():
-        *parents, last = name.split(".")
-        branch = tree
-        for parent in parents:
-            branch = branch.setdefault(parent, {})
-        branch[last] = value
-    return tree
-
-
-def preset(protocol: str) -> dict[str, Any]:
-    """Every field of the preset `protocol` under its dotted name, as a sweep file would write it."""
-    defaults = flatten(TrajectorySpec().model_dump()) | {"eval_attacks": "auto"}
-    return defaults | {"protocol": protocol} | flatten(PRESETS[protocol])
-
-
-def describe(model: type[BaseModel] = TrajectorySpec, prefix: str = "") -> dict[str, str]:
-    """What every field means, in a line each, under its dotted name."""
-    lines: dict[str, str] = {}
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            lines |= describe(field.annotation, f"{prefix}{name}.")
-        else:
-            lines[f"{prefix}{name}"] = field.description or ""
-    return lines

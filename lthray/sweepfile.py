@@ -9,11 +9,13 @@ import yaml
 from pydantic import Field, ValidationError, field_validator
 from upath import UPath
 
+from lthray.dotted import nest
 from lthray.errors import InputError
 from lthray.fields import FIELDS, GROUPS, kind, known_fields, nearest
 from lthray.measures import measured
+from lthray.presets import PRESETS, preset
 from lthray.search import Sample, SearchSpec, search_section, set_search
-from lthray.spec import PRESETS, Strict, TrajectorySpec, nest, preset
+from lthray.spec import Strict, TrajectorySpec
 from lthray.storage import read
 from lthray.yamltext import read_yaml
 

@@ -3,7 +3,9 @@
 import pytest
 
 from lthray.counts import layer_sizes, number_to_prune, weights_remaining
-from lthray.spec import TrajectorySpec, nest, preset
+from lthray.dotted import nest
+from lthray.presets import preset
+from lthray.spec import TrajectorySpec
 from tests.conftest import totals
 
 RATES = {"hidden_1": 0.2, "hidden_2": 0.2, "output": 0.1}

@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from lthray.spec import describe, preset
+from lthray.presets import describe, preset
 from tests.conftest import TINY, lthray
 
 

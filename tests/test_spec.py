@@ -3,7 +3,9 @@
 import pytest
 from pydantic import ValidationError
 
-from lthray.spec import PRESETS, TrajectorySpec, flatten, nest, preset
+from lthray.dotted import flatten, nest
+from lthray.presets import PRESETS, preset
+from lthray.spec import TrajectorySpec
 
 
 def spec(**fields) -> TrajectorySpec:

@@ -1,0 +1,36 @@
+"""The presets of a trajectory's fields, and what each field means."""
+
+from typing import Any
+
+from pydantic import BaseModel
+
+from lthray.dotted import flatten
+from lthray.spec import TrajectorySpec
+
+PRESETS: dict[str, dict[str, Any]] = {
+    "paper": {},
+    "released-code": {
+        "rewind_to": "end-of-round-0",
+        "iterations": 50_040,
+        "drop_last": False,
+        "eval_clock": "epoch",
+        "prune": {"cutoff": "inclusive"},
+    },
+}
+
+
+def preset(protocol: str) -> dict[str, Any]:
+    """Every field of the preset `protocol` under its dotted name, as a sweep file would write it."""
+    defaults = flatten(TrajectorySpec().model_dump()) | {"eval_attacks": "auto"}
+    return defaults | {"protocol": protocol} | flatten(PRESETS[protocol])
+
+
+def describe(model: type[BaseModel] = TrajectorySpec, prefix: str = "") -> dict[str, str]:
+    """What every field means, in a line each, under its dotted name."""
+    lines: dict[str, str] = {}
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            lines |= describe(field.annotation, f"{prefix}{name}.")
+        else:
+            lines[f"{prefix}{name}"] = field.description or ""
+    return lines
