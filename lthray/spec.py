@@ -4,13 +4,13 @@ import hashlib
 import json
 import re
 from collections.abc import Collection
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
-from lthray import counts
+from lthray import counts, facts
 from lthray.dotted import flatten
+from lthray.facts import DATASETS
 from lthray.pruning import CRITERIA
 from lthray.strategies import STRATEGIES
 
@@ -31,25 +31,6 @@ def _one_of(names: Collection[str]) -> AfterValidator:
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=10**9)]
-
-
-@dataclass(frozen=True)
-class DatasetFacts:
-    """What is known of a data set without reading it."""
-
-    inputs: int
-    """Pixels of an image."""
-    examples: int
-    """Training and validation images together."""
-    validation: int | None
-    """Images of a fixed validation split, or None where `validation_size` says."""
-
-
-DATASETS = {
-    "mnist": DatasetFacts(784, 60_000, None),
-    "fashion-mnist": DatasetFacts(784, 60_000, None),
-    "digits-8x8": DatasetFacts(64, 1_437, 360),
-}
 
 
 class Strict(BaseModel):
@@ -80,6 +61,10 @@ class RatesSpec(Strict):
     """Rate of the second hidden layer."""
     output: Rate = 0.1
     """Rate of the output layer."""
+    deeper: Rate = 0.2
+    """Rate of each hidden layer from the third on."""
+    convolution: Rate = 0.1
+    """Rate of each convolution."""
 
 
 class PruneSpec(Strict):
@@ -106,8 +91,10 @@ class TrajectorySpec(Strict):
     """Preset from which the other fields take their defaults."""
     dataset: Literal["mnist", "fashion-mnist", "digits-8x8"] = "fashion-mnist"
     """Images to train on."""
-    model: Literal["lenet-300-100"] = "lenet-300-100"
-    """Network."""
+    model: Annotated[str, _one_of(facts.MODELS)] = "lenet-300-100"
+    """Network: one of `facts.MODELS`."""
+    widths: tuple[int, ...] = Field(default="auto", validate_default=True)
+    """Units of each hidden layer of `model: mlp`, a list; `auto`, the model's own, for every other."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of the start, the batches and the attacks' random starts."""
     strategy: Annotated[str, _one_of(STRATEGIES)] = "reset"
@@ -146,6 +133,16 @@ class TrajectorySpec(Strict):
     """Projected gradient descent."""
     prune: PruneSpec = PruneSpec()
     """Pruning."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_network(cls, fields: object) -> object:
+        return facts.canonical(fields) if isinstance(fields, dict) else fields
+
+    @field_validator("widths", mode="before")
+    @classmethod
+    def _resolve_widths(cls, value: object, info: ValidationInfo) -> object:
+        return facts.resolve_widths(info.data["model"], value) if "model" in info.data else ()
 
     @field_validator("eval_attacks", mode="before")
     @classmethod
@@ -187,6 +184,10 @@ class TrajectorySpec(Strict):
             raise ValueError("prune.rates: is for prune.scope layerwise; with global, give prune.rate")
         if prune.scope == "layerwise" and prune.rate != PruneSpec().rate:
             raise ValueError("prune.rate: is for prune.scope global; with layerwise, give prune.rates")
+        layers = list(self.layer_sizes)
+        for name, rate in RatesSpec():
+            if getattr(prune.rates, name) != rate and name not in map(facts.rate_of, layers):
+                raise ValueError(f"prune.rates.{name}: is for no layer of {self.model}, which has {', '.join(layers)}")
         for number, groups in enumerate(self.weights_left()):
             for name, count in groups.items():
                 if count < 1:
@@ -224,9 +225,14 @@ class TrajectorySpec(Strict):
         return whole + (1 if left and not self.drop_last else 0)
 
     @property
-    def layer_sizes(self) -> dict[str, tuple[int, int]]:
-        """The shape (out, in) of each layer, in order."""
-        return counts.layer_sizes(self.inputs)
+    def layer_sizes(self) -> dict[str, facts.Shape]:
+        """The shape of each layer's weights, in order: (out, in), of convolutions (out, in, height, width)."""
+        return facts.layer_sizes(self.model, self.widths, self.inputs)
+
+    @property
+    def units(self) -> int:
+        """Numbers that an image is and becomes on its way through the network."""
+        return facts.units(self.layer_sizes, self.inputs)
 
     def weights_left(self, rounds: int | None = None) -> list[dict[str, int]]:
         """Weights left in what is pruned together, one mapping a round 0..`rounds`, by default the trajectory's.
@@ -234,15 +240,16 @@ class TrajectorySpec(Strict):
         That is each layer, or under `prune.scope: global` the whole network under the name `all`: how many each layer
         then keeps, the scores decide.
         """
-        dense = {name: out * width for name, (out, width) in self.layer_sizes.items()}
-        rates = self.prune.rates.model_dump()
+        dense = facts.weights(self.layer_sizes)
+        rates = {name: getattr(self.prune.rates, facts.rate_of(name)) for name in dense}
         if self.prune.scope == "global":
             dense, rates = {WHOLE: sum(dense.values())}, {WHOLE: self.prune.rate}
         return counts.weights_remaining(dense, rates, self.prune.cutoff, self.rounds if rounds is None else rounds)
 
     def flat(self) -> dict[str, Any]:
-        """Every field under its dotted name, as the tables carry it; `eval_attacks` joined by commas."""
-        return flatten(self.model_dump()) | {"eval_attacks": ",".join(self.eval_attacks)}
+        """Every field under its dotted name, as the tables carry it; `eval_attacks` and `widths` joined to texts."""
+        joined = {"eval_attacks": ",".join(self.eval_attacks), "widths": "-".join(map(str, self.widths))}
+        return flatten(self.model_dump()) | joined
 
     @property
     def trajectory_id(self) -> str:
