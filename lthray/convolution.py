@@ -61,17 +61,16 @@ def weight_gradient(inputs: Tensor, weight: Tensor, gradient: Tensor, place: int
     return found.reshape(weight.shape)
 
 
-def pool(maps: Tensor, channels: int) -> Tensor:
-    """The largest number of each square of POOL by POOL, flat as `maps` are."""
-    found = F.max_pool2d(_maps(maps, channels).flatten(0, -4), POOL)
-    return found.reshape(*maps.shape[:-1], -1)
+def pool(maps: Tensor, channels: int) -> tuple[Tensor, Tensor]:
+    """The largest number of each square of POOL by POOL, flat as `maps` are, and its place, for `pool_gradient`."""
+    found, places = F.max_pool2d(_maps(maps, channels).flatten(0, -4), POOL, return_indices=True)
+    return found.reshape(*maps.shape[:-1], -1), places
 
 
-def pool_gradient(maps: Tensor, channels: int, gradient: Tensor) -> Tensor:
+def pool_gradient(maps: Tensor, channels: int, places: Tensor, gradient: Tensor) -> Tensor:
     """Gradient by the maps that were pooled, from the gradient behind; of equal numbers the first has it."""
-    whole = _maps(maps, channels).flatten(0, -4)
-    pooled, places = F.max_pool2d(whole, POOL, return_indices=True)
-    found = F.max_unpool2d(gradient.reshape(pooled.shape), places, (POOL, POOL), output_size=whole.shape[-2:])
+    side = _maps(maps, channels).shape[-1]
+    found = F.max_unpool2d(gradient.reshape(places.shape), places, (POOL, POOL), output_size=(side, side))
     return found.reshape(maps.shape)
 
 

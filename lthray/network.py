@@ -54,7 +54,7 @@ def forward(weights: Weights, images: Tensor) -> list[Tensor]:
     """
     activations = [images]
     for place, weight in enumerate(weights):
-        inputs = _inputs(weights, activations, place)
+        inputs, _ = _inputs(weights, activations, place)
         found = convolve(inputs, weight, place) if is_convolution(weight) else product(inputs, weight)
         activations.append(found if place == len(weights) - 1 else found.relu_())
     return activations
@@ -64,45 +64,50 @@ def image_gradient(weights: Weights, activations: Sequence[Tensor], logit_gradie
     """Gradient by the images (S, B, D), from the gradient by the logits (S, B, C)."""
     gradient = logit_gradient
     for place in range(len(weights) - 1, 0, -1):
-        gradient = _backward(weights, activations, place, gradient)
-    return _input_gradient(weights, activations, 0, gradient)
+        gradient = _backward(weights, activations, place, _inputs(weights, activations, place), gradient)
+    return _input_gradient(weights[0], activations[0], 0, gradient)
 
 
 def weight_gradients(weights: Weights, activations: Sequence[Tensor], logit_gradient: Tensor) -> Weights:
     """Gradient by each layer's weights, summed over the B images, from the gradient by the logits (S, B, C)."""
-    gradient = logit_gradient
-    gradients = []
+    gradient, gradients = logit_gradient, []
     for place in range(len(weights) - 1, -1, -1):
-        inputs, weight = _inputs(weights, activations, place), weights[place]
+        weight, given = weights[place], _inputs(weights, activations, place)
         gradients.append(
-            weight_gradient(inputs, weight, gradient, place)
+            weight_gradient(given[0], weight, gradient, place)
             if is_convolution(weight)
-            else product(gradient.mT, inputs.mT)
+            else product(gradient.mT, given[0].mT)
         )
         if place:
-            gradient = _backward(weights, activations, place, gradient)
+            gradient = _backward(weights, activations, place, given, gradient)
     return tuple(reversed(gradients))
 
 
-def _inputs(weights: Weights, activations: Sequence[Tensor], place: int) -> Tensor:
-    """What goes into a layer: what the layer before it made, pooled if that is a convolution."""
+def _inputs(weights: Weights, activations: Sequence[Tensor], place: int) -> tuple[Tensor, Tensor | None]:
+    """What goes into a layer: what the one before it made, if that is a convolution pooled, and then from where."""
     if place and is_convolution(weights[place - 1]):
         return pool(activations[place], weights[place - 1].shape[-4])
-    return activations[place]
+    return activations[place], None
 
 
-def _input_gradient(weights: Weights, activations: Sequence[Tensor], place: int, gradient: Tensor) -> Tensor:
+def _input_gradient(weight: Tensor, inputs: Tensor, place: int, gradient: Tensor) -> Tensor:
     """The gradient by what goes into a layer, from the gradient behind it."""
-    if is_convolution(weights[place]):
-        return input_gradient(_inputs(weights, activations, place), weights[place], gradient, place)
-    return product(gradient, weights[place].mT)
+    if is_convolution(weight):
+        return input_gradient(inputs, weight, gradient, place)
+    return product(gradient, weight.mT)
 
 
-def _backward(weights: Weights, activations: Sequence[Tensor], place: int, gradient: Tensor) -> Tensor:
-    """The gradient before the ReLU that a layer's inputs come from, from the gradient behind the layer."""
-    found, before = _input_gradient(weights, activations, place, gradient), weights[place - 1]
-    if is_convolution(before):
-        found = pool_gradient(activations[place], before.shape[-4], found)
+def _backward(
+    weights: Weights, activations: Sequence[Tensor], place: int, given: tuple[Tensor, Tensor | None], gradient: Tensor
+) -> Tensor:
+    """The gradient before the ReLU that a layer's inputs come from, from the gradient behind the layer.
+
+    `given` is what `_inputs` gave for the layer.
+    """
+    inputs, pooled_from = given
+    found = _input_gradient(weights[place], inputs, place, gradient)
+    if pooled_from is not None:
+        found = pool_gradient(activations[place], weights[place - 1].shape[-4], pooled_from, found)
     slope: Tensor = torch.ops.aten.threshold_backward(found, activations[place], 0)
     return slope
 
