@@ -30,7 +30,7 @@ def plan_page(
         rounds, fields = done[spec.trajectory_id], spec.flat()
         table.add_row(spec.trajectory_id, *(str(fields[name]) for name in varied), f"{rounds} of {spec.rounds + 1}")
         trainings += spec.rounds + 1 - rounds
-        iterations += (spec.rounds + 1 - rounds) * spec.iterations
+        iterations += spec.iterations_from(rounds)
         complete += rounds == spec.rounds + 1
     return Group(
         table,
