@@ -86,7 +86,7 @@ def _placed(rounds: pd.DataFrame, by: Sequence[str]) -> layout.Layout:
     varied = stats.varied(rounds)
     if not by and "folder" in varied:
         return layout.Layout(row="folder")
-    if not by and varied and rounds["strategy"].nunique() == 1:
+    if not by and varied and len(rounds["strategy"].unique()) == 1:
         return layout.Layout(colour=varied[0])
     return layout.parse(by, layout.choices(rounds))
 
