@@ -49,7 +49,8 @@ class Footprint:
 def generous(spec: TrajectorySpec, stack: int) -> float:
     """More than a CPU trial takes, in bytes: where this fits, nothing needs to be measured."""
     weights = sum(spec.weights_left(0)[0].values())
-    images = spec.batch_size * (1 + (spec.train_attack != "none"))
+    attacked = {spec.train_attack, spec.retrain.train_attack} != {"none"}
+    images = spec.batch_size * (1 + attacked)
     each = 64 * 2**20 + COPIES * NUMBER * (weights + images * spec.units)
     return 1.5 * GIB + COPIES * NUMBER * CHUNK["cpu"] * spec.units + stack * each
 

@@ -3,42 +3,22 @@
 import hashlib
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from lthray import counts, facts
 from lthray.dotted import flatten
 from lthray.facts import DATASETS
-from lthray.pruning import CRITERIA
+from lthray.prunespec import PruneSpec, RatesSpec
 from lthray.strategies import STRATEGIES
+from lthray.strict import Count, Strict, one_of
 
 ATTACKS = ("fgsm", "pgd")
 
 WHOLE = "all"
 """The name of the whole network where its layers are pruned together."""
-
-
-def _one_of(names: Collection[str]) -> AfterValidator:
-    def check(value: str) -> str:
-        if value not in names:
-            raise ValueError(f"allowed are {', '.join(names)}")
-        return value
-
-    return AfterValidator(check)
-
-
-Rate = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1, le=10**9)]
-
-
-class Strict(BaseModel):
-    """A model that refuses unknown keys, coerced types and numbers that are not finite."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
 
 
 class PgdSpec(Strict):
@@ -52,36 +32,13 @@ class PgdSpec(Strict):
     """Start at a uniform point of the ε-ball (true) or at the image itself (false)."""
 
 
-class RatesSpec(Strict):
-    """Share of a layer's remaining weights that one pruning removes, in [0, 1)."""
+class RetrainSpec(Strict):
+    """What the rounds after the first do otherwise than the first."""
 
-    hidden_1: Rate = 0.2
-    """Rate of the first hidden layer."""
-    hidden_2: Rate = 0.2
-    """Rate of the second hidden layer."""
-    output: Rate = 0.1
-    """Rate of the output layer."""
-    deeper: Rate = 0.2
-    """Rate of each hidden layer from the third on."""
-    convolution: Rate = 0.1
-    """Rate of each convolution."""
-
-
-class PruneSpec(Strict):
-    """Pruning between the rounds."""
-
-    criterion: Annotated[str, _one_of(CRITERIA)] = "magnitude"
-    """What scores the weights, of which the smallest scores are pruned: one of `pruning.CRITERIA`."""
-    scope: Literal["layerwise", "global"] = "layerwise"
-    """Compare scores within each layer (layerwise, by `rates`) or over all layers at once (global, by `rate`)."""
-    schedule: Literal["iterative", "one-shot"] = "iterative"
-    """Prune the round before (iterative), or the dense network to as many weights in one pruning (one-shot)."""
-    rates: RatesSpec = RatesSpec()
-    """Share of each layer's remaining weights that one layerwise pruning removes."""
-    rate: Rate = 0.2
-    """Share of the network's remaining weights that one global pruning removes, in [0, 1)."""
-    cutoff: Literal["exclusive", "inclusive"] = "exclusive"
-    """Prune the round(p·n) smallest scores (exclusive), or one more as the released code does (inclusive)."""
+    iterations: Annotated[int, Field(ge=0, le=10**9)] = 50_000
+    """Optimizer steps of a round after the first; 0 prunes without training, auto is as many as `iterations`."""
+    train_attack: Literal["none", "fgsm", "pgd"] = "none"
+    """Attack that the rounds after the first train against; auto is `train_attack`."""
 
 
 class TrajectorySpec(Strict):
@@ -91,13 +48,13 @@ class TrajectorySpec(Strict):
     """Preset from which the other fields take their defaults."""
     dataset: Literal["mnist", "fashion-mnist", "digits-8x8"] = "fashion-mnist"
     """Images to train on."""
-    model: Annotated[str, _one_of(facts.MODELS)] = "lenet-300-100"
+    model: Annotated[str, one_of(facts.MODELS)] = "lenet-300-100"
     """Network: one of `facts.MODELS`."""
     widths: tuple[int, ...] = Field(default="auto", validate_default=True)
     """Units of each hidden layer of `model: mlp`, a list; `auto`, the model's own, for every other."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of the start, the batches and the attacks' random starts."""
-    strategy: Annotated[str, _one_of(STRATEGIES)] = "reset"
+    strategy: Annotated[str, one_of(STRATEGIES)] = "reset"
     """How a round starts, for example from θ0 (reset), a new draw (random) or the trained weights (continued)."""
     rewind_to: str = "init"
     """What `reset` restarts from: θ0 (init), the weights at the end-of-round-0, or those at its iteration:K."""
@@ -133,6 +90,8 @@ class TrajectorySpec(Strict):
     """Projected gradient descent."""
     prune: PruneSpec = PruneSpec()
     """Pruning."""
+    retrain: RetrainSpec = Field(default={}, validate_default=True)
+    """The rounds after the first."""
 
     @model_validator(mode="before")
     @classmethod
@@ -153,6 +112,14 @@ class TrajectorySpec(Strict):
         if not isinstance(value, list | tuple) or not value or any(attack not in ATTACKS for attack in value):
             raise ValueError("allowed are auto or a list of fgsm and pgd")
         return tuple(attack for attack in ATTACKS if attack in value or attack == own)
+
+    @field_validator("retrain", mode="before")
+    @classmethod
+    def _resolve_retrain(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, Mapping):
+            return value
+        given = {name: one for name, one in value.items() if one != "auto"}
+        return {name: info.data[name] for name in RetrainSpec.model_fields if name in info.data} | given
 
     @field_validator("validation_size")
     @classmethod
@@ -276,6 +243,15 @@ class TrajectorySpec(Strict):
         """The iteration of round 0 that `rewind_to` names, if it does."""
         kind, _, iteration = self.rewind_to.partition(":")
         return int(iteration) if kind == "iteration" else None
+
+    def in_round(self, number: int) -> Self:
+        """The setting that a round trains with: after round 0, what `retrain` says."""
+        return self.model_copy(update=self.retrain.model_dump()) if number else self
+
+    def iterations_from(self, number: int) -> int:
+        """Optimizer steps of round `number` and all after it."""
+        first = 0 if number else self.iterations
+        return first + (self.rounds + 1 - max(number, 1)) * self.retrain.iterations
 
     def evaluation_iterations(self) -> dict[int, int]:
         """The iterations of a round at which it is evaluated, each with the iteration the released code reports.
