@@ -12,7 +12,7 @@ from analysis.learning import early_stopping, learning_curves, rounds_shown
 from analysis.load import NotResultsError, Results, load
 from analysis.pairing import compare
 from analysis.report import write_report
-from analysis.stats import Panel, panels, summarise, tidy_rounds, varied
+from analysis.stats import Panel, networks, panels, summarise, tidy_rounds, varied
 
 __all__ = [
     "Layout",
@@ -27,6 +27,7 @@ __all__ = [
     "figures",
     "learning_curves",
     "load",
+    "networks",
     "panels",
     "rounds_shown",
     "summarise",

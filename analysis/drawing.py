@@ -60,6 +60,17 @@ def _draw(task: Task) -> list[Drawing]:
     return [_draw_curves(1, task, task.curves), _draw_2(task), _draw_curves(3, task, task.curves)]
 
 
+def draw_networks(panel: stats.Panel, folder: Path, anchor: str) -> Drawing:
+    """The figure that compares a panel's networks, of `stats.networks`, written to its files."""
+    seeds = style.seeds_label(panel.summary["early_stopping_iteration_n"])
+    caption = (
+        "Adversarial and natural test accuracy at early stopping, by the number of weights remaining, a line for each"
+        f" network. Mean of {seeds}; bands are ± one sample standard deviation over seeds."
+    )
+    task = Task(panel, None, layout.Layout(colour="network"), folder, anchor)
+    return _save(6, figures.figure_6(panel.summary), task, caption, "figure_2.csv")
+
+
 def _draw_2(task: Task) -> Drawing:
     panel = task.panel
     seeds = style.seeds_label(panel.summary["early_stopping_iteration_n"])

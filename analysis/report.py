@@ -12,7 +12,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from analysis import audit, judgement, layout, learning, overview, search_page, stats, tables, verdicts
-from analysis.drawing import Drawing, Task, draw_all
+from analysis.drawing import Drawing, Task, draw_all, draw_networks
 from analysis.files import replace_file
 from analysis.load import Results
 
@@ -63,7 +63,8 @@ def write_report(
     curves = _curves(results, summary, place, rounds)
     shown = judgement.evidence(rounds, margin)
     found = judgement.verdicts(rounds, shown)
-    sections = _sections(rounds, summary, curves, place, out / "figures", processes)
+    sections = _networks(summary, out / "figures")
+    sections += _sections(rounds, summary, curves, place, out / "figures", processes)
     _write_tables(out / "tables", summary, curves, shown)
     replace_file(out / "claims.json", verdicts.claims_json(found, shown, margin).encode())
     groups = verdicts.groups(found, shown, margin)
@@ -98,6 +99,17 @@ def _curves(results: Results, summary: pd.DataFrame, place: layout.Layout, round
     })  # fmt: skip
     filters = [("round", "in", chosen), ("attack", "in", list(stats.EVAL_ATTACKS))]
     return learning.learning_curves(results.curves(learning.CURVES_READ, filters), rounds)
+
+
+def _networks(summary: pd.DataFrame, folder: Path) -> list[Section]:
+    """A section for every data set and setting under which several networks were trained."""
+    compared = stats.networks(summary)
+    panels = [] if compared is None else list(stats.panels(compared, ("network",)))
+    panels = [panel for panel in panels if len(panel.summary["network"].unique()) > 1]
+    return [
+        Section(f"networks-{anchor}", f"{panel.title}: networks", [draw_networks(panel, folder, anchor)], [], {})
+        for panel, anchor in zip(panels, _anchors(panels), strict=True)
+    ]
 
 
 def _sections(

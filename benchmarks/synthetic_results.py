@@ -20,12 +20,14 @@ import pyarrow.parquet as pq
 ROUNDS, ITERATIONS, EVAL_EVERY = 20, 50_000, 500
 SPLITS = ("validation", "test")
 FIELDS: dict[str, Any] = {
-    "protocol": "paper", "dataset": "fashion-mnist", "model": "lenet-300-100", "seed": 0, "strategy": "reset",
-    "rewind_to": "init", "train_attack": "none", "eval_attacks": "fgsm,pgd", "rounds": ROUNDS, "iterations": ITERATIONS,
+    "protocol": "paper", "dataset": "fashion-mnist", "model": "lenet-300-100", "widths": "300-100", "seed": 0,
+    "strategy": "reset", "rewind_to": "init", "train_attack": "none", "eval_attacks": "fgsm,pgd",
+    "rounds": ROUNDS, "iterations": ITERATIONS,
     "batch_size": 60, "drop_last": True, "eval_every": EVAL_EVERY, "eval_clock": "round", "validation_size": 10_000,
     "learning_rate": 0.0012, "label_smoothing": 0.1, "adversarial_weight": 0.5, "epsilon": 0.3,
     "attack_label": "predicted", "pgd.steps": 10, "pgd.step_size": 0.05, "pgd.random_start": True,
     "prune.rates.hidden_1": 0.2, "prune.rates.hidden_2": 0.2, "prune.rates.output": 0.1, "prune.cutoff": "exclusive",
+    "prune.rates.deeper": 0.2, "prune.rates.convolution": 0.1,
     "prune.criterion": "magnitude", "prune.scope": "layerwise", "prune.schedule": "iterative", "prune.rate": 0.2,
     "retrain.iterations": ITERATIONS, "retrain.train_attack": "none",
 }  # fmt: skip

@@ -18,13 +18,21 @@ from lthray.tiles import TILE, Array, Number
 BREAK_EVEN = 0.45
 """Share of weights remaining below which this is faster than dense products, as benchmarks/break_even.py found it."""
 
+UNITS = 2**16
+"""Most units, pixels among them, that a network's graph can number."""
+
 BETAS, ADAM_EPSILON = (0.9, 0.999), 1e-7
 
 Scalar = Callable[[float], Number]
 
 
 def sparse_pays(spec: TrajectorySpec, round_: int) -> bool:
-    """Whether a CPU trains and measures a round this way: the same for a trajectory alone and in any stack."""
+    """Whether a CPU trains and measures a round this way: the same for a trajectory alone and in any stack.
+
+    Convolutions share their weights, which the kernels' graph does not; and its units have numbers of 16 bits.
+    """
+    if any(len(size) > 2 for size in spec.layer_sizes.values()) or spec.units > UNITS:
+        return False
     rounds = spec.weights_left(round_)
     return sum(rounds[round_].values()) < BREAK_EVEN * sum(rounds[0].values())
 

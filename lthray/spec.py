@@ -3,61 +3,22 @@
 import hashlib
 import json
 import re
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from lthray import counts
+from lthray import counts, facts
 from lthray.dotted import flatten
-from lthray.pruning import CRITERIA
+from lthray.facts import DATASETS
+from lthray.prunespec import PruneSpec, RatesSpec
 from lthray.strategies import STRATEGIES
+from lthray.strict import Count, Strict, one_of
 
 ATTACKS = ("fgsm", "pgd")
 
 WHOLE = "all"
 """The name of the whole network where its layers are pruned together."""
-
-
-def _one_of(names: Collection[str]) -> AfterValidator:
-    def check(value: str) -> str:
-        if value not in names:
-            raise ValueError(f"allowed are {', '.join(names)}")
-        return value
-
-    return AfterValidator(check)
-
-
-Rate = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1, le=10**9)]
-
-
-@dataclass(frozen=True)
-class DatasetFacts:
-    """What is known of a data set without reading it."""
-
-    inputs: int
-    """Pixels of an image."""
-    examples: int
-    """Training and validation images together."""
-    validation: int | None
-    """Images of a fixed validation split, or None where `validation_size` says."""
-
-
-DATASETS = {
-    "mnist": DatasetFacts(784, 60_000, None),
-    "fashion-mnist": DatasetFacts(784, 60_000, None),
-    "digits-8x8": DatasetFacts(64, 1_437, 360),
-}
-
-
-class Strict(BaseModel):
-    """A model that refuses unknown keys, coerced types and numbers that are not finite."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
 
 
 class PgdSpec(Strict):
@@ -69,34 +30,6 @@ class PgdSpec(Strict):
     """Length of a step, in pixel values of [0, 1]."""
     random_start: bool = True
     """Start at a uniform point of the ε-ball (true) or at the image itself (false)."""
-
-
-class RatesSpec(Strict):
-    """Share of a layer's remaining weights that one pruning removes, in [0, 1)."""
-
-    hidden_1: Rate = 0.2
-    """Rate of the first hidden layer."""
-    hidden_2: Rate = 0.2
-    """Rate of the second hidden layer."""
-    output: Rate = 0.1
-    """Rate of the output layer."""
-
-
-class PruneSpec(Strict):
-    """Pruning between the rounds."""
-
-    criterion: Annotated[str, _one_of(CRITERIA)] = "magnitude"
-    """What scores the weights, of which the smallest scores are pruned: one of `pruning.CRITERIA`."""
-    scope: Literal["layerwise", "global"] = "layerwise"
-    """Compare scores within each layer (layerwise, by `rates`) or over all layers at once (global, by `rate`)."""
-    schedule: Literal["iterative", "one-shot"] = "iterative"
-    """Prune the round before (iterative), or the dense network to as many weights in one pruning (one-shot)."""
-    rates: RatesSpec = RatesSpec()
-    """Share of each layer's remaining weights that one layerwise pruning removes."""
-    rate: Rate = 0.2
-    """Share of the network's remaining weights that one global pruning removes, in [0, 1)."""
-    cutoff: Literal["exclusive", "inclusive"] = "exclusive"
-    """Prune the round(p·n) smallest scores (exclusive), or one more as the released code does (inclusive)."""
 
 
 class RetrainSpec(Strict):
@@ -115,11 +48,13 @@ class TrajectorySpec(Strict):
     """Preset from which the other fields take their defaults."""
     dataset: Literal["mnist", "fashion-mnist", "digits-8x8"] = "fashion-mnist"
     """Images to train on."""
-    model: Literal["lenet-300-100"] = "lenet-300-100"
-    """Network."""
+    model: Annotated[str, one_of(facts.MODELS)] = "lenet-300-100"
+    """Network: one of `facts.MODELS`."""
+    widths: tuple[int, ...] = Field(default="auto", validate_default=True)
+    """Units of each hidden layer of `model: mlp`, a list; `auto`, the model's own, for every other."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of the start, the batches and the attacks' random starts."""
-    strategy: Annotated[str, _one_of(STRATEGIES)] = "reset"
+    strategy: Annotated[str, one_of(STRATEGIES)] = "reset"
     """How a round starts, for example from θ0 (reset), a new draw (random) or the trained weights (continued)."""
     rewind_to: str = "init"
     """What `reset` restarts from: θ0 (init), the weights at the end-of-round-0, or those at its iteration:K."""
@@ -157,6 +92,16 @@ class TrajectorySpec(Strict):
     """Pruning."""
     retrain: RetrainSpec = Field(default={}, validate_default=True)
     """The rounds after the first."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_network(cls, fields: object) -> object:
+        return facts.canonical(fields) if isinstance(fields, dict) else fields
+
+    @field_validator("widths", mode="before")
+    @classmethod
+    def _resolve_widths(cls, value: object, info: ValidationInfo) -> object:
+        return facts.resolve_widths(info.data["model"], value) if "model" in info.data else ()
 
     @field_validator("eval_attacks", mode="before")
     @classmethod
@@ -206,6 +151,10 @@ class TrajectorySpec(Strict):
             raise ValueError("prune.rates: is for prune.scope layerwise; with global, give prune.rate")
         if prune.scope == "layerwise" and prune.rate != PruneSpec().rate:
             raise ValueError("prune.rate: is for prune.scope global; with layerwise, give prune.rates")
+        layers = list(self.layer_sizes)
+        for name, rate in RatesSpec():
+            if getattr(prune.rates, name) != rate and name not in map(facts.rate_of, layers):
+                raise ValueError(f"prune.rates.{name}: is for no layer of {self.model}, which has {', '.join(layers)}")
         for number, groups in enumerate(self.weights_left()):
             for name, count in groups.items():
                 if count < 1:
@@ -243,9 +192,14 @@ class TrajectorySpec(Strict):
         return whole + (1 if left and not self.drop_last else 0)
 
     @property
-    def layer_sizes(self) -> dict[str, tuple[int, int]]:
-        """The shape (out, in) of each layer, in order."""
-        return counts.layer_sizes(self.inputs)
+    def layer_sizes(self) -> dict[str, facts.Shape]:
+        """The shape of each layer's weights, in order: (out, in), of convolutions (out, in, height, width)."""
+        return facts.layer_sizes(self.model, self.widths, self.inputs)
+
+    @property
+    def units(self) -> int:
+        """Numbers that an image is and becomes on its way through the network."""
+        return facts.units(self.layer_sizes, self.inputs)
 
     def weights_left(self, rounds: int | None = None) -> list[dict[str, int]]:
         """Weights left in what is pruned together, one mapping a round 0..`rounds`, by default the trajectory's.
@@ -253,15 +207,16 @@ class TrajectorySpec(Strict):
         That is each layer, or under `prune.scope: global` the whole network under the name `all`: how many each layer
         then keeps, the scores decide.
         """
-        dense = {name: out * width for name, (out, width) in self.layer_sizes.items()}
-        rates = self.prune.rates.model_dump()
+        dense = facts.weights(self.layer_sizes)
+        rates = {name: getattr(self.prune.rates, facts.rate_of(name)) for name in dense}
         if self.prune.scope == "global":
             dense, rates = {WHOLE: sum(dense.values())}, {WHOLE: self.prune.rate}
         return counts.weights_remaining(dense, rates, self.prune.cutoff, self.rounds if rounds is None else rounds)
 
     def flat(self) -> dict[str, Any]:
-        """Every field under its dotted name, as the tables carry it; `eval_attacks` joined by commas."""
-        return flatten(self.model_dump()) | {"eval_attacks": ",".join(self.eval_attacks)}
+        """Every field under its dotted name, as the tables carry it; `eval_attacks` and `widths` joined to texts."""
+        joined = {"eval_attacks": ",".join(self.eval_attacks), "widths": "-".join(map(str, self.widths))}
+        return flatten(self.model_dump()) | joined
 
     @property
     def trajectory_id(self) -> str:

@@ -1,7 +1,7 @@
 """What the figures have in common: colours, markers, axes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -64,9 +64,9 @@ def percent_label(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0") if value >= 1 else f"{value:.2g}"
 
 
-def weight_ticks(percents: Sequence[float], most: int = _MAX_TICKS) -> list[float]:
-    """The weights remaining, in %, to write on an axis: rounds' own, from the densest on, far enough apart to read."""
-    values = sorted({float(f"{value:.3g}") for value in percents}, reverse=True)
+def weight_ticks(weights: Sequence[float], most: int = _MAX_TICKS) -> list[float]:
+    """The weights remaining to write on an axis: rounds' own, from the densest on, far enough apart to read."""
+    values = sorted({float(f"{value:.3g}") for value in weights}, reverse=True)
     gap = math.log(values[0] / values[-1]) / most
     ticks = values[:1]
     for value in values[1:]:
@@ -75,15 +75,15 @@ def weight_ticks(percents: Sequence[float], most: int = _MAX_TICKS) -> list[floa
     return ticks
 
 
-def label_weights(axes: Axes, percents: pd.Series) -> None:
+def label_weights(axes: Axes, weights: pd.Series, text: Callable[[float], str] = percent_label) -> None:
     """From dense on the left to sparse on the right; axes that share x follow."""
-    dense, sparse = float(percents.max()), float(percents.min())
+    dense, sparse = float(weights.max()), float(weights.min())
     margin = max((dense / sparse) ** 0.04, 1.05)
     axes.set_xscale("log")
     axes.set_xlim(dense * margin, sparse / margin)
-    ticks = weight_ticks(percents.tolist())
+    ticks = weight_ticks(weights.tolist())
     axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_major_formatter(FixedFormatter([percent_label(tick) for tick in ticks]))
+    axes.xaxis.set_major_formatter(FixedFormatter([text(tick) for tick in ticks]))
     axes.xaxis.set_minor_locator(NullLocator())
 
 
