@@ -12,7 +12,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInf
 from lthray import counts
 from lthray.dotted import flatten
 from lthray.pruning import CRITERIA
-from lthray.strategies import STRATEGIES
+from lthray.strategies import STRATEGIES, TRANSFER
 
 ATTACKS = ("fgsm", "pgd")
 
@@ -99,6 +99,15 @@ class PruneSpec(Strict):
     """Prune the round(p·n) smallest scores (exclusive), or one more as the released code does (inclusive)."""
 
 
+class TransferFields(Strict):
+    """Whose masks a trajectory of strategy transfer trains under; found by `sources.resolved`, not set."""
+
+    source: Annotated[str, Field(pattern="^([0-9a-f]{12})?$")] = ""
+    """The source's trajectory_id; empty for other strategies."""
+    setting: str = ""
+    """What is to be known of the source, in words; not in the trajectory's own id, for `source` stands for it."""
+
+
 class TrajectorySpec(Strict):
     """Every field of a trajectory; the defaults are those of the preset `paper`."""
 
@@ -145,7 +154,9 @@ class TrajectorySpec(Strict):
     pgd: PgdSpec = PgdSpec()
     """Projected gradient descent."""
     prune: PruneSpec = PruneSpec()
-    """Pruning."""
+    """Pruning; under strategy transfer, how the source was pruned."""
+    transfer: TransferFields = TransferFields()
+    """Whose masks are trained under, where the strategy is transfer."""
 
     @field_validator("eval_attacks", mode="before")
     @classmethod
@@ -192,6 +203,12 @@ class TrajectorySpec(Strict):
                 if count < 1:
                     what = "the network" if name == WHOLE else name
                     raise ValueError(f"rounds: {self.rounds} prunes {what} to nothing in round {number}; fewer rounds")
+        return self
+
+    @model_validator(mode="after")
+    def _check_transfer(self) -> Self:
+        if self.transfer.source and self.strategy != TRANSFER:
+            raise ValueError(f"transfer.source: is for strategy {TRANSFER}, not {self.strategy}")
         return self
 
     @model_validator(mode="after")
@@ -249,20 +266,23 @@ class TrajectorySpec(Strict):
         """Twelve hex digits that stand for every field that can change a number.
 
         `rounds` is left out: it says how long the trajectory goes on, and no number of an earlier round depends on it.
+        So is `transfer.setting`, which says in words what `transfer.source` stands for.
         """
-        fields = {name: value for name, value in self.flat().items() if name != "rounds"}
+        fields = {name: value for name, value in self.flat().items() if name not in ("rounds", "transfer.setting")}
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
     def stack_key(self) -> tuple[Any, ...]:
-        """Trajectories of one key may share a stack: they differ in seed, strategy and `rewind_to` at most."""
-        return tuple(value for name, value in self.flat().items() if name not in ("seed", "strategy", "rewind_to"))
+        """Trajectories of one key may share a stack: they differ in seed, strategy, source and `rewind_to` at most."""
+        free = ("seed", "strategy", "rewind_to", "transfer.source", "transfer.setting")
+        return tuple(value for name, value in self.flat().items() if name not in free)
 
     @property
     def needs_dense_ticket(self) -> bool:
         """Whether later rounds go back to the weights at the end of round 0, to start from or to prune."""
-        return self.rewind_to == "end-of-round-0" or self.prune.schedule == "one-shot"
+        pruned_again = self.prune.schedule == "one-shot" and self.strategy != TRANSFER
+        return self.rewind_to == "end-of-round-0" or pruned_again
 
     @property
     def rewind_iteration(self) -> int | None:

@@ -17,6 +17,8 @@ from lthray.presets import PRESETS, preset
 from lthray.search import Sample, SearchSpec, search_section, set_search
 from lthray.spec import Strict, TrajectorySpec
 from lthray.storage import read
+from lthray.strategies import TRANSFER
+from lthray.transfer import TransferSpec, set_transfer, transfer_section
 from lthray.yamltext import read_yaml
 
 MAX_TRAJECTORIES = 1_000_000
@@ -50,6 +52,8 @@ class SweepSpec(Strict):
     """Values of the fields that vary, by dotted name."""
     search: SearchSpec | None = None
     """What is searched in every cell of the grid."""
+    transfer: TransferSpec | None = None
+    """Whose masks the trajectories of strategy transfer train under."""
     resources: ResourcesSpec = ResourcesSpec()
     """What a trial asks of Ray."""
     loggers: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -77,9 +81,13 @@ class SweepSpec(Strict):
     def size(self) -> int:
         """Number of trajectories."""
         size = self.search.samples if self.search else 1
-        for values in self.grid.values():
+        for values in (values for name, values in self.grid.items() if name != "strategy"):
             size *= len(values)
-        return size
+        return size * sum(self.transfer.size() if one == TRANSFER and self.transfer else 1 for one in self.strategies())
+
+    def strategies(self) -> list[Any]:
+        """The strategies of the grid, or the one of all trajectories."""
+        return self.grid.get("strategy", [self.trajectory.get("strategy")])
 
     def samples(self) -> list[Sample]:
         """What a search trains as far as the sweep file says it: all of it, or, where results lead it, nothing."""
@@ -98,7 +106,7 @@ class SweepSpec(Strict):
         return tuple(self._validated(sample.cell | sample.drawn | seed) for seed in seeds)
 
     def trajectories(self) -> list[TrajectorySpec]:
-        """One trajectory a cell; with a search, those of `samples`.
+        """One trajectory a cell; with a search, those of `samples`. Sources are yet to be found (`sources.resolved`).
 
         Raises:
             InputError: a field has an impossible value, or two cells are the same trajectory.
@@ -156,6 +164,7 @@ class SweepSpec(Strict):
             "trajectory": nest(shared),
             "grid": self.grid,
             **({"search": self.search.model_dump()} if self.search else {}),
+            **({"transfer": self.transfer.model_dump(by_alias=True)} if self.transfer else {}),
             "resources": self.resources.model_dump(),
             "loggers": self.loggers,
         }
@@ -203,6 +212,11 @@ def parse(tree: object, sets: Sequence[str] = ()) -> SweepSpec:
     for field in sweep.search.space if sweep.search else ():
         if field in sweep.grid:
             raise InputError(f"search.space.{field}: stands in grid too, but a field is either searched or in the grid")
+    if TRANSFER in sweep.strategies():
+        if sweep.transfer is None:
+            raise InputError("transfer: is missing, but strategy transfer needs it, for example {from: results/digits}")
+        if sweep.search:
+            raise InputError("search: strategy transfer can't be searched; train it in a sweep with a grid alone")
     if sweep.size() > MAX_TRAJECTORIES:
         raise InputError(f"grid: {sweep.size():,} trajectories, but at most {MAX_TRAJECTORIES:,} are allowed")
     return sweep
@@ -222,6 +236,8 @@ def _sections(tree: Mapping[Any, Any]) -> dict[str, Any]:
         sections["grid"] = _grid(tree["grid"])
     if tree.get("search") is not None:
         sections["search"] = search_section(tree["search"])
+    if tree.get("transfer") is not None:
+        sections["transfer"] = transfer_section(tree["transfer"])
     return sections
 
 
@@ -260,6 +276,8 @@ def _set(sections: dict[str, Any], assignment: str) -> None:
             sections["resources"] = sections.get("resources", {}) | given
         elif section == "search":
             sections["search"] = set_search(sections.get("search"), rest, value)
+        elif section == "transfer":
+            sections["transfer"] = set_transfer(sections.get("transfer"), rest, value)
         elif key in ("name", "protocol", "loggers"):
             sections[key] = value
             sections.get("grid", {}).pop(key, None)

@@ -21,7 +21,7 @@ def test_paper_is_the_default_and_says_what_the_protocol_says():
         "attack_label": "predicted", "pgd.steps": 10, "pgd.step_size": 0.05, "pgd.random_start": True,
         "prune.rates.hidden_1": 0.2, "prune.rates.hidden_2": 0.2, "prune.rates.output": 0.1,
         "prune.cutoff": "exclusive", "prune.criterion": "magnitude", "prune.scope": "layerwise",
-        "prune.schedule": "iterative", "prune.rate": 0.2,
+        "prune.schedule": "iterative", "prune.rate": 0.2, "transfer.source": "", "transfer.setting": "",
     }  # fmt: skip
 
 
@@ -74,6 +74,7 @@ def test_eval_attacks_always_hold_the_train_attack(train_attack, eval_attacks, r
         {"prune": {"rate": 0.3}}, {"prune": {"scope": "global", "rate": 1.0}},
         {"prune": {"scope": "global", "rates": {"output": 0.2}}},
         {"prune": {"scope": "global", "rate": 0.99}}, {"prune": {"schedule": "once"}},
+        {"transfer": {"source": "a" * 12}}, {"strategy": "transfer", "transfer": {"source": "results/x"}},
     ],
 )  # fmt: skip
 def test_impossible_values_are_refused(fields):
@@ -102,7 +103,7 @@ def test_the_id_stands_for_every_field_but_rounds():
         {"scope": "global", "rate": 0.3},
     ]  # fmt: skip
     ids = {spec(**{name: value}).trajectory_id for name, value in other.items()}
-    assert set(other) | {"model", "rounds"} == set(TrajectorySpec.model_fields)
+    assert set(other) | {"model", "rounds", "transfer"} == set(TrajectorySpec.model_fields)
     assert len(ids) == len(other)
     assert {*flatten({"prune": pruning[-1] | pruning[0] | pruning[2] | pruning[3]})} | {
         f"prune.rates.{name}" for name in ("hidden_1", "hidden_2", "output")
@@ -110,6 +111,10 @@ def test_the_id_stands_for_every_field_but_rounds():
     ids |= {spec(prune=fields).trajectory_id for fields in pruning}
     assert len(ids) == len(other) + len(pruning)
     assert base.trajectory_id not in ids
+    transfers = [spec(strategy="transfer", transfer={"source": one * 12}) for one in "ab"]
+    assert len({one.trajectory_id for one in transfers}) == 2
+    said = spec(strategy="transfer", transfer={"source": "a" * 12, "setting": "strategy=reset"})
+    assert said.trajectory_id == transfers[0].trajectory_id
     assert spec(rounds=3).trajectory_id == base.trajectory_id
     assert spec(learning_rate=0.0012).trajectory_id == base.trajectory_id
 
