@@ -96,6 +96,12 @@ def _save(number: int, figure: Figure, task: Task, caption: str, numbers: str) -
     return Drawing(number, caption, name, save(figure, task.folder, name, alternative), alternative, numbers)
 
 
+def written(number: int, figure: Figure, folder: Path, name: str, caption: str, title: str, numbers: str) -> Drawing:
+    """A figure written to its files, whose alternative is its title and caption."""
+    alternative = f"{title}. {caption} The CSV file gives the numbers."
+    return Drawing(number, caption, name, save(figure, folder, name, alternative), alternative, numbers)
+
+
 def save(figure: Figure, folder: Path, name: str, alternative: str) -> str:
     """Write a figure as SVG and PNG; the same numbers give the same bytes. Returns the SVG as a data URI."""
     with mpl.rc_context({"svg.hashsalt": "lthray", "svg.fonttype": "path"}):

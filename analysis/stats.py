@@ -20,11 +20,16 @@ MEASURES = (
 """What `summarise` gives mean, standard deviation and number of seeds of."""
 
 _SWEPT = ("seed", "dataset", "strategy", "train_attack", "eval_attacks", "rounds")
+_SETTING = "transfer.setting"
+_SAID = ("dataset", "train_attack", "strategy")
 _RECORDED = frozenset((
     "trajectory_id", "round", "weights_remaining", "weights_remaining_count", "stack", "train_seconds", "eval_seconds",
-    "device", "lthray_version", "torch_version", "python_version",
+    "device", "lthray_version", "torch_version", "python_version", "transfer.source",
 ))  # fmt: skip
-_MEASURED = ("early_stopping_", "final_", "accuracy_test_", "loss_validation_")
+_MEASURED = (
+    "early_stopping_", "final_", "accuracy_test_", "loss_validation_", "density_", "overlap_", "expected", "between",
+    "place", "layer",
+)  # fmt: skip
 _ORDER: dict[Hashable, tuple[str, ...]] = {
     "train_attack": ("none", "fgsm", "pgd"),
     "eval_attack": EVAL_ATTACKS,
@@ -83,10 +88,13 @@ def varied(rounds: pd.DataFrame) -> list[str]:
 
     Those are seed, dataset, strategy, train_attack, eval_attacks and rounds. A field that the data set determines
     (validation_size), or data set and folder, or data set and protocol together (rewind_to, iterations, ...), is left
-    out: it tells no groups apart that are not apart already.
+    out: it tells no groups apart that are not apart already. So is the setting of a transfer's source, unless a
+    strategy has several.
     """
     candidates = [name for name in fields(rounds) if name not in _SWEPT and len(rounds[name].unique()) > 1]
     candidates = [name for name in candidates if not _determined(rounds, name, ["dataset"])]
+    if _SETTING in candidates and _determined(rounds, _SETTING, [*_SAID, *candidates]):
+        candidates.remove(_SETTING)
     for leader in ("folder", "protocol"):
         if leader in candidates:
             by = ["dataset", leader]
@@ -202,6 +210,26 @@ def _determined(rounds: pd.DataFrame, name: str, by: list[str]) -> bool:
     """Whether the columns `by` leave `name` no choice."""
     by = [other for other in by if other != name]
     return bool(rounds.groupby(by, dropna=False, observed=True)[name].nunique(dropna=False).max() <= 1)
+
+
+def by_source(rounds: pd.DataFrame) -> pd.DataFrame:
+    """Rounds whose strategies tell sources apart where there are several: "transfer: train_attack=fgsm".
+
+    What the sources have in common (`transfer.setting`) is left out of the names.
+    """
+    if _SETTING not in varied(rounds):
+        return rounds
+    settings = rounds[_SETTING].fillna("")
+    parts = {setting: setting.split("; ") for setting in settings.unique() if setting}
+    names = {
+        setting: "; ".join(part for part in own if any(part not in other for other in parts.values()))
+        for setting, own in parts.items()
+    }
+    named = [
+        f"{strategy}: {names[setting]}" if names.get(setting) else strategy
+        for strategy, setting in zip(rounds["strategy"], settings, strict=True)
+    ]
+    return rounds.assign(strategy=named)
 
 
 def numbers(rounds: pd.DataFrame, name: str) -> pd.Series:

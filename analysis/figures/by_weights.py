@@ -5,7 +5,6 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from analysis import layout, stats, tables
 from analysis.figures import style
@@ -50,7 +49,7 @@ def figure_2(summary: pd.DataFrame, place: layout.Layout | None = None) -> Figur
             axes.set_xlabel("Weights remaining, %", color=style.INK)
         figure.suptitle(_title(panel), x=0.008, ha="left", fontsize=12, color=style.INK, parse_math=False)
         figure.legend(
-            handles=[_legend_line(place.colour, value, look) for value, look in looks.items()],
+            handles=[style.legend_line(layout.label({place.colour: value}), look) for value, look in looks.items()],
             loc="outside lower center", ncols=min(len(looks), 7), frameon=False, fontsize=10,
         )  # fmt: skip
     return figure
@@ -65,27 +64,9 @@ def _title(panel: stats.Panel) -> str:
 def _draw(axes: Axes, rows: pd.DataFrame, measure: str, colour: str, looks: dict[Any, style.Style]) -> None:
     style.prepare(axes, integer=measure.endswith("_iteration"))
     for value, look in looks.items():
-        _draw_line(axes, stats.select(rows, {colour: value}), measure, look, stats.show(value))
+        scale = 1 if measure.endswith("_iteration") else 100
+        style.draw_means(axes, stats.select(rows, {colour: value}), measure, look, scale, stats.show(value))
     _limit(axes, measure)
-
-
-def _draw_line(axes: Axes, rows: pd.DataFrame, measure: str, look: style.Style, label: str) -> None:
-    if rows.empty:
-        return
-    colour, marker = look
-    rows = rows.sort_values("round")
-    scale = 1 if measure.endswith("_iteration") else 100
-    weights, means = rows["weights_remaining"] * 100, rows[f"{measure}_mean"] * scale
-    deviations = rows[f"{measure}_sd"] * scale
-    axes.plot(
-        weights.to_numpy(), means.to_numpy(float), color=colour, marker=marker, markersize=4, linewidth=1.6,
-        label=label, zorder=3,
-    )  # fmt: skip
-    if len(rows) == 1:
-        axes.errorbar(weights, means, deviations, color=colour, capsize=3, linewidth=1.2, zorder=2)
-    elif deviations.notna().any():
-        low, high = (means - deviations).to_numpy(float), (means + deviations).to_numpy(float)
-        axes.fill_between(weights.to_numpy(), low, high, color=colour, alpha=0.18, linewidth=0, zorder=2)
 
 
 def _limit(axes: Axes, measure: str) -> None:
@@ -95,9 +76,3 @@ def _limit(axes: Axes, measure: str) -> None:
         axes.set_ylim(0, max(high, 1))
     else:
         axes.set_ylim(max(low, -2), min(high, 102))
-
-
-def _legend_line(field: str, value: object, look: style.Style) -> Line2D:
-    colour, marker = look
-    label = layout.label({field: value})
-    return Line2D([], [], color=colour, marker=marker, markersize=5, linewidth=1.8, label=label)
