@@ -43,7 +43,7 @@ class Results:
             `early_stopping_<attack>_accuracy_<split>` and `final_<attack>_accuracy_<split>` (shares of [0, 1], NaN
             where the attack was not measured; attacks none, fgsm, pgd; splits validation, test), `train_seconds`,
             `eval_seconds`, `stack`, `device` and the versions of lthray, torch and Python. Where masks were taken from
-            several sources, `strategy` tells these apart: "transfer: train_attack=fgsm".
+            several sources, `strategy` tells these apart: "transfer (fgsm)".
         sweeps: What each folder's `sweep.yaml` says, by label; None without one.
         failures: One row per trajectory that failed: `folder` as in `rounds`, `trajectory_id`, `round` (missing where
             no round is to blame), `error` (text), and its fields under their dotted names.

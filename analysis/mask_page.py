@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +45,12 @@ class MaskSection:
 
 
 def section(
-    results: Results, rounds: pd.DataFrame, place: layout.Layout, anchors: dict[str, str], out: Path
+    results: Results,
+    rounds: pd.DataFrame,
+    place: layout.Layout,
+    anchors: dict[str, str],
+    out: Path,
+    processes: int = 1,
 ) -> MaskSection:
     """The section, with its figures and tables written to their files.
 
@@ -54,6 +60,7 @@ def section(
         place: The fields that the figures place.
         anchors: The name of each panel's files, by its title.
         out: The report's folder.
+        processes: How many draw.
     """
     chosen = rounds_read(rounds)
     found = results.masks(chosen)
@@ -62,8 +69,12 @@ def section(
     for name, frame in (("layer_density", density), ("mask_overlap", pairs)):
         replace_file(out / "tables" / f"{name}.csv", csv(frame))
     notes = list(_notes(rounds, wanted, found, density, pairs))
-    parts = _parts(density, pairs, place, anchors, out / "figures") if len(density) else []
-    return MaskSection(notes, [part for part in parts if part.drawings])
+    tasks = list(_tasks(density, pairs, place, anchors)) if len(density) else []
+    drawings = drawing.draw_all(partial(_drawn, place, out / "figures"), tasks, processes)
+    parts: dict[str, list[drawing.Drawing]] = {}
+    for task, one in zip(tasks, drawings, strict=True):
+        parts.setdefault(task.title, []).append(one)
+    return MaskSection(notes, [Part(*part) for part in parts.items()])
 
 
 def rounds_read(rounds: pd.DataFrame, budget: int = BUDGET) -> list[int]:
@@ -110,48 +121,53 @@ def _notes(
         yield "No two networks differ in one of strategy, seed, train attack and data set alone: there is no overlap."
 
 
-def _parts(
-    density: pd.DataFrame, pairs: pd.DataFrame, place: layout.Layout, anchors: dict[str, str], folder: Path
-) -> Iterator[Part]:
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """A figure to draw: its number, the part of the page and the name of the files that it belongs to, its means."""
+
+    number: int
+    title: str
+    anchor: str
+    summary: pd.DataFrame
+
+
+def _tasks(
+    density: pd.DataFrame, pairs: pd.DataFrame, place: layout.Layout, anchors: dict[str, str]
+) -> Iterator[_Task]:
     summary, overlap = masks.summarise_density(density), masks.summarise_overlaps(pairs)
-    alike = overlap[overlap["between"] != "dataset"]
+    alike, across = overlap[overlap["between"] != "dataset"], overlap[overlap["between"] == "dataset"]
     others = {panel.title: panel.summary for panel in stats.panels(alike)} if len(alike) else {}
-    taken = set()
-    for panel in stats.panels(summary, place.fields):
-        anchor = anchors.get(panel.title, f"masks-{len(taken) + 1}")
-        drawings = [_density(panel, place, folder, anchor)]
-        taken.add(panel.title)
-        drawings += _overlaps(others.pop(panel.title, alike.iloc[:0]), panel.title, folder, anchor)
-        yield Part(panel.title, drawings)
+    for place_, panel in enumerate(stats.panels(summary, place.fields)):
+        anchor = anchors.get(panel.title, f"masks-{place_ + 1}")
+        yield _Task(6, panel.title, anchor, panel.summary)
+        yield from _overlaps(others.pop(panel.title, alike.iloc[:0]), panel.title, anchor)
     # settings that Figure 6 shows in one, for their fields are placed there
-    for number, (title, part) in enumerate(others.items()):
-        yield Part(title, _overlaps(part, title, folder, f"masks-{number + 1}"))
-    across = overlap[overlap["between"] == "dataset"]
-    for number, panel in enumerate(stats.panels(across, ["dataset"]) if len(across) else ()):
-        yield Part(panel.title, _overlaps(panel.summary, panel.title, folder, f"data-sets-{number + 1}"))
+    for place_, (title, part) in enumerate(others.items()):
+        yield from _overlaps(part, title, f"overlap-{place_ + 1}")
+    for place_, panel in enumerate(stats.panels(across, ["dataset"]) if len(across) else ()):
+        yield from _overlaps(panel.summary, panel.title, f"data-sets-{place_ + 1}")
 
 
-def _density(panel: stats.Panel, place: layout.Layout, folder: Path, anchor: str) -> drawing.Drawing:
-    caption = (
-        "Weights remaining of each layer against those of the network. Mean of"
-        f" {seeds_label(panel.summary['density_n'])}; bands are ± one sample standard deviation over seeds."
-    )
-    figure = figures.figure_6(panel.summary, place)
-    return drawing.written(6, figure, folder, f"figure-6-{anchor}", caption, panel.title, "layer_density.csv")
-
-
-def _overlaps(overlap: pd.DataFrame, title: str, folder: Path, anchor: str) -> list[drawing.Drawing]:
-    found = []
+def _overlaps(overlap: pd.DataFrame, title: str, anchor: str) -> Iterator[_Task]:
     for between, number in NUMBERS.items():
-        part = overlap[overlap["between"] == between]
-        if part.empty:
-            continue
-        _, dropped = shown_pairs(part)
+        if len(part := overlap[overlap["between"] == between]):
+            yield _Task(number, title, anchor, part)
+
+
+def _drawn(place: layout.Layout, folder: Path, task: _Task) -> drawing.Drawing:
+    name = f"figure-{task.number}-{task.anchor}"
+    if task.number == 6:
         caption = (
-            f"Overlap of masks {_WHAT[between]}, against the weights remaining. Means over pairs, with bands of ± one"
-            " sample standard deviation over them; dashed, independent random masks of the same densities."
-        ) + (f" Pairs without the first strategy ({dropped}) are in the CSV file alone." if dropped else "")
-        name = f"figure-{number}-{anchor}"
-        figure = figures.figure_7(part)
-        found.append(drawing.written(number, figure, folder, name, caption, title, "mask_overlap.csv"))
-    return found
+            "Weights remaining of each layer against those of the network. Mean of"
+            f" {seeds_label(task.summary['density_n'])}; bands are ± one sample standard deviation over seeds."
+        )
+        figure = figures.figure_6(task.summary, place)
+        return drawing.written(6, figure, folder, name, caption, task.title, "layer_density.csv")
+    _, dropped = shown_pairs(task.summary)
+    caption = (
+        f"Overlap of masks {_WHAT[str(task.summary['between'].iloc[0])]}, against the weights remaining. Means over"
+        " pairs, with bands of ± one sample standard deviation over them; dashed, independent random masks of the same"
+        " densities."
+    ) + (f" Pairs without the first strategy ({dropped}) are in the CSV file alone." if dropped else "")
+    figure = figures.figure_7(task.summary)
+    return drawing.written(task.number, figure, folder, name, caption, task.title, "mask_overlap.csv")

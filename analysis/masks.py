@@ -144,7 +144,7 @@ def _means(frame: pd.DataFrame, keys: list[str], measure: str, others: list[str]
     values = groups[measure]
     columns = {name: groups[name].mean() for name in ("weights_remaining", *others)}
     columns |= {f"{measure}_mean": values.mean(), f"{measure}_sd": values.std(), f"{measure}_n": values.count()}
-    return _sorted(pd.DataFrame(columns).reset_index(), [name for name in keys if name != "layer"])
+    return pd.DataFrame(columns).reset_index()  # in the order of the rows: the customary one, for pairs too
 
 
 def _sorted(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:

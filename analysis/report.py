@@ -9,7 +9,7 @@ import jinja2
 import pandas as pd
 
 from analysis import audit, judgement, layout, learning, mask_page, overview, search_page, stats, tables, verdicts
-from analysis.drawing import Drawing, Task, draw_all
+from analysis.drawing import Drawing, Task, draw_all, draw_panel
 from analysis.files import replace_file
 from analysis.load import Results
 
@@ -62,7 +62,7 @@ def write_report(
     found = judgement.verdicts(rounds, shown)
     sections = _sections(rounds, summary, curves, place, out / "figures", processes)
     anchors = {section.title: section.anchor for section in sections}
-    masks = mask_page.section(results, rounds, place, anchors, out)
+    masks = mask_page.section(results, rounds, place, anchors, out, processes)
     _write_tables(out / "tables", summary, curves, shown)
     replace_file(out / "claims.json", verdicts.claims_json(found, shown, margin).encode())
     groups = verdicts.groups(found, shown, margin)
@@ -121,7 +121,7 @@ def _sections(
             setting=setting,
         )
         for panel, anchor, drawings, setting in zip(
-            panels, anchors, draw_all(tasks, processes), overview.settings(rounds, panels), strict=True
+            panels, anchors, draw_all(draw_panel, tasks, processes, 3), overview.settings(rounds, panels), strict=True
         )
     ]
 

@@ -213,7 +213,7 @@ def _determined(rounds: pd.DataFrame, name: str, by: list[str]) -> bool:
 
 
 def by_source(rounds: pd.DataFrame) -> pd.DataFrame:
-    """Rounds whose strategies tell sources apart where there are several: "transfer: train_attack=fgsm".
+    """Rounds whose strategies tell sources apart where there are several: "transfer (fgsm)", "transfer (epsilon=0.1)".
 
     What the sources have in common (`transfer.setting`) is left out of the names.
     """
@@ -222,14 +222,20 @@ def by_source(rounds: pd.DataFrame) -> pd.DataFrame:
     settings = rounds[_SETTING].fillna("")
     parts = {setting: setting.split("; ") for setting in settings.unique() if setting}
     names = {
-        setting: "; ".join(part for part in own if any(part not in other for other in parts.values()))
+        setting: ", ".join(_short(part) for part in own if any(part not in other for other in parts.values()))
         for setting, own in parts.items()
     }
     named = [
-        f"{strategy}: {names[setting]}" if names.get(setting) else strategy
+        f"{strategy} ({names[setting]})" if names.get(setting) else strategy
         for strategy, setting in zip(rounds["strategy"], settings, strict=True)
     ]
     return rounds.assign(strategy=named)
+
+
+def _short(part: str) -> str:
+    """`train_attack=fgsm` as `fgsm`; a number or a truth value keeps its name."""
+    name, _, value = part.partition("=")
+    return value if name in ("strategy", "train_attack", "dataset") else part
 
 
 def numbers(rounds: pd.DataFrame, name: str) -> pd.Series:

@@ -13,6 +13,9 @@ from upath import UPath
 
 SUFFIX = ".safetensors"
 
+_LONGEST = 100_000_000
+"""The longest header that a safetensors file may have."""
+
 Array = np.ndarray[Any, Any]
 
 
@@ -88,7 +91,7 @@ def read(folder: UPath, numbers: Sequence[int]) -> Rounds:
     found: Rounds = {}
     for file, prefixes in wanted.items():
         found |= _read(file, prefixes)
-    return found
+    return dict(sorted(found.items()))
 
 
 def _files(folder: UPath) -> tuple[dict[int, UPath], list[tuple[range, UPath]]]:
@@ -130,6 +133,8 @@ def _belongs(name: str, prefix: str) -> bool:
 def _tensors(file: UPath, prefixes: Sequence[str]) -> Iterator[tuple[str, Array]]:
     """The masks of a safetensors file whose names begin so, in the order of their place, by their bytes alone."""
     start = int.from_bytes(_bytes(file, [(0, 8)])[0], "little")
+    if start > _LONGEST:
+        raise ValueError(f"{file}: not a safetensors file")
     header = json.loads(_bytes(file, [(8, 8 + start)])[0])
     masks = {
         name: said for name, said in header.items() if name.endswith(".mask") and any(map(name.startswith, prefixes))

@@ -83,7 +83,7 @@ def figure_7(overlap: pd.DataFrame) -> Figure:
         at = rows.sort_values("round")
         axes.plot(
             (at["weights_remaining"] * 100).to_numpy(), (at["expected"] * 100).to_numpy(), color=_CHANCE,
-            linewidth=1.1, linestyle=(0, (4, 2)), zorder=2.5,
+            linewidth=1.1, linestyle=(0, (4, 2)), zorder=3.5,
         )  # fmt: skip
         axes.set_ylim(-3, 103)
 
@@ -98,10 +98,10 @@ def figure_7(overlap: pd.DataFrame) -> Figure:
 
 def shown_pairs(overlap: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """The rows to draw, and the number of pairs of strategies left out: of many, those without the first strategy."""
-    names = stats.distinct(overlap, ["strategy"])
+    names = list(overlap["strategy"].unique())
     if overlap["between"].iloc[0] != "strategy" or len(names) <= MOST_LINES:
         return overlap, 0
-    first = names[0][0].split(masks.PAIR)[0]
+    first = names[0].split(masks.PAIR)[0]
     kept = overlap[overlap["strategy"].str.startswith(f"{first}{masks.PAIR}")]
     return kept, len(names) - kept["strategy"].nunique()
 
@@ -118,7 +118,8 @@ def _figure(
     layers = [layer for _, layer in stats.distinct(frame, ["place", "layer"])]
     rows = layout.facets(frame, list(row_fields))
     values: list[Any] = [value for (value,) in stats.distinct(frame, [colour])]
-    pairs = any(masks.PAIR in str(value) for value in values)
+    if pairs := any(masks.PAIR in str(value) for value in values):
+        values = list(frame[colour].unique())  # reset before random, as the rows have them
     looks = style.styles("pair" if pairs else colour, values)
     with style.fonts():
         figure = style.canvas(len(rows), len(layers), max(_WIDTH, _COLUMN * len(layers)))
@@ -138,10 +139,7 @@ def _figure(
             axes.set_xlabel("Weights remaining, %", color=style.INK)
         figure.suptitle(title, x=0.008, ha="left", fontsize=12, color=style.INK, parse_math=False)
         lines = [style.legend_line(layout.label({colour: value}), look) for value, look in looks.items()]
-        figure.legend(
-            handles=[*lines, *handles], loc="outside lower center", ncols=min(len(lines) + len(handles), 4),
-            frameon=False, fontsize=10,
-        )  # fmt: skip
+        style.legend(figure, [*lines, *handles], 4)
     return figure
 
 

@@ -48,10 +48,8 @@ def figure_2(summary: pd.DataFrame, place: layout.Layout | None = None) -> Figur
         for axes in grid[-1]:
             axes.set_xlabel("Weights remaining, %", color=style.INK)
         figure.suptitle(_title(panel), x=0.008, ha="left", fontsize=12, color=style.INK, parse_math=False)
-        figure.legend(
-            handles=[style.legend_line(layout.label({place.colour: value}), look) for value, look in looks.items()],
-            loc="outside lower center", ncols=min(len(looks), 7), frameon=False, fontsize=10,
-        )  # fmt: skip
+        lines = [style.legend_line(layout.label({place.colour: value}), look) for value, look in looks.items()]
+        style.legend(figure, lines)
     return figure
 
 

@@ -132,6 +132,16 @@ def legend_line(label: str, look: Style) -> Line2D:
     return Line2D([], [], color=colour, marker=marker, markersize=5, linewidth=1.8, label=label)
 
 
+def legend(figure: Figure, handles: Sequence[Line2D], most: int = 7) -> None:
+    """The lines' names below a figure, as many in a row as there is room for."""
+    longest = max((len(str(handle.get_label())) for handle in handles), default=0)
+    room = int(figure.get_figwidth() * 13 / (longest + 8))
+    figure.legend(
+        handles=list(handles), loc="outside lower center", ncols=max(1, min(len(handles), most, room)), frameon=False,
+        fontsize=10,
+    )  # fmt: skip
+
+
 def single_panel(frame: pd.DataFrame, fields: Sequence[str]) -> stats.Panel:
     """The panel that a frame is.
 

@@ -47,6 +47,8 @@ FIELDS: dict[str, Any] = {
     "prune.scope": "layerwise",
     "prune.schedule": "iterative",
     "prune.rate": 0.2,
+    "transfer.source": "",
+    "transfer.setting": "",
 }
 RELEASED_CODE = {
     "protocol": "released-code",
