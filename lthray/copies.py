@@ -18,7 +18,7 @@ from safetensors.numpy import save
 from upath import UPath
 
 from lthray import tickets
-from lthray.dotted import nest
+from lthray.dotted import flatten, nest
 from lthray.errors import InputError
 from lthray.results import Array
 from lthray.spec import WHOLE, TrajectorySpec
@@ -27,6 +27,8 @@ from lthray.store import READERS, Store
 from lthray.sweepfile import SweepSpec
 
 FOLDER = "sources"
+
+_LISTS = {name for name, value in flatten(TrajectorySpec().model_dump()).items() if isinstance(value, list | tuple)}
 
 
 @dataclass(frozen=True)
@@ -53,14 +55,20 @@ class Source:
             InputError: another version of lthray wrote them.
         """
         try:
-            lists = {"eval_attacks": str(self.fields["eval_attacks"]).split(",")}
-            return TrajectorySpec.model_validate(nest(self.fields | lists))
+            return TrajectorySpec.model_validate(nest({name: _listed(name, one) for name, one in self.fields.items()}))
         except ValidationError as error:
             said = error.errors()[0]
             raise InputError(
                 f"trajectory {self.trajectory_id}: its fields are not known to this version of lthray:"
                 f" {'.'.join(map(str, said['loc']))}: {said['msg']}"
             ) from None
+
+
+def _listed(name: str, value: Any) -> Any:
+    """A field's value as a sweep file gives it: the tables join lists by commas."""
+    if name not in _LISTS:
+        return value
+    return [int(part) if part.isdigit() else part for part in str(value).split(",") if part]
 
 
 def keep(sweep: SweepSpec, specs: Sequence[TrajectorySpec], store: Store) -> int:
@@ -86,11 +94,10 @@ def keep(sweep: SweepSpec, specs: Sequence[TrajectorySpec], store: Store) -> int
     if not short or sweep.transfer is None:
         return 0
     origin = Store(location(sweep.transfer.origin))
-    known = {one.trajectory_id: one for one in trained(origin)}
     for name, spec in short.items():
-        fields = known[name].fields
-        where = next(where for where in sweep.transfer.alternatives() if known[name].has(where))
-        record = Source(name, fields, spec.rounds + 1, {"from": sweep.transfer.origin, "where": where})
+        source = _source(origin, name)
+        where = next(where for where in sweep.transfer.alternatives() if source.has(where))
+        record = Source(name, source.fields, spec.rounds + 1, {"from": sweep.transfer.origin, "where": where})
         _copy(record, spec, origin, store, kept[name].rounds if name in kept else 0)
     return len(short)
 

@@ -212,11 +212,12 @@ def parse(tree: object, sets: Sequence[str] = ()) -> SweepSpec:
     for field in sweep.search.space if sweep.search else ():
         if field in sweep.grid:
             raise InputError(f"search.space.{field}: stands in grid too, but a field is either searched or in the grid")
-    if TRANSFER in sweep.strategies():
-        if sweep.transfer is None:
-            raise InputError("transfer: is missing, but strategy transfer needs it, for example {from: results/digits}")
+    searched = sweep.search.space.get("strategy", {}).get("choice", []) if sweep.search else []
+    if TRANSFER in (*sweep.strategies(), *searched):
         if sweep.search:
             raise InputError("search: strategy transfer can't be searched; train it in a sweep with a grid alone")
+        if sweep.transfer is None:
+            raise InputError("transfer: is missing, but strategy transfer needs it, for example {from: results/digits}")
     if sweep.size() > MAX_TRAJECTORIES:
         raise InputError(f"grid: {sweep.size():,} trajectories, but at most {MAX_TRAJECTORIES:,} are allowed")
     return sweep
