@@ -31,6 +31,7 @@ FIELDS: dict[str, Any] = {
     "prune.rates.hidden_1": 0.2, "prune.rates.hidden_2": 0.2, "prune.rates.output": 0.1, "prune.cutoff": "exclusive",
     "prune.criterion": "magnitude", "prune.scope": "layerwise", "prune.schedule": "iterative", "prune.rate": 0.2,
     "transfer.source": "", "transfer.setting": "",
+    "retrain.iterations": ITERATIONS, "retrain.train_attack": "none",
 }  # fmt: skip
 HELD = {"none": 0.1, "fgsm": 0.75, "pgd": 0.65}
 FALL = {"reset": 0.0006, "random": 0.0016, "continued": 0.0003}
@@ -63,7 +64,7 @@ def write(task: tuple[Path, bool, str, str, str, float, int]) -> int:
     attacks = ("none", "fgsm", "pgd") if train == "none" else ("none", train)
     fields = FIELDS | {
         "dataset": dataset, "train_attack": train, "strategy": strategy, "epsilon": epsilon, "seed": seed,
-        "eval_attacks": ",".join(attacks[1:]),
+        "eval_attacks": ",".join(attacks[1:]), "retrain.train_attack": train,
     }  # fmt: skip
     identity = hashlib.sha256(repr(sorted(fields.items())).encode()).hexdigest()[:12]
     noise = np.random.default_rng(int(identity, 16))

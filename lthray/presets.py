@@ -25,7 +25,11 @@ FOUND = ("transfer.source", "transfer.setting")
 
 def preset(protocol: str) -> dict[str, Any]:
     """Every field of the preset `protocol` under its dotted name, as a sweep file would write it."""
-    defaults = flatten(TrajectorySpec().model_dump()) | {"eval_attacks": "auto"}
+    defaults = flatten(TrajectorySpec().model_dump()) | {
+        "eval_attacks": "auto",
+        "retrain.iterations": "auto",
+        "retrain.train_attack": "auto",
+    }
     fields = defaults | {"protocol": protocol} | flatten(PRESETS[protocol])
     return {name: value for name, value in fields.items() if name not in FOUND}
 

@@ -136,7 +136,13 @@ def _with(spec: TrajectorySpec, source: Source, where: Mapping[str, Any]) -> Tra
     own, its = spec.flat(), other.flat()
     by_pgd = other.train_attack == "pgd" or other.prune.criterion == "adversarial-gradient"
     unsaid = UNSAID if by_pgd else (*UNSAID, "pgd.")
-    differing = [name for name in its if its[name] != own[name] and not name.startswith(unsaid)]
+    differing = [
+        name
+        for name in its
+        if its[name] != own[name]
+        and not name.startswith(unsaid)
+        and not all(_follows(name, fields) for fields in (its, own))
+    ]
     fields = {name: its.get(name) for name in ("strategy", *where, *differing) if name != "rounds"}
     setting = "; ".join(f"{name}={_text(value)}" for name, value in fields.items())
     if other.transfer.setting:
@@ -144,6 +150,12 @@ def _with(spec: TrajectorySpec, source: Source, where: Mapping[str, Any]) -> Tra
     given = TransferFields(source=source.trajectory_id, setting=setting)
     changed = {"prune": other.prune.model_dump(), "transfer": given.model_dump()}
     return TrajectorySpec.model_validate(spec.model_dump() | changed)
+
+
+def _follows(name: str, fields: Mapping[str, Any]) -> bool:
+    """Whether a field of `retrain` is what it is by default: that of the first round."""
+    first = name.removeprefix("retrain.")
+    return first != name and bool(fields[name] == fields[first])
 
 
 def _values(sources: Sequence[Source], name: str) -> list[Any]:

@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
@@ -99,6 +99,15 @@ class PruneSpec(Strict):
     """Prune the round(p·n) smallest scores (exclusive), or one more as the released code does (inclusive)."""
 
 
+class RetrainSpec(Strict):
+    """What the rounds after the first do otherwise than the first."""
+
+    iterations: Annotated[int, Field(ge=0, le=10**9)] = 50_000
+    """Optimizer steps of a round after the first; 0 prunes without training, auto is as many as `iterations`."""
+    train_attack: Literal["none", "fgsm", "pgd"] = "none"
+    """Attack that the rounds after the first train against; auto is `train_attack`."""
+
+
 class TransferFields(Strict):
     """Whose masks a trajectory of strategy transfer trains under; found by `sources.resolved`, not set."""
 
@@ -155,6 +164,8 @@ class TrajectorySpec(Strict):
     """Projected gradient descent."""
     prune: PruneSpec = PruneSpec()
     """Pruning; under strategy transfer, how the source was pruned."""
+    retrain: RetrainSpec = Field(default={}, validate_default=True)
+    """The rounds after the first."""
     transfer: TransferFields = TransferFields()
     """Whose masks are trained under, where the strategy is transfer."""
 
@@ -167,6 +178,14 @@ class TrajectorySpec(Strict):
         if not isinstance(value, list | tuple) or not value or any(attack not in ATTACKS for attack in value):
             raise ValueError("allowed are auto or a list of fgsm and pgd")
         return tuple(attack for attack in ATTACKS if attack in value or attack == own)
+
+    @field_validator("retrain", mode="before")
+    @classmethod
+    def _resolve_retrain(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, Mapping):
+            return value
+        given = {name: one for name, one in value.items() if one != "auto"}
+        return {name: info.data[name] for name in RetrainSpec.model_fields if name in info.data} | given
 
     @field_validator("validation_size")
     @classmethod
@@ -289,6 +308,15 @@ class TrajectorySpec(Strict):
         """The iteration of round 0 that `rewind_to` names, if it does."""
         kind, _, iteration = self.rewind_to.partition(":")
         return int(iteration) if kind == "iteration" else None
+
+    def in_round(self, number: int) -> Self:
+        """The setting that a round trains with: after round 0, what `retrain` says."""
+        return self.model_copy(update=self.retrain.model_dump()) if number else self
+
+    def iterations_from(self, number: int) -> int:
+        """Optimizer steps of round `number` and all after it."""
+        first = 0 if number else self.iterations
+        return first + (self.rounds + 1 - max(number, 1)) * self.retrain.iterations
 
     def evaluation_iterations(self) -> dict[int, int]:
         """The iterations of a round at which it is evaluated, each with the iteration the released code reports.

@@ -266,7 +266,7 @@ class Store:
 
 
 def _round_row(result: RoundResult) -> dict[str, Any]:
-    points = (result.early_stopping_iteration, result.spec.iterations)
+    points = (result.early_stopping_iteration, result.iterations)
     measured: dict[str, float | None] = {}
     for (at, iteration), split in product(zip(MOMENTS, points, strict=True), SPLITS):
         for attack in ("none", *ATTACKS):
@@ -276,6 +276,7 @@ def _round_row(result: RoundResult) -> dict[str, Any]:
         attacked = result.row(result.spec.eval_attacks[0], split, iteration)
         measured[f"{at}_zero_gradient_share_{split}"] = attacked.zero_gradient_share if attacked else None
     return {
+        "iterations": result.iterations,
         "early_stopping_iteration": result.early_stopping_iteration,
         **measured,
         "stack": result.stack,

