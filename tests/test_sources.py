@@ -312,6 +312,9 @@ def test_fgsm_masks_under_pgd_end_to_end(tmp_path):
     short = lthray("sweep", "own.yaml", "--set", "rounds=9", "--dry-run", cwd=tmp_path)
     assert short.returncode == 2
     assert "has rounds 0 to 6, but rounds: 9 asks for 3 more" in short.stderr
+    sent = lthray("submit", "own.yaml", "--address", "http://127.0.0.1:9", "--out", "~/x", cwd=tmp_path)
+    assert sent.returncode == 2
+    assert "transfer.from results/from: is a path on the cluster" in sent.stderr
     dry = lthray("sweep", "own.yaml", "--dry-run", cwd=tmp_path)
     assert dry.returncode == 0
     assert dry.stdout.count("strategy=reset; train_attack=fgsm") == 2
