@@ -1,6 +1,5 @@
 """Results as a page: verdicts, figures, tables and warnings, in one file that opens without a network."""
 
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +7,9 @@ from pathlib import Path
 
 import jinja2
 import pandas as pd
-import pyarrow as pa
-import pyarrow.csv as pacsv
 
-from analysis import audit, judgement, layout, learning, overview, search_page, stats, tables, verdicts
-from analysis.drawing import Drawing, Task, draw_all, draw_networks
+from analysis import audit, judgement, layout, learning, mask_page, overview, search_page, stats, tables, verdicts
+from analysis.drawing import Drawing, Task, draw_all, draw_networks, draw_panel
 from analysis.files import replace_file
 from analysis.load import Results
 
@@ -63,8 +60,10 @@ def write_report(
     curves = _curves(results, summary, place, rounds)
     shown = judgement.evidence(rounds, margin)
     found = judgement.verdicts(rounds, shown)
-    sections = _networks(summary, out / "figures")
-    sections += _sections(rounds, summary, curves, place, out / "figures", processes)
+    panels = _sections(rounds, summary, curves, place, out / "figures", processes)
+    anchors = {section.title: section.anchor for section in panels}
+    masks = mask_page.section(results, rounds, place, anchors, out, processes)
+    sections = [*_networks(summary, out / "figures"), *panels]
     _write_tables(out / "tables", summary, curves, shown)
     replace_file(out / "claims.json", verdicts.claims_json(found, shown, margin).encode())
     groups = verdicts.groups(found, shown, margin)
@@ -79,6 +78,7 @@ def write_report(
         margin=verdicts.points(margin),
         level=f"{judgement.LEVEL:.0%}".replace("%", " %"),
         sections=sections,
+        masks=masks,
     )
     return replace_file(out / "index.html", page.encode())
 
@@ -136,7 +136,7 @@ def _sections(
             setting=setting,
         )
         for panel, anchor, drawings, setting in zip(
-            panels, anchors, draw_all(tasks, processes), overview.settings(rounds, panels), strict=True
+            panels, anchors, draw_all(draw_panel, tasks, processes, 3), overview.settings(rounds, panels), strict=True
         )
     ]
 
@@ -147,15 +147,9 @@ def _write_tables(folder: Path, summary: pd.DataFrame, curves: pd.DataFrame, sho
     for name, frame in (
         ("figure_2", summary), ("learning_curves", curves), ("evidence", shown), ("accuracies", accuracies)
     ):  # fmt: skip
-        replace_file(folder / f"{name}.csv", _csv(frame))
+        replace_file(folder / f"{name}.csv", tables.csv(frame))
     replace_file(folder / "accuracies.md", tables.markdown(printed).encode())
     replace_file(folder / "accuracies.tex", tables.latex(printed).encode())
-
-
-def _csv(frame: pd.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    pacsv.write_csv(pa.Table.from_pandas(frame, preserve_index=False), buffer)
-    return buffer.getvalue()
 
 
 def _anchors(panels: list[stats.Panel]) -> list[str]:

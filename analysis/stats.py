@@ -26,11 +26,17 @@ NETWORK = ("model", "widths")
 
 _DENSE = {"mlp", "lenet-300-100"}
 _SWEPT = ("seed", "dataset", "strategy", "train_attack", "eval_attacks", "rounds")
+_SETTING = "transfer.setting"
+_SAID = ("dataset", "train_attack", "strategy")
 _RECORDED = frozenset((
     "trajectory_id", "round", "weights_remaining", "weights_remaining_count", "round_iterations", "stack",
     "train_seconds", "eval_seconds", "device", "lthray_version", "torch_version", "python_version",
+    "transfer.source",
 ))  # fmt: skip
-_MEASURED = ("early_stopping_", "final_", "accuracy_test_", "loss_validation_")
+_MEASURED = (
+    "early_stopping_", "final_", "accuracy_test_", "loss_validation_", "density_", "overlap_", "expected", "between",
+    "place", "layer",
+)  # fmt: skip
 _ORDER: dict[Hashable, tuple[str, ...]] = {
     "train_attack": ("none", "fgsm", "pgd"),
     "eval_attack": EVAL_ATTACKS,
@@ -95,13 +101,16 @@ def varied(rounds: pd.DataFrame) -> list[str]:
     (validation_size), or data set and the field it follows by default (retrain.iterations), or data set and folder,
     or data set and protocol together (rewind_to, iterations, ...), is left out: it tells no groups apart that are not
     apart already. So is `widths` where every network has its own name, and `model` where all are an mlp, be it by the
-    name of `lenet-300-100`.
+    name of `lenet-300-100`. So is the setting of a
+    transfer's source, unless a strategy has several.
     """
     candidates = [name for name in fields(rounds) if name not in _SWEPT and len(rounds[name].unique()) > 1]
     candidates = [name for name in candidates if not _determined(rounds, name, ["dataset"])]
     for follower, leader in _FOLLOWS.items():
         if follower in candidates and _determined(rounds, follower, ["dataset", leader]):
             candidates.remove(follower)
+    if _SETTING in candidates and _determined(rounds, _SETTING, [*_SAID, *candidates]):
+        candidates.remove(_SETTING)
     for leader in ("folder", "protocol"):
         if leader in candidates:
             by = ["dataset", leader]
@@ -237,6 +246,32 @@ def _determined(rounds: pd.DataFrame, name: str, by: list[str]) -> bool:
     """Whether the columns `by` leave `name` no choice."""
     by = [other for other in by if other != name]
     return bool(rounds.groupby(by, dropna=False, observed=True)[name].nunique(dropna=False).max() <= 1)
+
+
+def by_source(rounds: pd.DataFrame) -> pd.DataFrame:
+    """Rounds whose strategies tell sources apart where there are several: "transfer (fgsm)", "transfer (epsilon=0.1)".
+
+    What the sources have in common (`transfer.setting`) is left out of the names.
+    """
+    if _SETTING not in varied(rounds):
+        return rounds
+    settings = rounds[_SETTING].fillna("")
+    parts = {setting: setting.split("; ") for setting in settings.unique() if setting}
+    names = {
+        setting: ", ".join(_short(part) for part in own if any(part not in other for other in parts.values()))
+        for setting, own in parts.items()
+    }
+    named = [
+        f"{strategy} ({names[setting]})" if names.get(setting) else strategy
+        for strategy, setting in zip(rounds["strategy"], settings, strict=True)
+    ]
+    return rounds.assign(strategy=named)
+
+
+def _short(part: str) -> str:
+    """`train_attack=fgsm` as `fgsm`; a number or a truth value keeps its name."""
+    name, _, value = part.partition("=")
+    return value if name in ("strategy", "train_attack", "dataset") else part
 
 
 def numbers(rounds: pd.DataFrame, name: str) -> pd.Series:

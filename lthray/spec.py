@@ -12,7 +12,7 @@ from lthray import counts, facts
 from lthray.dotted import flatten
 from lthray.facts import DATASETS
 from lthray.prunespec import PruneSpec, RatesSpec
-from lthray.strategies import STRATEGIES
+from lthray.strategies import STRATEGIES, TRANSFER
 from lthray.strict import Count, Strict, one_of
 
 ATTACKS = ("fgsm", "pgd")
@@ -39,6 +39,15 @@ class RetrainSpec(Strict):
     """Optimizer steps of a round after the first; 0 prunes without training, auto is as many as `iterations`."""
     train_attack: Literal["none", "fgsm", "pgd"] = "none"
     """Attack that the rounds after the first train against; auto is `train_attack`."""
+
+
+class TransferFields(Strict):
+    """Whose masks a trajectory of strategy transfer trains under; found by `sources.resolved`, not set."""
+
+    source: Annotated[str, Field(pattern="^([0-9a-f]{12})?$")] = ""
+    """The source's trajectory_id; empty for other strategies."""
+    setting: str = ""
+    """What is to be known of the source, in words; not in the trajectory's own id, for `source` stands for it."""
 
 
 class TrajectorySpec(Strict):
@@ -89,9 +98,11 @@ class TrajectorySpec(Strict):
     pgd: PgdSpec = PgdSpec()
     """Projected gradient descent."""
     prune: PruneSpec = PruneSpec()
-    """Pruning."""
+    """Pruning; under strategy transfer, how the source was pruned."""
     retrain: RetrainSpec = Field(default={}, validate_default=True)
     """The rounds after the first."""
+    transfer: TransferFields = TransferFields()
+    """Whose masks are trained under, where the strategy is transfer."""
 
     @model_validator(mode="before")
     @classmethod
@@ -163,6 +174,12 @@ class TrajectorySpec(Strict):
         return self
 
     @model_validator(mode="after")
+    def _check_transfer(self) -> Self:
+        if self.transfer.source and self.strategy != TRANSFER:
+            raise ValueError(f"transfer.source: is for strategy {TRANSFER}, not {self.strategy}")
+        return self
+
+    @model_validator(mode="after")
     def _check_sizes(self) -> Self:
         if self.train_size < 1:
             raise ValueError(
@@ -223,20 +240,23 @@ class TrajectorySpec(Strict):
         """Twelve hex digits that stand for every field that can change a number.
 
         `rounds` is left out: it says how long the trajectory goes on, and no number of an earlier round depends on it.
+        So is `transfer.setting`, which says in words what `transfer.source` stands for.
         """
-        fields = {name: value for name, value in self.flat().items() if name != "rounds"}
+        fields = {name: value for name, value in self.flat().items() if name not in ("rounds", "transfer.setting")}
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
     def stack_key(self) -> tuple[Any, ...]:
-        """Trajectories of one key may share a stack: they differ in seed, strategy and `rewind_to` at most."""
-        return tuple(value for name, value in self.flat().items() if name not in ("seed", "strategy", "rewind_to"))
+        """Trajectories of one key may share a stack: they differ in seed, strategy, source and `rewind_to` at most."""
+        free = ("seed", "strategy", "rewind_to", "transfer.source", "transfer.setting")
+        return tuple(value for name, value in self.flat().items() if name not in free)
 
     @property
     def needs_dense_ticket(self) -> bool:
         """Whether later rounds go back to the weights at the end of round 0, to start from or to prune."""
-        return self.rewind_to == "end-of-round-0" or self.prune.schedule == "one-shot"
+        pruned_again = self.prune.schedule == "one-shot" and self.strategy != TRANSFER
+        return self.rewind_to == "end-of-round-0" or pruned_again
 
     @property
     def rewind_iteration(self) -> int | None:

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from lthray import samples, searching
+from lthray import copies, samples, searching, sources
 from lthray.cluster import check_shared, connected, footprint, nodes
 from lthray.data import Arrays, is_here, read
 from lthray.events import Event, Note, Notify, Planned
@@ -59,7 +59,7 @@ def run(
         notify: Told what goes on.
 
     Raises:
-        InputError: the folder, the data or the cluster is not to be had.
+        InputError: the folder, the sources, the data or the cluster are not to be had.
         KeyboardInterrupt: interrupted before training began; later an interrupt ends in an Outcome.
     """
     store, progress = Store(folder), SweepProgress()
@@ -72,6 +72,7 @@ def run(
         tell(Note(f"{store.folder}: another sweep has taken this folder over: stopping"))
         os.kill(os.getpid(), signal.SIGINT)
 
+    trajectories = sources.resolved(sweep, trajectories, store)  # before anything is written
     with announced(store.folder, progress.snapshot, lost, lambda text: tell(Note(text))):
         store.create(sweep.resolved())
         given, trajectories = trajectories, samples.trajectories(sweep, trajectories, store)
@@ -81,6 +82,8 @@ def run(
             for spec in trajectories
             if before[spec.trajectory_id] <= spec.rounds and spec.trajectory_id not in stopped
         ]
+        if copied := copies.keep(sweep, missing, store):
+            tell(Note(f"copied the masks of {copied} source{'' if copied == 1 else 's'}"))
         cells = searching.cells(sweep, store, missing) if sweep.search and sweep.search.adaptive else []
         coming = searching.planned(sweep, cells, stopped)
         wanted = [spec for stack in coming.values() for spec in stack] if cells else missing

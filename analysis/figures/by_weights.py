@@ -1,4 +1,4 @@
-"""Figures 2 and 6: what sparsity does to early stopping and to both accuracies, by share and by number of weights."""
+"""Figures 2 and 11: what sparsity does to early stopping and to both accuracies, by share and by number of weights."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -7,7 +7,6 @@ from typing import Any
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
 from analysis import layout, stats, tables
 from analysis.figures import style
@@ -47,7 +46,7 @@ def figure_2(summary: pd.DataFrame, place: layout.Layout | None = None) -> Figur
     return _figure(summary, place or layout.Layout(), tables.MOMENTS[0][1], _SHARE)
 
 
-def figure_6(summary: pd.DataFrame) -> Figure:
+def figure_11(summary: pd.DataFrame) -> Figure:
     """Networks compared by the number of their weights: is a large sparse one better than a small dense one?
 
     Two columns (adversarial and natural test accuracy in %, at early stopping) against the number of weights remaining,
@@ -85,10 +84,8 @@ def _figure(
         for axes in grid[-1]:
             axes.set_xlabel(weights.name, color=style.INK)
         figure.suptitle(_title(panel), x=0.008, ha="left", fontsize=12, color=style.INK, parse_math=False)
-        figure.legend(
-            handles=[_legend_line(place.colour, value, look) for value, look in looks.items()],
-            loc="outside lower center", ncols=min(len(looks), 7), frameon=False, fontsize=10,
-        )  # fmt: skip
+        lines = [style.legend_line(layout.label({place.colour: value}), look) for value, look in looks.items()]
+        style.legend(figure, lines)
     return figure
 
 
@@ -103,27 +100,10 @@ def _draw(
 ) -> None:
     style.prepare(axes, integer=measure.endswith("_iteration"))
     for value, look in looks.items():
-        _draw_line(axes, stats.select(rows, {colour: value}), measure, weights, look, stats.show(value))
+        scale = 1 if measure.endswith("_iteration") else 100
+        chosen = stats.select(rows, {colour: value})
+        style.draw_means(axes, chosen, measure, look, scale, stats.show(value), weights.column, weights.scale)
     _limit(axes, measure)
-
-
-def _draw_line(axes: Axes, rows: pd.DataFrame, measure: str, weights: _Weights, look: style.Style, label: str) -> None:
-    if rows.empty:
-        return
-    colour, marker = look
-    rows = rows.sort_values("round")
-    scale = 1 if measure.endswith("_iteration") else 100
-    left, means = rows[weights.column] * weights.scale, rows[f"{measure}_mean"] * scale
-    deviations = rows[f"{measure}_sd"] * scale
-    axes.plot(
-        left.to_numpy(), means.to_numpy(float), color=colour, marker=marker, markersize=4, linewidth=1.6,
-        label=label, zorder=3,
-    )  # fmt: skip
-    if len(rows) == 1:
-        axes.errorbar(left, means, deviations, color=colour, capsize=3, linewidth=1.2, zorder=2)
-    elif deviations.notna().any():
-        low, high = (means - deviations).to_numpy(float), (means + deviations).to_numpy(float)
-        axes.fill_between(left.to_numpy(), low, high, color=colour, alpha=0.18, linewidth=0, zorder=2)
 
 
 def _limit(axes: Axes, measure: str) -> None:
@@ -133,9 +113,3 @@ def _limit(axes: Axes, measure: str) -> None:
         axes.set_ylim(0, max(high, 1))
     else:
         axes.set_ylim(max(low, -2), min(high, 102))
-
-
-def _legend_line(field: str, value: object, look: style.Style) -> Line2D:
-    colour, marker = look
-    label = layout.label({field: value})
-    return Line2D([], [], color=colour, marker=marker, markersize=5, linewidth=1.8, label=label)

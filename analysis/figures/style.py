@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from analysis import stats
@@ -95,6 +96,61 @@ def prepare(axes: Axes, *, integer: bool) -> None:
     axes.tick_params(colors=INK, labelsize=9)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10], integer=integer))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}" if integer else "{x:g}"))
+
+
+def draw_means(
+    axes: Axes,
+    rows: pd.DataFrame,
+    measure: str,
+    look: Style,
+    scale: float,
+    label: str = "",
+    weights: str = "weights_remaining",
+    weights_scale: float = 100,
+) -> None:
+    """A line of means against the weights remaining, with a band of one standard deviation either side.
+
+    Args:
+        axes: Where to draw.
+        rows: One row per round, with `weights`, `<measure>_mean` and `<measure>_sd`; nothing without any.
+        measure: What to draw.
+        look: Its colour and marker.
+        scale: 100 for shares to be shown in %.
+        label: The line's name.
+        weights: The column of the horizontal axis.
+        weights_scale: 100 for shares to be shown in %.
+    """
+    if rows.empty:
+        return
+    colour, marker = look
+    rows = rows.sort_values("round")
+    left, means = rows[weights] * weights_scale, rows[f"{measure}_mean"] * scale
+    deviations = rows[f"{measure}_sd"] * scale
+    axes.plot(
+        left.to_numpy(), means.to_numpy(float), color=colour, marker=marker, markersize=4, linewidth=1.6,
+        label=label, zorder=3,
+    )  # fmt: skip
+    if len(rows) == 1:
+        axes.errorbar(left, means, deviations, color=colour, capsize=3, linewidth=1.2, zorder=2)
+    elif deviations.notna().any():
+        low, high = (means - deviations).to_numpy(float), (means + deviations).to_numpy(float)
+        axes.fill_between(left.to_numpy(), low, high, color=colour, alpha=0.18, linewidth=0, zorder=2)
+
+
+def legend_line(label: str, look: Style) -> Line2D:
+    """A line as `draw_means` draws it, for the legend."""
+    colour, marker = look
+    return Line2D([], [], color=colour, marker=marker, markersize=5, linewidth=1.8, label=label)
+
+
+def legend(figure: Figure, handles: Sequence[Line2D], most: int = 7) -> None:
+    """The lines' names below a figure, as many in a row as there is room for."""
+    longest = max((len(str(handle.get_label())) for handle in handles), default=0)
+    room = int(figure.get_figwidth() * 13 / (longest + 8))
+    figure.legend(
+        handles=list(handles), loc="outside lower center", ncols=max(1, min(len(handles), most, room)), frameon=False,
+        fontsize=10,
+    )  # fmt: skip
 
 
 def single_panel(frame: pd.DataFrame, fields: Sequence[str]) -> stats.Panel:

@@ -50,6 +50,8 @@ FIELDS: dict[str, Any] = {
     "prune.scope": "layerwise",
     "prune.schedule": "iterative",
     "prune.rate": 0.2,
+    "transfer.source": "",
+    "transfer.setting": "",
     "retrain.iterations": 50_000,
     "retrain.train_attack": "none",
 }

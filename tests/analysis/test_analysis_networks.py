@@ -39,7 +39,7 @@ def test_a_network_is_told_by_its_widths_or_its_name_or_both(chosen, fields):
 def test_a_figure_has_a_line_a_network_against_the_number_of_its_weights():
     summary = stats.summarise(pd.concat(networks(MLPS, seed=[0, 1]), ignore_index=True))
     compared = stats.networks(summary)
-    figure = figures.figure_6(compared)
+    figure = figures.figure_11(compared)
     figure.canvas.draw()
     assert [axes.get_title(loc="left") for axes in figure.axes] == [
         "Adversarial test accuracy, %", "Natural test accuracy, %",
@@ -76,7 +76,7 @@ def test_names_stand_with_widths_where_neither_tells_all():
 def test_a_report_compares_the_networks_of_a_folder(chosen, by, shown, tmp_path):
     folder = synthetic.write(tmp_path / "r", networks(chosen, seed=[0, 1], rounds=1))
     page = write_report(load(folder), tmp_path / "out", by=by).read_text(encoding="utf-8")
-    assert page.count("<strong>Figure 6.</strong>") == shown
-    assert len(list((tmp_path / "out" / "figures").glob("figure-6-*.png"))) == shown
+    assert page.count("<strong>Figure 11.</strong>") == shown
+    assert len(list((tmp_path / "out" / "figures").glob("figure-11-*.png"))) == shown
     assert ("fashion-mnist: networks" in page) == bool(shown)
     assert "weights_remaining_count" in (tmp_path / "out" / "tables" / "figure_2.csv").read_text(encoding="utf-8")
