@@ -18,7 +18,6 @@ from safetensors.numpy import save
 from upath import UPath
 
 from lthray import tickets
-from lthray.dotted import flatten, nest
 from lthray.errors import InputError
 from lthray.results import Array
 from lthray.spec import WHOLE, TrajectorySpec
@@ -27,8 +26,6 @@ from lthray.store import READERS, Store
 from lthray.sweepfile import SweepSpec
 
 FOLDER = "sources"
-
-_LISTS = {name for name, value in flatten(TrajectorySpec().model_dump()).items() if isinstance(value, list | tuple)}
 
 
 @dataclass(frozen=True)
@@ -55,20 +52,15 @@ class Source:
             InputError: another version of lthray wrote them.
         """
         try:
-            return TrajectorySpec.model_validate(nest({name: _listed(name, one) for name, one in self.fields.items()}))
+            return TrajectorySpec.from_flat(self.fields)
+        except KeyError as error:
+            said = f"{error.args[0]} is missing"
         except ValidationError as error:
-            said = error.errors()[0]
-            raise InputError(
-                f"trajectory {self.trajectory_id}: its fields are not known to this version of lthray:"
-                f" {'.'.join(map(str, said['loc']))}: {said['msg']}"
-            ) from None
-
-
-def _listed(name: str, value: Any) -> Any:
-    """A field's value as a sweep file gives it: the tables join lists by commas."""
-    if name not in _LISTS:
-        return value
-    return [int(part) if part.isdigit() else part for part in str(value).split(",") if part]
+            first = error.errors()[0]
+            said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise InputError(
+            f"trajectory {self.trajectory_id}: its fields are not known to this version of lthray: {said}"
+        ) from None
 
 
 def keep(sweep: SweepSpec, specs: Sequence[TrajectorySpec], store: Store) -> int:

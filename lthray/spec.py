@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from lthray import counts, facts
-from lthray.dotted import flatten
+from lthray.dotted import flatten, nest
 from lthray.facts import DATASETS
 from lthray.prunespec import PruneSpec, RatesSpec
 from lthray.strategies import STRATEGIES, TRANSFER
@@ -234,6 +234,12 @@ class TrajectorySpec(Strict):
         """Every field under its dotted name, as the tables carry it; `eval_attacks` and `widths` joined to texts."""
         joined = {"eval_attacks": ",".join(self.eval_attacks), "widths": "-".join(map(str, self.widths))}
         return flatten(self.model_dump()) | joined
+
+    @classmethod
+    def from_flat(cls, fields: Mapping[str, Any]) -> Self:
+        """The trajectory whose fields `flat` gave."""
+        attacks, widths = fields["eval_attacks"].split(","), fields["widths"].split("-")
+        return cls.model_validate(nest({**fields, "eval_attacks": attacks, "widths": [int(one) for one in widths]}))
 
     @property
     def trajectory_id(self) -> str:

@@ -31,6 +31,8 @@ def test_an_ablation_costs_what_its_comment_says_and_is_a_question(path):
     assert sweep.name == path.stem
     assert path.read_text(encoding="utf-8").splitlines()[0].endswith("?")
     said = re.search(r"([\d,]+) trajectories, ([\d,]+) trainings of ([\d,]+) iterations in all", comment(path)).groups()
+    sources = sweep.transfer.size() if sweep.transfer else 1
+    trajectories = [spec for one in trajectories for spec in [one] * (sources if one.strategy == "transfer" else 1)]
     trainings = sum(spec.rounds + 1 for spec in trajectories)
     iterations = sum(spec.iterations_from(0) for spec in trajectories)
     assert said == (f"{len(trajectories):,}", f"{trainings:,}", f"{iterations:,}")
@@ -43,14 +45,21 @@ def test_an_ablation_is_tried_in_a_minute(path):
     assert sum(spec.iterations_from(0) for spec in trajectories) <= 50_000
 
 
+def run(path: Path, out: Path, *sets: str) -> None:
+    smaller = ["rounds=2", "iterations=40", "eval_every=20", "grid.seed=[0]", *sets]
+    done = lthray("sweep", path, "--out", out, *(word for one in [*tried(path), *smaller] for word in ("--set", one)))
+    assert done.returncode == 0, done.stderr
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("path", ABLATIONS, ids=lambda path: path.stem)
 def test_an_ablation_runs(path, tmp_path):
     """As its comment says to try it, only smaller still."""
-    smaller = ["rounds=2", "iterations=40", "eval_every=20", "grid.seed=[0]"]
-    sets = [word for one in [*tried(path), *smaller] for word in ("--set", one)]
-    done = lthray("sweep", path, "--out", tmp_path / "r", *sets)
-    assert done.returncode == 0, done.stderr
+    if "transfer.from=" in path.read_text(encoding="utf-8"):
+        run(SWEEPS / "ablations" / "masks.yaml", tmp_path / "masks")
+        run(path, tmp_path / "r", f"transfer.from={tmp_path / 'masks'}")
+    else:
+        run(path, tmp_path / "r")
     rounds = pd.read_parquet(tmp_path / "r" / "rounds")
     assert (rounds.groupby("trajectory_id")["round"].count() == 3).all()
     assert lthray("report", tmp_path / "r").returncode == 0

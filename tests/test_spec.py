@@ -154,6 +154,14 @@ def test_the_id_stands_for_every_field_but_rounds():
     assert spec(learning_rate=0.0012).trajectory_id == base.trajectory_id
 
 
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"train_attack": "pgd"}, {"model": "mlp", "widths": [50]}, {"model": "lenet-5", "dataset": "mnist"}],
+)
+def test_a_trajectory_is_the_same_from_what_the_tables_carry(fields):
+    assert TrajectorySpec.from_flat(spec(**fields).flat()) == spec(**fields)
+
+
 def test_the_id_never_changes_between_versions():
     assert spec().trajectory_id == "05be37c0110f"
     assert TrajectorySpec.model_validate(nest(preset("released-code"))).trajectory_id == "ff9af7b2de48"
