@@ -11,7 +11,7 @@ from lthray.dotted import nest
 from lthray.errors import InputError
 from lthray.fields import FIELDS, GROUPS, check_field, kind, nearest
 from lthray.measures import METRICS
-from lthray.spec import Strict
+from lthray.strict import Strict
 
 BOUNDS = ("lower", "upper")
 SPACES = {

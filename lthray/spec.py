@@ -3,34 +3,23 @@
 import hashlib
 import json
 import re
-from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from lthray import counts
+from lthray import attackspec, counts
+from lthray.attacks import ATTACKS, NORMS, Setting
+from lthray.attackspec import AttackLabel, NormName, PgdSpec
 from lthray.dotted import flatten
 from lthray.pruning import CRITERIA
 from lthray.strategies import STRATEGIES
-
-ATTACKS = ("fgsm", "pgd")
+from lthray.strict import Count, Strict, one_of
 
 WHOLE = "all"
 """The name of the whole network where its layers are pruned together."""
 
-
-def _one_of(names: Collection[str]) -> AfterValidator:
-    def check(value: str) -> str:
-        if value not in names:
-            raise ValueError(f"allowed are {', '.join(names)}")
-        return value
-
-    return AfterValidator(check)
-
-
 Rate = Annotated[float, Field(ge=0, lt=1)]
-Count = Annotated[int, Field(ge=1, le=10**9)]
 
 
 @dataclass(frozen=True)
@@ -52,25 +41,6 @@ DATASETS = {
 }
 
 
-class Strict(BaseModel):
-    """A model that refuses unknown keys, coerced types and numbers that are not finite."""
-
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
-    )
-
-
-class PgdSpec(Strict):
-    """Projected gradient descent (Madry et al. 2018, section 2.1)."""
-
-    steps: Count = 10
-    """Gradient steps of an attack."""
-    step_size: Annotated[float, Field(gt=0, le=1)] = 0.05
-    """Length of a step, in pixel values of [0, 1]."""
-    random_start: bool = True
-    """Start at a uniform point of the ε-ball (true) or at the image itself (false)."""
-
-
 class RatesSpec(Strict):
     """Share of a layer's remaining weights that one pruning removes, in [0, 1)."""
 
@@ -85,7 +55,7 @@ class RatesSpec(Strict):
 class PruneSpec(Strict):
     """Pruning between the rounds."""
 
-    criterion: Annotated[str, _one_of(CRITERIA)] = "magnitude"
+    criterion: Annotated[str, one_of(CRITERIA)] = "magnitude"
     """What scores the weights, of which the smallest scores are pruned: one of `pruning.CRITERIA`."""
     scope: Literal["layerwise", "global"] = "layerwise"
     """Compare scores within each layer (layerwise, by `rates`) or over all layers at once (global, by `rate`)."""
@@ -110,13 +80,13 @@ class TrajectorySpec(Strict):
     """Network."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of the start, the batches and the attacks' random starts."""
-    strategy: Annotated[str, _one_of(STRATEGIES)] = "reset"
+    strategy: Annotated[str, one_of(STRATEGIES)] = "reset"
     """How a round starts, for example from θ0 (reset), a new draw (random) or the trained weights (continued)."""
     rewind_to: str = "init"
     """What `reset` restarts from: θ0 (init), the weights at the end-of-round-0, or those at its iteration:K."""
-    train_attack: Literal["none", "fgsm", "pgd"] = "none"
+    train_attack: Annotated[str, one_of(("none", *ATTACKS))] = "none"
     """Attack trained against."""
-    eval_attacks: tuple[Literal["fgsm", "pgd"], ...] = Field(default="auto", validate_default=True)
+    eval_attacks: tuple[str, ...] = Field(default="auto", validate_default=True)
     """Attacks measured: `auto` (the train attack, or both for `none`) or a list; always with the train attack."""
     rounds: Annotated[int, Field(ge=0, le=1000)] = 20
     """Prunings; a trajectory has one training more than that."""
@@ -138,9 +108,11 @@ class TrajectorySpec(Strict):
     """Share of the label spread over all classes, in training and validation."""
     adversarial_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Weight of the adversarial half of the loss, where there is a train attack."""
-    epsilon: Annotated[float, Field(ge=0, le=1)] = 0.3
-    """Radius of the attacks in the maximum norm, in pixel values of [0, 1]."""
-    attack_label: Literal["predicted", "ground-truth"] = "predicted"
+    norm: NormName = "linf"
+    """Norm that attacks are measured in: the maximum of the pixels (linf), or l2."""
+    epsilon: Annotated[float, Field(ge=0)] = 0.3
+    """Radius of the attacks in the norm, in pixel values of [0, 1]."""
+    attack_label: AttackLabel = "predicted"
     """Label that attacks move away from: the model's own on the clean image, or the true one."""
     pgd: PgdSpec = PgdSpec()
     """Projected gradient descent."""
@@ -150,12 +122,17 @@ class TrajectorySpec(Strict):
     @field_validator("eval_attacks", mode="before")
     @classmethod
     def _resolve_eval_attacks(cls, value: object, info: ValidationInfo) -> object:
-        own = info.data.get("train_attack", "none")
-        if value == "auto":
-            return ATTACKS if own == "none" else (own,)
-        if not isinstance(value, list | tuple) or not value or any(attack not in ATTACKS for attack in value):
-            raise ValueError("allowed are auto or a list of fgsm and pgd")
-        return tuple(attack for attack in ATTACKS if attack in value or attack == own)
+        return attackspec.eval_attacks(value, info.data.get("train_attack", "none"))
+
+    @field_validator("epsilon")
+    @classmethod
+    def _check_epsilon(cls, value: float, info: ValidationInfo) -> float:
+        if {"norm", "dataset"} <= info.data.keys():
+            norm = info.data["norm"]
+            most = NORMS[norm].farthest(DATASETS[info.data["dataset"]].inputs)
+            if value > most:
+                raise ValueError(f"with norm {norm} it should be less than or equal to {most:g}")
+        return value
 
     @field_validator("validation_size")
     @classmethod
@@ -207,6 +184,15 @@ class TrajectorySpec(Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_attacks(self) -> Self:
+        for name in ("pgd", *self.eval_attacks):
+            try:
+                attackspec.check(self.setting(name), self.inputs)
+            except ValueError as error:
+                raise ValueError(f"{'pgd.' if name == 'pgd' else f'eval_attacks: {name}: '}{error}") from None
+        return self
+
     @property
     def inputs(self) -> int:
         """Pixels of an image."""
@@ -240,8 +226,12 @@ class TrajectorySpec(Strict):
             dense, rates = {WHOLE: sum(dense.values())}, {WHOLE: self.prune.rate}
         return counts.weights_remaining(dense, rates, self.prune.cutoff, self.rounds if rounds is None else rounds)
 
+    def setting(self, attack: str) -> Setting:
+        """An attack with all its numbers, from its full name (`attackspec.full_name`)."""
+        return attackspec.resolve(attack, self.epsilon, self.norm, self.attack_label, self.pgd)
+
     def flat(self) -> dict[str, Any]:
-        """Every field under its dotted name, as the tables carry it; `eval_attacks` joined by commas."""
+        """Every field under its dotted name, as the tables carry it; `eval_attacks` as full names joined by commas."""
         return flatten(self.model_dump()) | {"eval_attacks": ",".join(self.eval_attacks)}
 
     @property

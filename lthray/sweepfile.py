@@ -15,8 +15,9 @@ from lthray.fields import FIELDS, GROUPS, kind, known_fields, nearest
 from lthray.measures import measured
 from lthray.presets import PRESETS, preset
 from lthray.search import Sample, SearchSpec, search_section, set_search
-from lthray.spec import Strict, TrajectorySpec
+from lthray.spec import TrajectorySpec
 from lthray.storage import read
+from lthray.strict import Strict
 from lthray.yamltext import read_yaml
 
 MAX_TRAJECTORIES = 1_000_000

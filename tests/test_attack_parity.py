@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from lthray.attacks import attack_targets, perturb
+from lthray.adversarial import attack_targets, perturb
 from lthray.data import on_device, read
 from lthray.network import forward
 from lthray.randomness import Draw, generator
@@ -46,8 +46,8 @@ def trained():
 def ours(attack, weights, images, labels, draw=0, **fields):
     spec = TrajectorySpec.model_validate(SETTINGS | fields)
     natural = forward(weights, images)
-    generators = [generator(draw, Draw.EVAL_ATTACK)]
-    return perturb(attack, spec, weights, natural, attack_targets(spec, natural[-1], labels), generators)[0]
+    away = attack_targets(spec.attack_label, natural[-1], labels)
+    return perturb(attack, spec, weights, natural, away, [generator(draw, Draw.EVAL_ATTACK)])[0]
 
 
 def say(what: str, numbers: dict[str, float]) -> None:

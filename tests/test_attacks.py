@@ -5,6 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from lthray import attacks
+from lthray.adversarial import attack_targets, perturb
 from lthray.network import forward, glorot_uniform
 from lthray.randomness import Draw, generator
 
@@ -44,12 +45,12 @@ def test_perturb_moves_away_from_the_label_that_was_asked_for(attack, label, mak
     weights = tuple(w[None] for w in glorot_uniform(list(spec.layer_sizes.values()), generator(0, Draw.INIT)))
     images, labels = digits.test.images[:100], digits.test.labels[:100]
     natural = forward(weights, images)
-    found = attacks.perturb(
+    found = perturb(
         attack,
         spec,
         weights,
         natural,
-        attacks.attack_targets(spec, natural[-1], labels),
+        attack_targets(spec.attack_label, natural[-1], labels),
         [generator(0, Draw.EVAL_ATTACK)],
     )
 
@@ -72,8 +73,6 @@ def test_every_trajectory_has_its_own_random_start(make, digits):
     images, labels = digits.test.images[:50], digits.test.labels[:50]
     natural = forward(weights, images)
     generators = [generator(seed, Draw.EVAL_ATTACK) for seed in (0, 1, 0)]
-    found = attacks.perturb(
-        "pgd", spec, weights, natural, attacks.attack_targets(spec, natural[-1], labels), generators
-    )
+    found = perturb("pgd", spec, weights, natural, attack_targets(spec.attack_label, natural[-1], labels), generators)
     assert torch.equal(found[0], found[2])
     assert not torch.equal(found[0], found[1])
