@@ -49,6 +49,10 @@ class Store:
         except OSError as error:
             raise InputError(f"{self.folder}: can't be written: {error.strerror or error}") from None
 
+    def clear_parts(self) -> None:
+        """Removes what killed writers left beside the places of files."""
+        clear_parts(self.folder)
+
     def require(self) -> None:
         """Checks that this is a results folder.
 

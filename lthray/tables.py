@@ -75,7 +75,7 @@ MEASURED = ("round", "moment", "split", "attack", "images")
 
 
 def evaluation_rows(result: RoundResult) -> list[dict[str, Any]]:
-    """Rows of `evaluations` for the eval attacks that have no columns in `rounds`."""
+    """A round's rows of `evaluations`, likewise: of the eval attacks that have no columns in `rounds`."""
     points = (result.early_stopping_iteration, result.spec.iterations)
     others = [attack for attack in result.spec.eval_attacks if attack not in ATTACKS]
     rows = (
@@ -90,6 +90,7 @@ def evaluation_rows(result: RoundResult) -> list[dict[str, Any]]:
 
 
 def round_row(result: RoundResult) -> dict[str, Any]:
+    """A round's row of `rounds`, without what all its rows share."""
     spec, points = result.spec, (result.early_stopping_iteration, result.spec.iterations)
     measured: dict[str, float | None] = {}
     for (at, iteration), split in product(zip(MOMENTS, points, strict=True), SPLITS):
