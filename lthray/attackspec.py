@@ -120,14 +120,16 @@ def eval_attacks(value: object, own: str) -> tuple[str, ...]:
         return AUTO if own == "none" else (own,)
     entries = [{name: one} for name, one in value.items()] if isinstance(value, Mapping) else value
     if not isinstance(entries, list | tuple) or not entries:
-        raise ValueError(_allowed())
+        raise _refusal()
     names = {name for entry in entries for name in _names(entry)} | ({own} - {"none"})
     order = list(ATTACKS)
     return tuple(sorted(names, key=lambda name: ("(" in name, order.index(name.partition("(")[0]), name)))
 
 
-def _allowed() -> str:
-    return f"allowed are auto, a list of {' and '.join(ATTACKS)}, or of them with settings, as {{pgd: {{steps: 40}}}}"
+def _refusal() -> ValueError:
+    return ValueError(
+        f"allowed are auto, a list of {' and '.join(ATTACKS)}, or of them with settings, as {{pgd: {{steps: 40}}}}"
+    )
 
 
 def _names(entry: object) -> Iterator[str]:
@@ -135,8 +137,9 @@ def _names(entry: object) -> Iterator[str]:
         attack, settings = parse(entry, ATTACKS)
         yield full_name(attack, settings)
         return
-    found: Mapping[Any, Any] = entry if isinstance(entry, Mapping) else {entry: None}
-    for name, settings in found.items():
+    if not isinstance(entry, Mapping):
+        raise _refusal()
+    for name, settings in entry.items():
         if name not in ATTACKS:
             raise ValueError(f"{name} is no attack; allowed are {', '.join(ATTACKS)}")
         own: Any = settings or {}

@@ -86,7 +86,7 @@ class TrajectorySpec(Strict):
     """How a round starts, for example from θ0 (reset), a new draw (random) or the trained weights (continued)."""
     rewind_to: str = "init"
     """What `reset` restarts from: θ0 (init), the weights at the end-of-round-0, or those at its iteration:K."""
-    train_attack: Annotated[str, one_of(("none", *ATTACKS))] = "none"
+    train_attack: str = "none"
     """Attack trained against."""
     eval_attacks: tuple[str, ...] = Field(default="auto", validate_default=True)
     """Attacks measured: `auto` (the train attack, or both for `none`) or a list; always with the train attack."""
@@ -120,6 +120,13 @@ class TrajectorySpec(Strict):
     """Projected gradient descent."""
     prune: PruneSpec = PruneSpec()
     """Pruning."""
+
+    @field_validator("train_attack")
+    @classmethod
+    def _check_train_attack(cls, value: str) -> str:
+        if value not in ("none", *ATTACKS):
+            raise ValueError(f"allowed are none, {', '.join(ATTACKS)}")
+        return value
 
     @field_validator("eval_attacks", mode="before")
     @classmethod

