@@ -60,12 +60,10 @@ def evaluate(
     """
     console = Console()
     with mistakes():
-        from lthray.store import Store
-
         named = _attack(attack, set_ or [])
         conditions = _conditions(where or [])
-        from lthray.measuring import Wanted
-        from lthray.remeasure import chosen, run
+        from lthray.store import Store
+        from lthray.wanted import Wanted, chosen
 
         store, wanted = Store(folder), Wanted(named, split.value, images, frozenset(rounds or ()))
         sweep, trajectories = chosen(store, wanted, conditions)
@@ -79,6 +77,7 @@ def evaluate(
 
         from lthray import display
         from lthray.pages import remeasured_page
+        from lthray.remeasure import run
 
         with display.watch(console) as notify:
             outcome = run(

@@ -15,10 +15,10 @@ from lthray.status import Status, Tally
 from lthray.sweepfile import SweepSpec
 
 if TYPE_CHECKING:  # it imports torch and Ray, which a plan and a status do without
-    from lthray.measuring import Wanted
     from lthray.remeasure import Remeasured
     from lthray.store import Store
     from lthray.sweep import Outcome
+    from lthray.wanted import Wanted
 
 
 def plan_page(
@@ -91,7 +91,7 @@ def measuring_page(
 def remeasured_page(outcome: "Remeasured", wanted: "Wanted", folder: str) -> RenderableType:
     """How an evaluation ended: what failed, what is measured, what to do next."""
     rows: list[RenderableType] = [_failures_table(outcome.failures)] if outcome.failures else []
-    said = f"measured {outcome.measured:,} tickets" if outcome.measured else "nothing to measure"
+    said = f"measured {_some(outcome.measured, 'ticket')}" if outcome.measured else "nothing to measure"
     rows.append(Text(f"{said}; {outcome.done:,} of {outcome.tickets:,} measured under {wanted.attack} in {folder}"))
     return Group(*rows, _next(bool(outcome.missing), bool(outcome.failures), folder))
 

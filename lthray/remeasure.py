@@ -1,25 +1,24 @@
 """`lthray evaluate` on Ray Tune: the tickets that have no row yet become trials, one a trajectory."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from lthray import samples
-from lthray.attackspec import AUTOATTACK, check
+from lthray.attackspec import AUTOATTACK
 from lthray.autoattack import require
 from lthray.cluster import check_shared, connected, nodes
 from lthray.data import gather
-from lthray.errors import InputError
 from lthray.events import Note, Notify, Planned
-from lthray.measuring import Wanted, measure_tickets
+from lthray.measuring import measure_tickets
 from lthray.planning import fit_to_cluster
 from lthray.results import Failure
 from lthray.running import reported
 from lthray.spec import TrajectorySpec
 from lthray.store import Store
-from lthray.sweepfile import SweepSpec, load
+from lthray.sweepfile import SweepSpec
 from lthray.trials import Stack, fit, laid_down
+from lthray.wanted import Wanted
 
 
 @dataclass(frozen=True)
@@ -38,39 +37,6 @@ class Remeasured:
     """Tickets without a row of trajectories that did not fail: the evaluation was interrupted."""
 
 
-def chosen(
-    store: Store, wanted: Wanted, where: Mapping[str, Sequence[object]]
-) -> tuple[SweepSpec, list[TrajectorySpec]]:
-    """A folder's sweep, and those of its trajectories that are to be measured.
-
-    Args:
-        store: The results folder.
-        wanted: What to measure.
-        where: The values that fields may have.
-
-    Raises:
-        InputError: the folder holds no results, no ticket is wanted, or the attack can't be made of a trajectory's
-            fields.
-    """
-    store.require()
-    sweep, trajectories = load(store.folder / "sweep.yaml")
-    every = samples.trajectories(sweep, trajectories, store)
-    found = [spec for spec in every if all(spec.flat()[name] in values for name, values in where.items())]
-    if where and not found:
-        said = ", ".join(f"{name}={' or '.join(map(str, values))}" for name, values in where.items())
-        raise InputError(f"--where: none of the {len(every)} trajectories of {store.folder} has {said}")
-    for spec in found:
-        try:
-            check(spec.setting(wanted.attack), spec.inputs)
-        except ValueError as error:
-            raise InputError(f"--attack {wanted.attack}: trajectory {spec.trajectory_id}: {error}") from None
-    found = [spec for spec in found if wanted.rounds_of(spec, store)]
-    if not found:
-        rounds = f" of round {', '.join(map(str, sorted(wanted.rounds)))}" if wanted.rounds else ""
-        raise InputError(f"{store.folder}: no trajectory has a ticket{rounds} yet")
-    return sweep, found
-
-
 def run(
     store: Store,
     sweep: SweepSpec,
@@ -85,7 +51,7 @@ def run(
     Args:
         store: The results folder.
         sweep: Its sweep, for what a trial asks of Ray.
-        trajectories: What `chosen` gave.
+        trajectories: What `wanted.chosen` gave.
         wanted: What to measure of their tickets.
         data_dir: Where data sets are, or are downloaded to.
         address: A running Ray cluster, or None for one of this machine's own.

@@ -34,17 +34,27 @@ def by_hand(ticket, attacks, images, labels):
     return attacked, (model(attacked).argmax(-1) == labels).double().mean().item()
 
 
-@pytest.mark.parametrize(("norm", "epsilon"), [("linf", 0.1), ("l2", 0.5)])
-def test_a_ticket_has_the_accuracy_of_torchattacks_by_hand(norm, epsilon, ticket, digits):
+@pytest.mark.parametrize(
+    ("norm", "epsilon", "steps", "queries"),
+    [
+        ("linf", 0.1, 5, 20),  # for `make test`
+        pytest.param("linf", 0.1, 100, 5_000, marks=pytest.mark.slow),
+        pytest.param("l2", 0.5, 100, 5_000, marks=pytest.mark.slow),
+    ],
+)
+def test_a_ticket_has_the_accuracy_of_torchattacks_by_hand(norm, epsilon, steps, queries, ticket, digits, monkeypatch):
+    if steps == 5:
+        monkeypatch.setattr(autoattack, "ITERATIONS", steps)
+        monkeypatch.setattr(autoattack, "QUERIES", queries)
     some = Split(digits.test.images[:40], digits.test.labels[:40])
     theirs = {"linf": "Linf", "l2": "L2"}[norm]
     attacks = [
-        lambda model: torchattacks.APGD(model, norm=theirs, eps=epsilon, steps=100, loss="ce", seed=0),
-        lambda model: torchattacks.APGDT(model, norm=theirs, eps=epsilon, steps=100, n_classes=10, seed=0),
+        lambda model: torchattacks.APGD(model, norm=theirs, eps=epsilon, steps=steps, loss="ce", seed=0),
+        lambda model: torchattacks.APGDT(model, norm=theirs, eps=epsilon, steps=steps, n_classes=10, seed=0),
         lambda model: torchattacks.FAB(
-            model, norm=theirs, eps=epsilon, steps=100, multi_targeted=True, n_classes=10, seed=0
+            model, norm=theirs, eps=epsilon, steps=steps, multi_targeted=True, n_classes=10, seed=0
         ),
-        lambda model: torchattacks.Square(model, norm=theirs, eps=epsilon, n_queries=5000, seed=0),
+        lambda model: torchattacks.Square(model, norm=theirs, eps=epsilon, n_queries=queries, seed=0),
     ]
     attacked, accuracy = by_hand(ticket.ticket, attacks, some.images, some.labels)
     weights = tuple(torch.tensor(weight) for weight in ticket.ticket.weights.values())
