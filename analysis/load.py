@@ -37,7 +37,8 @@ class Results:
         rounds: One row per trajectory and round, in order. With several folders `folder` (the label) comes first.
             Beside `trajectory_id`, every field of the trajectory under its dotted name (`dataset`, `strategy`, `seed`,
             `pgd.steps`, ...) and `round` (0 is dense): `weights_remaining` (share of weights not pruned, (0, 1]),
-            `weights_remaining_count`, `early_stopping_iteration` (optimizer steps),
+            `weights_remaining_count`, `round_iterations` (optimizer steps of the round; `iterations` are those of
+            round 0), `early_stopping_iteration` (optimizer steps),
             `early_stopping_<attack>_accuracy_<split>` and `final_<attack>_accuracy_<split>` (shares of [0, 1], NaN
             where the attack was not measured; attacks none, fgsm, pgd; splits validation, test), `train_seconds`,
             `eval_seconds`, `stack`, `device` and the versions of lthray, torch and Python.
@@ -117,7 +118,7 @@ def load(*folders: str | Path | UPath) -> Results:
     order = [*(["folder"] if several else []), "trajectory_id", "round"]
     return Results(
         folders=labels,
-        rounds=_concatenate(tables).sort_values(order, ignore_index=True),
+        rounds=_with_round_iterations(_concatenate(tables).sort_values(order, ignore_index=True)),
         sweeps={label: _read_sweep(folder / "sweep.yaml") for label, folder in labels.items()},
         failures=pd.concat([part for part in lost if len(part)] or lost[:1], ignore_index=True),
         stopped={
@@ -193,6 +194,15 @@ def _concatenate(tables: list[pa.Table], *, categories: bool = False) -> pd.Data
     whole = pa.concat_tables(tables, promote_options="permissive")
     frame: pd.DataFrame = (whole.unify_dictionaries() if categories else whole).to_pandas()
     return frame
+
+
+def _with_round_iterations(rounds: pd.DataFrame) -> pd.DataFrame:
+    """Tells the field `iterations`, which is round 0's, from what a round trained, which `retrain` may shorten."""
+    if "iterations" not in rounds:
+        return rounds
+    keys = [name for name in ("folder", "trajectory_id") if name in rounds]
+    field = rounds.groupby(keys)["iterations"].transform("first")
+    return rounds.assign(iterations=field, round_iterations=rounds["iterations"])
 
 
 def _with_categories(table: pa.Table) -> pa.Table:

@@ -164,7 +164,7 @@ def _single(summary: pd.DataFrame) -> list[str]:
 
 def _cut_short(rounds: pd.DataFrame, settings: list[str]) -> list[str]:
     # The last evaluation need not be at the very end: released-code evaluates by epoch.
-    before = stats.numbers(rounds, "iterations") - stats.numbers(rounds, "eval_every")
+    before = stats.numbers(rounds, "round_iterations") - stats.numbers(rounds, "eval_every")
     last = rounds["early_stopping_iteration"] > before
     cases = []
     for group, part in _groups(rounds.assign(_last=last), settings):

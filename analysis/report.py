@@ -42,8 +42,8 @@ def write_report(
     and renamed, the page last, so that a reader never sees half of one. Files of an earlier report are replaced.
 
     Args:
-        results: What to report (`load`). Several folders are shown as rows of the same figures, unless `by` places
-            them.
+        results: What to report (`load`). Unless `by` places something, several folders are shown as rows of the same
+            figures, and where all trajectories have one strategy, colour shows the first field that varies instead.
         out: The folder to write to, made where it is missing.
         margin: The loss of accuracy, as a share, that counts as none in verdicts.
         by: What the figures show beside the poster's fields (`layout.parse`): `pgd.steps`, `row=pgd.steps`.
@@ -85,8 +85,11 @@ def write_report(
 
 
 def _placed(rounds: pd.DataFrame, by: Sequence[str]) -> layout.Layout:
-    if not by and "folder" in stats.varied(rounds):
+    varied = stats.varied(rounds)
+    if not by and "folder" in varied:
         return layout.Layout(row="folder")
+    if not by and varied and len(rounds["strategy"].unique()) == 1:
+        return layout.Layout(colour=varied[0])
     return layout.parse(by, layout.choices(rounds))
 
 

@@ -151,7 +151,7 @@ def samples(rounds: pd.DataFrame, search: Search, stopped: Collection[str] = ())
                 "n": int(values.count()),
                 "test_mean": float(on_test.mean()) if len(on_test) else math.nan,
                 "test_sd": float(on_test.std()) if len(on_test) else math.nan,
-                "iterations": int(part["iterations"].sum()),
+                "iterations": int(part["round_iterations"].sum()),
             }
         )
     measured = ["state", "round", "weights_remaining", "mean", "sd", "n", "test_mean", "test_sd", "iterations"]

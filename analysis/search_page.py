@@ -128,9 +128,9 @@ def _section(
 
 def _iterations(rounds: pd.DataFrame, search: Search, count: int) -> tuple[int, int]:
     """The iterations spent, and those of all samples to their end."""
-    each = rounds.groupby("trajectory_id").agg(rounds=("rounds", "max"), iterations=("iterations", "max"))
-    whole = ((each["rounds"] + 1) * each["iterations"]).mean() * count * search.seeds
-    return int(rounds["iterations"].sum()), round(float(whole))
+    each = rounds.groupby("trajectory_id")[["rounds", "iterations", "retrain.iterations"]].max()
+    whole = (each["iterations"] + each["rounds"] * each["retrain.iterations"]).mean() * count * search.seeds
+    return int(rounds["round_iterations"].sum()), round(float(whole))
 
 
 def _measured(row: dict[Hashable, Any], prefix: str, search: Search) -> str:

@@ -21,8 +21,8 @@ MEASURES = (
 
 _SWEPT = ("seed", "dataset", "strategy", "train_attack", "eval_attacks", "rounds")
 _RECORDED = frozenset((
-    "trajectory_id", "round", "weights_remaining", "weights_remaining_count", "stack", "train_seconds", "eval_seconds",
-    "device", "lthray_version", "torch_version", "python_version",
+    "trajectory_id", "round", "weights_remaining", "weights_remaining_count", "round_iterations", "stack",
+    "train_seconds", "eval_seconds", "device", "lthray_version", "torch_version", "python_version",
 ))  # fmt: skip
 _MEASURED = ("early_stopping_", "final_", "accuracy_test_", "loss_validation_")
 _ORDER: dict[Hashable, tuple[str, ...]] = {
@@ -60,6 +60,10 @@ def show(value: object) -> str:
     return str(value).lower() if str(value) in ("True", "False") else str(value)
 
 
+_FOLLOWS = {"retrain.iterations": "iterations", "retrain.train_attack": "train_attack"}
+"""Fields that are another's unless a sweep says otherwise."""
+
+
 def fields(rounds: pd.DataFrame) -> list[str]:
     """The columns that are fields of a trajectory.
 
@@ -82,11 +86,15 @@ def varied(rounds: pd.DataFrame) -> list[str]:
     """The fields that take several values, besides those that the figures show or average over.
 
     Those are seed, dataset, strategy, train_attack, eval_attacks and rounds. A field that the data set determines
-    (validation_size), or data set and folder, or data set and protocol together (rewind_to, iterations, ...), is left
-    out: it tells no groups apart that are not apart already.
+    (validation_size), or data set and the field it follows by default (retrain.iterations), or data set and folder,
+    or data set and protocol together (rewind_to, iterations, ...), is left out: it tells no groups apart that are not
+    apart already.
     """
     candidates = [name for name in fields(rounds) if name not in _SWEPT and len(rounds[name].unique()) > 1]
     candidates = [name for name in candidates if not _determined(rounds, name, ["dataset"])]
+    for follower, leader in _FOLLOWS.items():
+        if follower in candidates and _determined(rounds, follower, ["dataset", leader]):
+            candidates.remove(follower)
     for leader in ("folder", "protocol"):
         if leader in candidates:
             by = ["dataset", leader]

@@ -52,6 +52,11 @@ class Group:
     verdicts: tuple[Verdict, ...]
 
     @property
+    def compared(self) -> bool:
+        """Whether there was anything to compare."""
+        return any(verdict.comparisons for verdict in self.verdicts)
+
+    @property
     def tally(self) -> str:
         """How many there are of each: "2 supported, 1 undecided"."""
         kinds = (judgement.SUPPORTED, judgement.CONTRADICTED, judgement.UNDECIDED, NO_VERDICT)

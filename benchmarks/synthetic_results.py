@@ -28,6 +28,7 @@ FIELDS: dict[str, Any] = {
     "norm": "linf", "pgd.restarts": 1,
     "prune.rates.hidden_1": 0.2, "prune.rates.hidden_2": 0.2, "prune.rates.output": 0.1, "prune.cutoff": "exclusive",
     "prune.criterion": "magnitude", "prune.scope": "layerwise", "prune.schedule": "iterative", "prune.rate": 0.2,
+    "retrain.iterations": ITERATIONS, "retrain.train_attack": "none",
 }  # fmt: skip
 HELD = {"none": 0.1, "fgsm": 0.75, "pgd": 0.65}
 FALL = {"reset": 0.0006, "random": 0.0016, "continued": 0.0003}
@@ -58,7 +59,7 @@ def write(task: tuple[Path, str, str, str, float, int]) -> int:
     attacks = ("none", "fgsm", "pgd") if train == "none" else ("none", train)
     fields = FIELDS | {
         "dataset": dataset, "train_attack": train, "strategy": strategy, "epsilon": epsilon, "seed": seed,
-        "eval_attacks": ",".join(attacks[1:]),
+        "eval_attacks": ",".join(attacks[1:]), "retrain.train_attack": train,
     }  # fmt: skip
     identity = hashlib.sha256(repr(sorted(fields.items())).encode()).hexdigest()[:12]
     noise = np.random.default_rng(int(identity, 16))

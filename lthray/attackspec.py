@@ -18,7 +18,10 @@ AUTOATTACK = "autoattack"
 AUTO = ("fgsm", "pgd")
 """The eval attacks `auto` of a natural network."""
 
+ONE_START = "restarts: more than one from the same start are all the same; random_start: true"
+
 AttackLabel = Literal["predicted", "ground-truth"]
+TrainAttack = Annotated[str, one_of(ATTACKS, "none")]
 NormName = Annotated[str, one_of(NORMS)]
 Positive = Annotated[float, Field(gt=0)]
 
@@ -38,7 +41,7 @@ class PgdSpec(Strict):
     @model_validator(mode="after")
     def _check_restarts(self) -> Self:
         if self.restarts > 1 and not self.random_start:
-            raise ValueError("restarts: more than one from the same start are all the same; random_start: true")
+            raise ValueError(ONE_START)
         return self
 
 
@@ -161,20 +164,32 @@ def resolve(name: str, epsilon: float, norm: str, attack_label: str, pgd: PgdSpe
     return Setting(attack, **(common | own))  # type: ignore[arg-type]
 
 
-def check(setting: Setting, pixels: int) -> None:
-    """Checks that an attack's numbers go together.
+def check(settings: Mapping[str, Setting], pixels: int) -> None:
+    """Checks that the numbers of attacks, by full name, go together; plain PGD's are a trajectory's fields.
 
     Raises:
         ValueError: a radius or a step is longer than the way from any image to any other, or restarts have one start.
     """
-    most = NORMS[setting.norm].farthest(pixels)
-    for name, value in (("epsilon", setting.epsilon), ("step_size", setting.step_size)):
-        if value > most:
-            raise ValueError(
-                f"{name}: found {value:g}, but with norm {setting.norm} it should be less than or equal to {most:g}"
-            )
-    if setting.restarts > 1 and not setting.random_start:
-        raise ValueError("restarts: more than one from the same start are all the same; random_start: true")
+    for full, setting in settings.items():
+        where = "pgd." if full == "pgd" else f"eval_attacks: {full}: "
+        for name, value in (("epsilon", setting.epsilon), ("step_size", setting.step_size)):
+            try:
+                check_length(value, setting.norm, pixels)
+            except ValueError as error:
+                raise ValueError(f"{where}{name}: found {value:g}, but {error}") from None
+        if setting.restarts > 1 and not setting.random_start:
+            raise ValueError(f"{where}{ONE_START}")
+
+
+def check_length(value: float, norm: str, pixels: int) -> None:
+    """Checks a radius or a step.
+
+    Raises:
+        ValueError: it is longer than the way from any image to any other.
+    """
+    most = NORMS[norm].farthest(pixels)
+    if value > most:
+        raise ValueError(f"with norm {norm} it should be less than or equal to {most:g}")
 
 
 def label(name: str) -> str:

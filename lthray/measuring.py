@@ -63,7 +63,7 @@ def measure_tickets(
                 "weights_remaining": share,
                 "weights_remaining_count": remaining,
                 "moment": "final",
-                "iteration": spec.iterations,
+                "iteration": spec.in_round(number).iterations,
                 "split": wanted.split,
                 "attack": wanted.attack,
                 "loss": attacked.loss[0],

@@ -27,14 +27,14 @@ def plan_page(
     """What `--dry-run` shows: the trajectories, how far each is, and what is to do."""
     varied = [*(sweep.search.space if sweep.search else ()), *sweep.grid]
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for name in ("trajectory", *varied, "rounds done"):
+    for name in ("trajectory", *map(_heading, varied), "rounds done"):
         table.add_column(name, no_wrap=True)
     trainings = iterations = complete = 0
     for spec in trajectories:
         rounds, fields = done[spec.trajectory_id], spec.flat()
         table.add_row(spec.trajectory_id, *(str(fields[name]) for name in varied), f"{rounds} of {spec.rounds + 1}")
         trainings += spec.rounds + 1 - rounds
-        iterations += (spec.rounds + 1 - rounds) * spec.iterations
+        iterations += spec.iterations_from(rounds)
         complete += rounds == spec.rounds + 1
     return Group(
         table,
@@ -77,7 +77,7 @@ def measuring_page(
     """What `lthray evaluate --dry-run` shows: whose tickets are wanted, which are measured, and what is to do."""
     varied = [*(sweep.search.space if sweep.search else ()), *sweep.grid]
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for name in ("trajectory", *varied, "tickets measured"):
+    for name in ("trajectory", *map(_heading, varied), "tickets measured"):
         table.add_column(name, no_wrap=True)
     tickets = left = images = 0
     for spec in trajectories:
@@ -114,7 +114,7 @@ def _next(interrupted: bool, failed: bool, folder: str) -> Text:
 def status_page(status: Status) -> RenderableType:
     """What `lthray status` shows: the tallies, what runs now, what failed."""
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for name in status.varied:
+    for name in map(_heading, status.varied):
         table.add_column(name, no_wrap=True)
     stopped = status.total.stopped > 0
     for name in ("trajectories", "complete", "running", *(["stopped"] if stopped else []), "failed", "rounds done"):
@@ -125,6 +125,11 @@ def status_page(status: Status) -> RenderableType:
         table.add_section()
         table.add_row("all", *[""] * (len(status.varied) - 1), *_counts(status.total, stopped), style="bold")
     return Group(table, *_driver_lines(status), *(_failure_line(*item) for item in status.failures.items()))
+
+
+def _heading(field: str) -> str:
+    """A field's dotted name, on two lines: terminals are narrow."""
+    return field.replace(".", ".\n", 1)
 
 
 def _counts(tally: Tally, stopped: bool) -> tuple[str, ...]:

@@ -21,7 +21,11 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def preset(protocol: str) -> dict[str, Any]:
     """Every field of the preset `protocol` under its dotted name, as a sweep file would write it."""
-    defaults = flatten(TrajectorySpec().model_dump()) | {"eval_attacks": "auto"}
+    defaults = flatten(TrajectorySpec().model_dump()) | {
+        "eval_attacks": "auto",
+        "retrain.iterations": "auto",
+        "retrain.train_attack": "auto",
+    }
     return defaults | {"protocol": protocol} | flatten(PRESETS[protocol])
 
 

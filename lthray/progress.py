@@ -48,7 +48,7 @@ class SweepProgress:
             case TrialBegan() if self.plan:
                 self.plan.trials[event.trial] = event.stack
             case TrialStopped() if self.plan:
-                self.spared += sum((one.rounds - event.round) * one.iterations for one in self.plan.trials[event.trial])
+                self.spared += sum(one.iterations_from(event.round + 1) for one in self.plan.trials[event.trial])
             case TrialProgress():
                 self.latest[event.trial] = event
                 self.first_progress = self.first_progress or (time.monotonic(), self.done())

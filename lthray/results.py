@@ -57,6 +57,11 @@ class RoundResult:
     """Of round 0: the network at the iteration that `rewind_to` names, where it names one."""
 
     @property
+    def iterations(self) -> int:
+        """Optimizer steps of the round."""
+        return self.spec.in_round(self.round).iterations
+
+    @property
     def weights_remaining_count(self) -> int:
         """Weights not pruned."""
         return sum(int(mask.sum()) for mask in self.ticket.masks.values())

@@ -3,14 +3,15 @@
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from lthray import attackspec, counts
-from lthray.attacks import ATTACKS, NORMS, Setting
-from lthray.attackspec import AttackLabel, NormName, PgdSpec
+from lthray.attacks import Setting
+from lthray.attackspec import AttackLabel, NormName, PgdSpec, TrainAttack
 from lthray.dotted import flatten
 from lthray.pruning import CRITERIA
 from lthray.strategies import STRATEGIES
@@ -71,6 +72,15 @@ class PruneSpec(Strict):
     """Prune the round(p·n) smallest scores (exclusive), or one more as the released code does (inclusive)."""
 
 
+class RetrainSpec(Strict):
+    """What the rounds after the first do otherwise than the first."""
+
+    iterations: Annotated[int, Field(ge=0, le=10**9)] = 50_000
+    """Optimizer steps of a round after the first; 0 prunes without training, auto is as many as `iterations`."""
+    train_attack: TrainAttack = "none"
+    """Attack that the rounds after the first train against; auto is `train_attack`."""
+
+
 class TrajectorySpec(Strict):
     """Every field of a trajectory; the defaults are those of the preset `paper`."""
 
@@ -86,7 +96,7 @@ class TrajectorySpec(Strict):
     """How a round starts, for example from θ0 (reset), a new draw (random) or the trained weights (continued)."""
     rewind_to: str = "init"
     """What `reset` restarts from: θ0 (init), the weights at the end-of-round-0, or those at its iteration:K."""
-    train_attack: str = "none"
+    train_attack: TrainAttack = "none"
     """Attack trained against."""
     eval_attacks: tuple[str, ...] = Field(default="auto", validate_default=True)
     """Attacks measured: `auto` (the train attack, or both for `none`) or a list; always with the train attack."""
@@ -120,13 +130,8 @@ class TrajectorySpec(Strict):
     """Projected gradient descent."""
     prune: PruneSpec = PruneSpec()
     """Pruning."""
-
-    @field_validator("train_attack")
-    @classmethod
-    def _check_train_attack(cls, value: str) -> str:
-        if value not in ("none", *ATTACKS):
-            raise ValueError(f"allowed are none, {', '.join(ATTACKS)}")
-        return value
+    retrain: RetrainSpec = Field(default={}, validate_default=True)
+    """The rounds after the first."""
 
     @field_validator("eval_attacks", mode="before")
     @classmethod
@@ -137,11 +142,16 @@ class TrajectorySpec(Strict):
     @classmethod
     def _check_epsilon(cls, value: float, info: ValidationInfo) -> float:
         if {"norm", "dataset"} <= info.data.keys():
-            norm = info.data["norm"]
-            most = NORMS[norm].farthest(DATASETS[info.data["dataset"]].inputs)
-            if value > most:
-                raise ValueError(f"with norm {norm} it should be less than or equal to {most:g}")
+            attackspec.check_length(value, info.data["norm"], DATASETS[info.data["dataset"]].inputs)
         return value
+
+    @field_validator("retrain", mode="before")
+    @classmethod
+    def _resolve_retrain(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, Mapping):
+            return value
+        given = {name: one for name, one in value.items() if one != "auto"}
+        return {name: info.data[name] for name in RetrainSpec.model_fields if name in info.data} | given
 
     @field_validator("validation_size")
     @classmethod
@@ -195,11 +205,7 @@ class TrajectorySpec(Strict):
 
     @model_validator(mode="after")
     def _check_attacks(self) -> Self:
-        for name in ("pgd", *self.eval_attacks):
-            try:
-                attackspec.check(self.setting(name), self.inputs)
-            except ValueError as error:
-                raise ValueError(f"{'pgd.' if name == 'pgd' else f'eval_attacks: {name}: '}{error}") from None
+        attackspec.check({name: self.setting(name) for name in ("pgd", *self.eval_attacks)}, self.inputs)
         return self
 
     @property
@@ -268,6 +274,15 @@ class TrajectorySpec(Strict):
         """The iteration of round 0 that `rewind_to` names, if it does."""
         kind, _, iteration = self.rewind_to.partition(":")
         return int(iteration) if kind == "iteration" else None
+
+    def in_round(self, number: int) -> Self:
+        """The setting that a round trains with: after round 0, what `retrain` says."""
+        return self.model_copy(update=self.retrain.model_dump()) if number else self
+
+    def iterations_from(self, number: int) -> int:
+        """Optimizer steps of round `number` and all after it."""
+        first = 0 if number else self.iterations
+        return first + (self.rounds + 1 - max(number, 1)) * self.retrain.iterations
 
     def evaluation_iterations(self) -> dict[int, int]:
         """The iterations of a round at which it is evaluated, each with the iteration the released code reports.

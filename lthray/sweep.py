@@ -126,7 +126,7 @@ def _planned(
         stopped=len(stopped & before.keys()),
         trials=dict(trials),
         rounds=sum(rounds),
-        iterations=sum(n * spec.iterations for n, spec in zip(rounds, wanted, strict=True)),
+        iterations=sum(spec.iterations_from(before.get(spec.trajectory_id, 0)) for spec in wanted),
     )
 
 

@@ -76,7 +76,7 @@ MEASURED = ("round", "moment", "split", "attack", "images")
 
 def evaluation_rows(result: RoundResult) -> list[dict[str, Any]]:
     """A round's rows of `evaluations`, likewise: of the eval attacks that have no columns in `rounds`."""
-    points = (result.early_stopping_iteration, result.spec.iterations)
+    points = (result.early_stopping_iteration, result.iterations)
     others = [attack for attack in result.spec.eval_attacks if attack not in ATTACKS]
     rows = (
         (at, result.row(attack, split, iteration))
@@ -91,7 +91,7 @@ def evaluation_rows(result: RoundResult) -> list[dict[str, Any]]:
 
 def round_row(result: RoundResult) -> dict[str, Any]:
     """A round's row of `rounds`, without what all its rows share."""
-    spec, points = result.spec, (result.early_stopping_iteration, result.spec.iterations)
+    spec, points = result.spec, (result.early_stopping_iteration, result.iterations)
     measured: dict[str, float | None] = {}
     for (at, iteration), split in product(zip(MOMENTS, points, strict=True), SPLITS):
         for attack in ("none", *ATTACKS):
@@ -102,6 +102,7 @@ def round_row(result: RoundResult) -> dict[str, Any]:
         attacked = result.row(like[0], split, iteration) if like else None
         measured[f"{at}_zero_gradient_share_{split}"] = attacked.zero_gradient_share if attacked else None
     return {
+        "iterations": result.iterations,
         "early_stopping_iteration": result.early_stopping_iteration,
         **measured,
         "stack": result.stack,

@@ -33,7 +33,7 @@ class Progress:
 
 
 def early_stopping_iteration(spec: TrajectorySpec, curves: Sequence[CurveRow]) -> int:
-    """The first iteration with the smallest validation objective: the training loss, measured on validation."""
+    """The first iteration with the smallest validation objective: the loss that round 0 trains by, on validation."""
     losses: dict[int, dict[str, float]] = {}
     for row in curves:
         if row.split == "validation":
@@ -177,7 +177,7 @@ def _round(
     stack: Sequence[_Member], data: Dataset, number: int, observe: Callable[[Progress], None]
 ) -> list[RoundResult | Failure]:
     """One round of the stack; its members hold their trained weights afterwards."""
-    specs = [member.spec for member in stack]
+    specs = [member.spec.in_round(number) for member in stack]
     reported = specs[0].evaluation_iterations()
     splits = {"validation": data.validation, "test": data.test}
     curves: list[list[CurveRow]] = [[] for _ in stack]
@@ -212,7 +212,7 @@ def _round(
             curves[i] += rows
             bad = next((row for row in rows if not math.isfinite(row.loss)), None)
             if bad and i not in failures:
-                failures[i] = Failure(spec, number, _not_finite(bad, before, spec))
+                failures[i] = Failure(stack[i].spec, number, _not_finite(bad, before, spec))
         observe(Progress(number, iteration, len(stack), remaining, found))
         before = iteration
         if len(failures) == len(stack):

@@ -76,7 +76,8 @@ def _trial(config: dict[str, Any], train: Callable[..., None], stack_of: Callabl
 
     def report(metrics: dict[str, Any]) -> None:
         if "iteration" in metrics:  # the loggers' clock: iterations of a trajectory, over its rounds
-            metrics = metrics | {"timesteps_total": metrics["round"] * specs[0].iterations + metrics["iteration"]}
+            before = specs[0].iterations_from(0) - specs[0].iterations_from(metrics["round"])
+            metrics = metrics | {"timesteps_total": before + metrics["iteration"]}
         tune.report(metrics)
 
     train([spec.model_dump() for spec in specs], data=ray.get(data["ref"]), report=report)

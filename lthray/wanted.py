@@ -64,9 +64,10 @@ def chosen(
         raise InputError(f"--where: none of the {len(every)} trajectories of {store.folder} has {said}")
     for spec in found:
         try:
-            check(spec.setting(wanted.attack), spec.inputs)
+            check({wanted.attack: spec.setting(wanted.attack)}, spec.inputs)
         except ValueError as error:
-            raise InputError(f"--attack {wanted.attack}: trajectory {spec.trajectory_id}: {error}") from None
+            said = str(error).removeprefix(f"eval_attacks: {wanted.attack}: ")
+            raise InputError(f"--attack {wanted.attack}: trajectory {spec.trajectory_id}: {said}") from None
     found = [spec for spec in found if wanted.rounds_of(spec, store)]
     if not found:
         rounds = f" of round {', '.join(map(str, sorted(wanted.rounds)))}" if wanted.rounds else ""

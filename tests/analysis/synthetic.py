@@ -49,6 +49,8 @@ FIELDS: dict[str, Any] = {
     "prune.scope": "layerwise",
     "prune.schedule": "iterative",
     "prune.rate": 0.2,
+    "retrain.iterations": 50_000,
+    "retrain.train_attack": "none",
 }
 RELEASED_CODE = {
     "protocol": "released-code",
@@ -65,6 +67,7 @@ def fields(**changes: Any) -> dict[str, Any]:
     changed = {name.replace("__", "."): value for name, value in changes.items()}
     own = changed.get("train_attack", "none")
     derived = {"eval_attacks": "fgsm,pgd" if own == "none" else own}
+    derived |= {"retrain.train_attack": own, "retrain.iterations": changed.get("iterations", 50_000)}
     if changed.get("dataset") == "digits-8x8":
         derived["validation_size"] = 360
     return FIELDS | derived | changed

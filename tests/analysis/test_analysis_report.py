@@ -140,10 +140,26 @@ def test_the_csv_is_the_summary(written):
     pd.testing.assert_frame_equal(read, expected, check_dtype=False)
 
 
+def opened(page):
+    """Whether each group of verdicts is unfolded."""
+    return ["open" in attributes for attributes in page.all("details") if attributes.get("class") == "group"]
+
+
+def test_with_one_strategy_alone_another_varied_field_is_a_line_for_each_value(tmp_path):
+    axes = {"pgd__step_size": [0.05, 0.1], "pgd__steps": [7, 10]}
+    page = report(tmp_path, synthetic.grid(train_attack="pgd", strategy="continued", rounds=1, seed=[0, 1], **axes))
+    names = sorted(path.name for path in (tmp_path / "report" / "figures").glob("figure-2-*.svg"))
+    assert names == ["figure-2-fashion-mnist-pgd-step-size-0-05.svg", "figure-2-fashion-mnist-pgd-step-size-0-1.svg"]
+    assert "pgd.steps 7" in (tmp_path / "report" / "figures" / names[0]).read_text(encoding="utf-8")
+    assert opened(page) == [False, False, False, False]
+
+
 def test_another_varied_field_makes_its_own_figures(tmp_path):
-    page = report(tmp_path, synthetic.grid(train_attack="pgd", pgd__step_size=[0.05, 0.1], seed=[0, 1], rounds=1))
+    axes = {"strategy": ["reset", "random"], "pgd__step_size": [0.05, 0.1], "seed": [0, 1]}
+    page = report(tmp_path, synthetic.grid(train_attack="pgd", rounds=1, **axes))
     assert len(page.all("img")) == 6
     assert "fashion-mnist · pgd.step_size 0.05" in page.text
+    assert opened(page) == [True, True]
     names = sorted(path.name for path in (tmp_path / "report" / "figures").glob("figure-2-*.svg"))
     assert names == ["figure-2-fashion-mnist-pgd-step-size-0-05.svg", "figure-2-fashion-mnist-pgd-step-size-0-1.svg"]
 

@@ -196,7 +196,7 @@ def test_figures_of_one_sample_one_parameter_and_no_grid():
     one = synthetic.trajectory(seed=0, train_attack="fgsm", learning_rate=1e-3)
     section = SWEEP["search"] | {"space": {"learning_rate": {"uniform": [1e-3, 2e-3]}}, "samples": 1, "scheduler": {}}
     found = search.search_of({"search": section})
-    table = search.samples(one, found)
+    table = search.samples(one.assign(round_iterations=one["iterations"]), found)
     assert table["state"].tolist() == ["complete"]
     for draw in (figures.figure_4, figures.figure_5):
         draw(table, found).canvas.draw()

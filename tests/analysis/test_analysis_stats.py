@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 import synthetic
 
-from analysis import stats
+from analysis import load, stats
 
 ADVERSARIAL = "early_stopping_adversarial_accuracy_test"
 NATURAL = "early_stopping_natural_accuracy_test"
@@ -199,3 +199,19 @@ def test_the_frames_given_are_left_as_they_are():
 @pytest.mark.parametrize(("value", "text"), [(True, "true"), (0.30000000000000004, "0.3"), (7, "7"), ("init", "init")])
 def test_values_are_shown_as_in_the_sweep_file(value, text):
     assert stats.show(value) == text
+
+
+def test_retraining_as_the_first_round_is_no_setting_of_its_own_but_otherwise_it_is(tmp_path):
+    same = [synthetic.trajectory(train_attack=attack, iterations=n) for attack in ("fgsm", "pgd") for n in (500, 1000)]
+    assert stats.varied(load(synthetic.write(tmp_path / "same", same)).rounds) == ["iterations"]
+    brief = [
+        synthetic.trajectory(train_attack="pgd", retrain__train_attack=attack, retrain__iterations=n)
+        for attack in ("none", "pgd") for n in (0, 50_000)
+    ]  # fmt: skip
+    for one in brief:  # as a results folder has it: what the round itself trained
+        one.loc[one["round"] > 0, "iterations"] = one["retrain.iterations"]
+    found = load(synthetic.write(tmp_path / "brief", brief)).rounds
+    assert stats.varied(found) == ["retrain.iterations", "retrain.train_attack"]
+    assert set(found["iterations"]) == {50_000}
+    short = found[found["retrain.iterations"] == 0]
+    assert (short["round_iterations"] == 50_000 * (short["round"] == 0)).all()
