@@ -3,11 +3,11 @@
 import base64
 import io
 import multiprocessing
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import matplotlib as mpl
 import pandas as pd
@@ -17,8 +17,11 @@ from analysis import figures, layout, stats
 from analysis.figures import style
 from analysis.files import replace_file
 
-_MANY = 8
-"""Panels from which on further processes are worth the seconds in which they start."""
+_Task = TypeVar("_Task")
+_Drawn = TypeVar("_Drawn")
+
+_MANY = 24
+"""Figures from which on further processes are worth the seconds in which they start."""
 
 
 @dataclass(frozen=True)
@@ -45,19 +48,33 @@ class Task:
     anchor: str
 
 
-def draw_all(tasks: Sequence[Task], processes: int) -> list[list[Drawing]]:
-    """The figures of each panel, written to their files."""
-    if processes < 2 or len(tasks) < _MANY:
-        return [_draw(task) for task in tasks]
+def draw_all(
+    draw: Callable[[_Task], _Drawn], tasks: Sequence[_Task], processes: int, figures_each: int = 1
+) -> list[_Drawn]:
+    """What `draw`, a function of a module, makes of each task; by further processes where there are many figures."""
+    if processes < 2 or len(tasks) * figures_each < _MANY:
+        return [draw(task) for task in tasks]
     # Not forked, for Arrow's threads would not survive it.
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
-        return list(pool.map(_draw, tasks))
+        return list(pool.map(draw, tasks))
 
 
-def _draw(task: Task) -> list[Drawing]:
+def draw_panel(task: Task) -> list[Drawing]:
+    """The figures of a panel, written to their files."""
     if task.curves is None:
         return [_draw_2(task)]
     return [_draw_curves(1, task, task.curves), _draw_2(task), _draw_curves(3, task, task.curves)]
+
+
+def draw_networks(panel: stats.Panel, folder: Path, anchor: str) -> Drawing:
+    """The figure that compares a panel's networks, of `stats.networks`, written to its files."""
+    seeds = style.seeds_label(panel.summary["early_stopping_iteration_n"])
+    caption = (
+        "Adversarial and natural test accuracy at early stopping, by the number of weights remaining, a line for each"
+        f" network. Mean of {seeds}; bands are ± one sample standard deviation over seeds."
+    )
+    task = Task(panel, None, layout.Layout(colour="network"), folder, anchor)
+    return _save(11, figures.figure_11(panel.summary), task, caption, "figure_2.csv")
 
 
 def _draw_2(task: Task) -> Drawing:
@@ -94,6 +111,12 @@ def _alternative(panel: stats.Panel, caption: str) -> str:
 def _save(number: int, figure: Figure, task: Task, caption: str, numbers: str) -> Drawing:
     name, alternative = f"figure-{number}-{task.anchor}", _alternative(task.panel, caption)
     return Drawing(number, caption, name, save(figure, task.folder, name, alternative), alternative, numbers)
+
+
+def written(number: int, figure: Figure, folder: Path, name: str, caption: str, title: str, numbers: str) -> Drawing:
+    """A figure written to its files, whose alternative is its title and caption."""
+    alternative = f"{title}. {caption} The CSV file gives the numbers."
+    return Drawing(number, caption, name, save(figure, folder, name, alternative), alternative, numbers)
 
 
 def save(figure: Figure, folder: Path, name: str, alternative: str) -> str:

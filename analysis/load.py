@@ -14,6 +14,8 @@ import pyarrow.parquet as pq
 import yaml
 from upath import UPath
 
+from analysis import stats, tickets
+
 REQUIRED = (
     "trajectory_id", "protocol", "dataset", "seed", "strategy", "train_attack", "eval_attacks", "rounds", "round",
     "weights_remaining", "early_stopping_iteration",
@@ -41,7 +43,8 @@ class Results:
             round 0), `early_stopping_iteration` (optimizer steps),
             `early_stopping_<attack>_accuracy_<split>` and `final_<attack>_accuracy_<split>` (shares of [0, 1], NaN
             where the attack was not measured; attacks none, fgsm, pgd; splits validation, test), `train_seconds`,
-            `eval_seconds`, `stack`, `device` and the versions of lthray, torch and Python.
+            `eval_seconds`, `stack`, `device` and the versions of lthray, torch and Python. Where masks were taken from
+            several sources, `strategy` tells these apart: "transfer (fgsm)".
         sweeps: What each folder's `sweep.yaml` says, by label; None without one.
         failures: One row per trajectory that failed: `folder` as in `rounds`, `trajectory_id`, `round` (missing where
             no round is to blame), `error` (text), and its fields under their dotted names.
@@ -97,6 +100,25 @@ class Results:
             found += [_labelled(table, label) if len(self.folders) > 1 else table for table in read]
         return found
 
+    def masks(self, numbers: Sequence[int] | None = None) -> dict[tuple[Any, ...], tickets.Rounds]:
+        """The masks of the tickets; weights are not read.
+
+        Args:
+            numbers: The rounds to read, all when None.
+
+        Returns:
+            A mask for each trajectory (by its id, or by folder's label and id where there are several folders), round
+            and layer. What no readable ticket holds is missing.
+        """
+        found: dict[tuple[Any, ...], tickets.Rounds] = {}
+        wanted = sorted(set(self.rounds["round"])) if numbers is None else list(numbers)
+        for label, folder in self.folders.items():
+            several = len(self.folders) > 1
+            rows = self.rounds[self.rounds["folder"] == label] if several else self.rounds
+            read = tickets.read_all(folder, list(dict.fromkeys(rows["trajectory_id"])), wanted)
+            found |= {(label, name) if several else (name,): masks for name, masks in read.items()}
+        return found
+
 
 def load(*folders: str | Path | UPath) -> Results:
     """Read results folders, by path or URL (`s3://bucket/run`), also while a sweep writes to them.
@@ -118,7 +140,7 @@ def load(*folders: str | Path | UPath) -> Results:
     order = [*(["folder"] if several else []), "trajectory_id", "round"]
     return Results(
         folders=labels,
-        rounds=_with_round_iterations(_concatenate(tables).sort_values(order, ignore_index=True)),
+        rounds=stats.by_source(_with_round_iterations(_concatenate(tables).sort_values(order, ignore_index=True))),
         sweeps={label: _read_sweep(folder / "sweep.yaml") for label, folder in labels.items()},
         failures=pd.concat([part for part in lost if len(part)] or lost[:1], ignore_index=True),
         stopped={

@@ -175,20 +175,20 @@ def _cut_short(rounds: pd.DataFrame, settings: list[str]) -> list[str]:
 
 
 def _weaker_pgd(rounds: pd.DataFrame, settings: list[str]) -> list[str]:
-    cases = []
-    for group, part in _groups(audit.weaker_pgd(rounds), settings):
-        worst = part.sort_values("excess").iloc[-1]
-        times = f"{len(part)} measurement{'' if len(part) == 1 else 's'}"
-        cases.append(f"{group}: {times}, by up to {worst['excess'] * 100:.1f} points ({_where(worst)})")
-    return cases
+    return _worst(audit.weaker_pgd(rounds), settings, "excess", "by up to {:.1f} points")
 
 
 def _no_gradient(rounds: pd.DataFrame, settings: list[str]) -> list[str]:
+    return _worst(audit.no_gradient(rounds), settings, "share", "up to {:.1f} % of the inputs")
+
+
+def _worst(found: pd.DataFrame, settings: list[str], measure: str, words: str) -> list[str]:
+    """A line for each group: how many measurements exceed what is let pass, and the worst of them, in %."""
     cases = []
-    for group, part in _groups(audit.no_gradient(rounds), settings):
-        worst = part.sort_values("share").iloc[-1]
+    for group, part in _groups(found, settings):
+        worst = part.sort_values(measure).iloc[-1]
         times = f"{len(part)} measurement{'' if len(part) == 1 else 's'}"
-        cases.append(f"{group}: {times}, up to {worst['share'] * 100:.1f} % of the inputs ({_where(worst)})")
+        cases.append(f"{group}: {times}, {words.format(worst[measure] * 100)} ({_where(worst)})")
     return cases
 
 

@@ -1,6 +1,5 @@
 """Results as a page: verdicts, figures, tables and warnings, in one file that opens without a network."""
 
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,11 +7,21 @@ from pathlib import Path
 
 import jinja2
 import pandas as pd
-import pyarrow as pa
-import pyarrow.csv as pacsv
 
-from analysis import audit, evaluations, judgement, layout, learning, overview, search_page, stats, tables, verdicts
-from analysis.drawing import Drawing, Task, draw_all
+from analysis import (
+    audit,
+    evaluations,
+    judgement,
+    layout,
+    learning,
+    mask_page,
+    overview,
+    search_page,
+    stats,
+    tables,
+    verdicts,
+)
+from analysis.drawing import Drawing, Task, draw_all, draw_networks, draw_panel
 from analysis.files import replace_file
 from analysis.load import Results
 
@@ -63,7 +72,10 @@ def write_report(
     curves = _curves(results, summary, place, rounds)
     shown = judgement.evidence(rounds, margin)
     found = judgement.verdicts(rounds, shown)
-    sections = _sections(rounds, summary, curves, place, out / "figures", processes)
+    panels = _sections(rounds, summary, curves, place, out / "figures", processes)
+    anchors = {section.title: section.anchor for section in panels}
+    masks = mask_page.section(results, rounds, place, anchors, out, processes)
+    sections = [*_networks(summary, out / "figures"), *panels]
     _write_tables(out / "tables", summary, curves, shown)
     measured = _evaluations(results, rounds, out / "tables")
     replace_file(out / "claims.json", verdicts.claims_json(found, shown, margin).encode())
@@ -80,6 +92,7 @@ def write_report(
         level=f"{judgement.LEVEL:.0%}".replace("%", " %"),
         sections=sections,
         evaluations=measured,
+        masks=masks,
     )
     return replace_file(out / "index.html", page.encode())
 
@@ -100,6 +113,17 @@ def _curves(results: Results, summary: pd.DataFrame, place: layout.Layout, round
     })  # fmt: skip
     filters = [("round", "in", chosen), ("attack", "in", list(stats.EVAL_ATTACKS))]
     return learning.learning_curves(results.curves(learning.CURVES_READ, filters), rounds)
+
+
+def _networks(summary: pd.DataFrame, folder: Path) -> list[Section]:
+    """A section for every data set and setting under which several networks were trained."""
+    compared = stats.networks(summary)
+    panels = [] if compared is None else list(stats.panels(compared, ("network",)))
+    panels = [panel for panel in panels if len(panel.summary["network"].unique()) > 1]
+    return [
+        Section(f"networks-{anchor}", f"{panel.title}: networks", [draw_networks(panel, folder, anchor)], [], {})
+        for panel, anchor in zip(panels, _anchors(panels), strict=True)
+    ]
 
 
 def _sections(
@@ -126,7 +150,7 @@ def _sections(
             setting=setting,
         )
         for panel, anchor, drawings, setting in zip(
-            panels, anchors, draw_all(tasks, processes), overview.settings(rounds, panels), strict=True
+            panels, anchors, draw_all(draw_panel, tasks, processes, 3), overview.settings(rounds, panels), strict=True
         )
     ]
 
@@ -137,7 +161,7 @@ def _write_tables(folder: Path, summary: pd.DataFrame, curves: pd.DataFrame, sho
     for name, frame in (
         ("figure_2", summary), ("learning_curves", curves), ("evidence", shown), ("accuracies", accuracies)
     ):  # fmt: skip
-        replace_file(folder / f"{name}.csv", _csv(frame))
+        replace_file(folder / f"{name}.csv", tables.csv(frame))
     replace_file(folder / "accuracies.md", tables.markdown(printed).encode())
     replace_file(folder / "accuracies.tex", tables.latex(printed).encode())
 
@@ -148,14 +172,8 @@ def _evaluations(results: Results, rounds: pd.DataFrame, folder: Path) -> list[e
     if found.empty:
         return []
     summary = evaluations.summarise(found, rounds)
-    replace_file(folder / "evaluations.csv", _csv(summary))
+    replace_file(folder / "evaluations.csv", tables.csv(summary))
     return evaluations.page_tables(summary)
-
-
-def _csv(frame: pd.DataFrame) -> bytes:
-    buffer = io.BytesIO()
-    pacsv.write_csv(pa.Table.from_pandas(frame, preserve_index=False), buffer)
-    return buffer.getvalue()
 
 
 def _anchors(panels: list[stats.Panel]) -> list[str]:

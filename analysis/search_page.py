@@ -1,20 +1,17 @@
 """What a search's section of the page says: its figures, its best settings, and what limits them."""
 
-import io
 from collections.abc import Hashable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.csv as pacsv
 
 from analysis import drawing, figures, layout, stats
 from analysis.files import replace_file
 from analysis.load import Results
 from analysis.search import ATTACK_FIELDS, COMPLETE, STOPPED, Search, best, of_the_best, rows_of, samples, search_of
-from analysis.tables import cell
+from analysis.tables import cell, csv
 
 _DIGITS = "{:.4g}"
 
@@ -107,9 +104,7 @@ def _section(
     search: Search, rounds: pd.DataFrame, table: pd.DataFrame, name: str, title: str, out: Path
 ) -> SearchSection:
     numbers = f"{name}.csv"
-    buffer = io.BytesIO()
-    pacsv.write_csv(pa.Table.from_pandas(table, preserve_index=False), buffer)
-    replace_file(out / "tables" / numbers, buffer.getvalue())
+    replace_file(out / "tables" / numbers, csv(table))
     captions = {
         4: f"{search.words} of every sample against each parameter that was searched. Means over seeds, bars are ± one"
         " sample standard deviation; hollow points are of samples that are not complete.",
@@ -118,10 +113,8 @@ def _section(
     }
     drawings = []
     for number, draw in ((4, figures.figure_4), (5, figures.figure_5)):
-        alternative = f"{title}. {captions[number]} The CSV file gives the numbers."
-        file = f"figure-{number}-{name}"
-        source = drawing.save(draw(table, search), out / "figures", file, alternative)
-        drawings.append(drawing.Drawing(number, captions[number], file, source, alternative, numbers))
+        figure, file = draw(table, search), f"figure-{number}-{name}"
+        drawings.append(drawing.written(number, figure, out / "figures", file, captions[number], title, numbers))
     headings, rows = printed(best(table, search), search)
     return SearchSection(name, title, notes(search, rounds, table), drawings, headings, rows)
 

@@ -18,13 +18,25 @@ MEASURES = (
     "final_natural_accuracy_test",
 )
 """What `summarise` gives mean, standard deviation and number of seeds of."""
+WEIGHTS = ("weights_remaining", "weights_remaining_count")
+"""How much is left of a network, as a share of its weights and as their number."""
 
+NETWORK = ("model", "widths")
+"""The fields that say which network it is."""
+
+_DENSE = {"mlp", "lenet-300-100"}
 _SWEPT = ("seed", "dataset", "strategy", "train_attack", "eval_attacks", "rounds")
+_SETTING = "transfer.setting"
+_SAID = ("dataset", "train_attack", "strategy")
 _RECORDED = frozenset((
     "trajectory_id", "round", "weights_remaining", "weights_remaining_count", "round_iterations", "stack",
     "train_seconds", "eval_seconds", "device", "lthray_version", "torch_version", "python_version",
+    "transfer.source",
 ))  # fmt: skip
-_MEASURED = ("early_stopping_", "final_", "accuracy_test_", "loss_validation_")
+_MEASURED = (
+    "early_stopping_", "final_", "accuracy_test_", "loss_validation_", "density_", "overlap_", "expected", "between",
+    "place", "layer",
+)  # fmt: skip
 _ORDER: dict[Hashable, tuple[str, ...]] = {
     "train_attack": ("none", "fgsm", "pgd"),
     "eval_attack": EVAL_ATTACKS,
@@ -88,17 +100,25 @@ def varied(rounds: pd.DataFrame) -> list[str]:
     Those are seed, dataset, strategy, train_attack, eval_attacks and rounds. A field that the data set determines
     (validation_size), or data set and the field it follows by default (retrain.iterations), or data set and folder,
     or data set and protocol together (rewind_to, iterations, ...), is left out: it tells no groups apart that are not
-    apart already.
+    apart already. So is `widths` where every network has its own name, and `model` where all are an mlp, be it by the
+    name of `lenet-300-100`. So is the setting of a
+    transfer's source, unless a strategy has several.
     """
     candidates = [name for name in fields(rounds) if name not in _SWEPT and len(rounds[name].unique()) > 1]
     candidates = [name for name in candidates if not _determined(rounds, name, ["dataset"])]
     for follower, leader in _FOLLOWS.items():
         if follower in candidates and _determined(rounds, follower, ["dataset", leader]):
             candidates.remove(follower)
+    if _SETTING in candidates and _determined(rounds, _SETTING, [*_SAID, *candidates]):
+        candidates.remove(_SETTING)
     for leader in ("folder", "protocol"):
         if leader in candidates:
             by = ["dataset", leader]
             candidates = [name for name in candidates if name == leader or not _determined(rounds, name, by)]
+    if set(NETWORK) <= set(candidates):
+        models = set(rounds["model"])
+        spare = "widths" if "mlp" not in models else "model" if models <= _DENSE else ""
+        candidates = [name for name in candidates if name != spare]
     return candidates
 
 
@@ -147,19 +167,35 @@ def summarise(rounds: pd.DataFrame) -> pd.DataFrame:
 
     Returns:
         The columns of `varied(rounds)`, `dataset`, `train_attack`, `eval_attack`, `strategy`, `round`,
-        `weights_remaining` (mean, (0, 1]) and, for each of `MEASURES`, `<measure>_mean`, `<measure>_sd` (sample
-        standard deviation, NaN with one seed) and `<measure>_n` (seeds). Iterations are optimizer steps, accuracies
-        shares of [0, 1].
+        `weights_remaining` (mean, (0, 1]), `weights_remaining_count` (mean, weights) and, for each of `MEASURES`,
+        `<measure>_mean`, `<measure>_sd` (sample standard deviation, NaN with one seed) and `<measure>_n` (seeds).
+        Iterations are optimizer steps, accuracies shares of [0, 1].
     """
     settings = varied(rounds)
     keys = [*settings, *SERIES, "round"]
     groups = one_per_seed(rounds).groupby(keys, dropna=False, observed=True, sort=False)
-    columns = {"weights_remaining": groups["weights_remaining"].mean()}
+    columns = {name: groups[name].mean() for name in WEIGHTS if name in rounds.columns}
     for measure in MEASURES:
         values = groups[measure]
         columns |= {f"{measure}_mean": values.mean(), f"{measure}_sd": values.std(), f"{measure}_n": values.count()}
     summary = pd.DataFrame(columns).reset_index()
     return summary.sort_values(keys, key=ranks, ignore_index=True)
+
+
+def networks(summary: pd.DataFrame) -> pd.DataFrame | None:
+    """A summary with one column `network` in place of those of `NETWORK`, to compare networks by their weights.
+
+    Returns:
+        The same rows, `network` being ordered from the network with the fewest weights to that with the most; None
+        where there is one network, or nothing says how many weights there are.
+    """
+    names = [name for name in NETWORK if name in setting_keys(summary)]
+    if not names or "weights_remaining_count" not in summary.columns:
+        return None
+    network = summary[names].astype(str).agg(" ".join, axis=1)
+    sizes = (summary["weights_remaining_count"] / summary["weights_remaining"]).groupby(network).max()
+    order = sizes.sort_values(kind="stable").index
+    return summary.drop(columns=names).assign(network=pd.Categorical(network, order, ordered=True))
 
 
 def panels(summary: pd.DataFrame, placed: Sequence[str] = ()) -> Iterator[Panel]:
@@ -186,7 +222,7 @@ def select(frame: pd.DataFrame, values: Mapping[str, Any]) -> pd.DataFrame:
 
 def setting_keys(summary: pd.DataFrame) -> list[str]:
     """The columns of a frame of means that hold the panels' settings."""
-    known = {*SERIES, "round", "weights_remaining", "iteration"}
+    known = {*SERIES, *WEIGHTS, "round", "iteration"}
     return [str(name) for name in summary.columns if name not in known and not str(name).startswith(_MEASURED)]
 
 
@@ -210,6 +246,32 @@ def _determined(rounds: pd.DataFrame, name: str, by: list[str]) -> bool:
     """Whether the columns `by` leave `name` no choice."""
     by = [other for other in by if other != name]
     return bool(rounds.groupby(by, dropna=False, observed=True)[name].nunique(dropna=False).max() <= 1)
+
+
+def by_source(rounds: pd.DataFrame) -> pd.DataFrame:
+    """Rounds whose strategies tell sources apart where there are several: "transfer (fgsm)", "transfer (epsilon=0.1)".
+
+    What the sources have in common (`transfer.setting`) is left out of the names.
+    """
+    if _SETTING not in varied(rounds):
+        return rounds
+    settings = rounds[_SETTING].fillna("")
+    parts = {setting: setting.split("; ") for setting in settings.unique() if setting}
+    names = {
+        setting: ", ".join(_short(part) for part in own if any(part not in other for other in parts.values()))
+        for setting, own in parts.items()
+    }
+    named = [
+        f"{strategy} ({names[setting]})" if names.get(setting) else strategy
+        for strategy, setting in zip(rounds["strategy"], settings, strict=True)
+    ]
+    return rounds.assign(strategy=named)
+
+
+def _short(part: str) -> str:
+    """`train_attack=fgsm` as `fgsm`; a number or a truth value keeps its name."""
+    name, _, value = part.partition("=")
+    return value if name in ("strategy", "train_attack", "dataset") else part
 
 
 def numbers(rounds: pd.DataFrame, name: str) -> pd.Series:

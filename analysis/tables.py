@@ -1,11 +1,14 @@
 """The figures' numbers as text: tables of the page, and a table of accuracies as CSV, Markdown and LaTeX."""
 
+import io
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.csv as pacsv
 
 from analysis import layout, stats
 
@@ -69,6 +72,13 @@ class Table:
     measures: tuple[str, ...]
     strategies: tuple[str, ...]
     rows: tuple[Row, ...]
+
+
+def csv(frame: pd.DataFrame) -> bytes:
+    """A frame as a CSV file."""
+    buffer = io.BytesIO()
+    pacsv.write_csv(pa.Table.from_pandas(frame, preserve_index=False), buffer)
+    return buffer.getvalue()
 
 
 def page_tables(summary: pd.DataFrame, placed: Sequence[str] = ()) -> list[Table]:

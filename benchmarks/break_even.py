@@ -1,8 +1,9 @@
 """From which density on the sparse way is faster than the dense one: where `lthray.sparse.BREAK_EVEN` comes from.
 
-    python benchmarks/break_even.py [--repeats N]
+    python benchmarks/break_even.py [--repeats N] [--widths 1000 300]
 
-Prints, round by round, how many times as long the dense way takes; one thread, seconds of the process.
+Prints, round by round, how many times as long the dense way takes; one thread, seconds of the process. `--widths` are
+the hidden layers of the network, 300 and 100 units by default.
 """
 
 import argparse
@@ -26,7 +27,9 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=15, help="turns (default: %(default)s)")
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--widths", type=int, nargs="+", default=[300, 100], help="units of the hidden layers")
+    arguments = parser.parse_args()
+    repeats, fields = arguments.repeats, {"model": "mlp", "widths": arguments.widths}
     torch.set_num_threads(1)
     images, labels = torch.rand(1, 60, 784), torch.randint(0, 10, (1, 60))
     many, their_labels = torch.rand(512, 784), torch.randint(0, 10, (512,))
@@ -43,7 +46,7 @@ def main() -> None:
     for number in ROUNDS:
         line = []
         for attack, count in STEPS.items():
-            spec = TrajectorySpec.model_validate({"train_attack": attack})
+            spec = TrajectorySpec.model_validate({"train_attack": attack} | fields)
             weights, masks = pruned(spec, number)
             ways = (DenseTraining(weights, masks, [spec]), SparseTraining(weights, masks, [spec]))
             line.append({str(i): (partial(steps, way, count), 1) for i, way in enumerate(ways)})

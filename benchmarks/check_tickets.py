@@ -22,15 +22,27 @@ from torchvision import datasets
 READERS = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}
 
 
+def place(layer: str) -> tuple[int, int]:
+    """Where a layer stands in its network, by its name."""
+    kind, _, number = layer.partition("_")
+    return ("conv", "hidden", "output").index(kind), int(number or 0)
+
+
 def network(ticket: Path) -> nn.Module:
-    """A ticket as plain PyTorch."""
+    """A ticket as plain PyTorch, for flat images of 28x28: convolutions, of which the first is padded, dense layers."""
     tensors = load_file(ticket)
-    layers: list[nn.Module] = []
-    for name in ("hidden_1", "hidden_2", "output"):
+    names = sorted((name.removesuffix(".weight") for name in tensors if name.endswith(".weight")), key=place)
+    layers: list[nn.Module] = [nn.Unflatten(1, (1, 28, 28))] if "conv_1" in names else []
+    for name in names:
         weight = tensors[f"{name}.weight"]
-        layer = nn.Linear(weight.shape[1], weight.shape[0], bias=False)
+        out, width, *kernel = weight.shape
+        layer: nn.Module = nn.Linear(width, out, bias=False)
+        if kernel:
+            layer = nn.Conv2d(width, out, tuple(kernel), padding=2 if name == "conv_1" else 0, bias=False)
+        elif "conv_1" in names and name == "hidden_1":
+            layers.append(nn.Flatten())
         layer.weight = nn.Parameter(weight)
-        layers += [layer, nn.ReLU()]
+        layers += [layer, nn.ReLU(), *([nn.MaxPool2d(2)] if kernel else [])]
     return nn.Sequential(*layers[:-1]).eval()
 
 
@@ -70,8 +82,8 @@ def main() -> int:
     rounds = pd.read_parquet(arguments.results / "rounds")
     last = rounds.sort_values("round").groupby("trajectory_id").tail(1)
     worst = 0.0
-    print("| data set | train attack | strategy | seed | weights | attack | logged | measured | difference |")
-    print("|---|---|---|---|---|---|---|---|---|")
+    print("| data set | network | train attack | strategy | seed | weights | attack | logged | measured | difference |")
+    print("|---|---|---|---|---|---|---|---|---|---|")
     for row in last[last["dataset"].isin(list(READERS))].to_dict("records"):
         test = READERS[row["dataset"]](str(arguments.data_dir), train=False)
         images = test.data.reshape(len(test.data), -1).float() / 255
@@ -83,7 +95,8 @@ def main() -> int:
             cells.append(
                 (attack, f"{100 * logged:.2f} %", f"{100 * accuracy:.2f} %", f"{100 * (accuracy - logged):+.2f}")
             )
-        fields = (row["dataset"], row["train_attack"], row["strategy"], str(row["seed"]))
+        model = f"{row['model']} {row['widths']}" if row["model"] == "mlp" else row["model"]
+        fields = (row["dataset"], model, row["train_attack"], row["strategy"], str(row["seed"]))
         columns = ["<br>".join(column) for column in zip(*cells, strict=True)]
         print("|", " | ".join([*fields, f"{100 * row['weights_remaining']:.1f} %", *columns]), "|")
     print(f"\nlargest difference: {worst:.2f} points")

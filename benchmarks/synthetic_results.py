@@ -1,9 +1,10 @@
 """A made-up results folder as large as a sweep gets: 5,040 trajectories of 21 rounds, 51 million curve rows.
 
-    python benchmarks/synthetic_results.py DIR [--seeds 20]
+    python benchmarks/synthetic_results.py DIR [--seeds 20] [--epsilons 14] [--tickets]
 
 Two data sets x three train attacks x three strategies x 14 epsilons x 20 seeds, 101 evaluations a round, one file per
 trajectory, laid out as `lthray sweep` lays out its own. The numbers have the shape of real ones and mean nothing.
+With tickets a trajectory takes 28 MB: `--seeds 5 --epsilons 1 --tickets` is as large as the paper's sweep, 2.5 GB.
 """
 
 import argparse
@@ -16,18 +17,23 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
+from safetensors.numpy import save_file
 
 ROUNDS, ITERATIONS, EVAL_EVERY = 20, 50_000, 500
 SPLITS = ("validation", "test")
+LAYERS = {"hidden_1": (300, 784), "hidden_2": (100, 300), "output": (10, 100)}
 FIELDS: dict[str, Any] = {
-    "protocol": "paper", "dataset": "fashion-mnist", "model": "lenet-300-100", "seed": 0, "strategy": "reset",
-    "rewind_to": "init", "train_attack": "none", "eval_attacks": "fgsm,pgd", "rounds": ROUNDS, "iterations": ITERATIONS,
+    "protocol": "paper", "dataset": "fashion-mnist", "model": "lenet-300-100", "widths": "300-100", "seed": 0,
+    "strategy": "reset", "rewind_to": "init", "train_attack": "none", "eval_attacks": "fgsm,pgd",
+    "rounds": ROUNDS, "iterations": ITERATIONS,
     "batch_size": 60, "drop_last": True, "eval_every": EVAL_EVERY, "eval_clock": "round", "validation_size": 10_000,
     "learning_rate": 0.0012, "label_smoothing": 0.1, "adversarial_weight": 0.5, "epsilon": 0.3,
     "attack_label": "predicted", "pgd.steps": 10, "pgd.step_size": 0.05, "pgd.random_start": True,
     "norm": "linf", "pgd.restarts": 1,
     "prune.rates.hidden_1": 0.2, "prune.rates.hidden_2": 0.2, "prune.rates.output": 0.1, "prune.cutoff": "exclusive",
+    "prune.rates.deeper": 0.2, "prune.rates.convolution": 0.1,
     "prune.criterion": "magnitude", "prune.scope": "layerwise", "prune.schedule": "iterative", "prune.rate": 0.2,
+    "transfer.source": "", "transfer.setting": "",
     "retrain.iterations": ITERATIONS, "retrain.train_attack": "none",
 }  # fmt: skip
 HELD = {"none": 0.1, "fgsm": 0.75, "pgd": 0.65}
@@ -39,23 +45,25 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--seeds", type=int, default=20, help="252 trajectories each (default: %(default)s)")
+    parser.add_argument("--epsilons", type=int, default=14, help="values of epsilon, at most 14 (default: %(default)s)")
+    parser.add_argument("--tickets", action="store_true", help="write random masks, with weights of zero")
     arguments = parser.parse_args()
     for name in ("rounds", "curves"):
         (arguments.folder / name).mkdir(parents=True, exist_ok=True)
     (arguments.folder / "sweep.yaml").write_text("name: synthetic\nprotocol: paper\n", encoding="utf-8")
     grid = itertools.product(
         ("mnist", "fashion-mnist"), ("none", "fgsm", "pgd"), ("reset", "random", "continued"),
-        [round(0.05 * step, 2) for step in range(1, 15)], range(arguments.seeds),
+        [round(0.05 * step, 2) for step in range(1, 15)][: arguments.epsilons], range(arguments.seeds),
     )  # fmt: skip
-    tasks = [(arguments.folder, *point) for point in grid]
+    tasks = [(arguments.folder, arguments.tickets, *point) for point in grid]
     with multiprocessing.Pool() as pool:
         rows = sum(pool.imap_unordered(write, tasks, chunksize=50))
     print(f"{len(tasks):,} trajectories, {rows:,} curve rows in {arguments.folder}")
 
 
-def write(task: tuple[Path, str, str, str, float, int]) -> int:
+def write(task: tuple[Path, bool, str, str, str, float, int]) -> int:
     """Writes a trajectory; the number of its curve rows."""
-    folder, dataset, train, strategy, epsilon, seed = task
+    folder, tickets, dataset, train, strategy, epsilon, seed = task
     attacks = ("none", "fgsm", "pgd") if train == "none" else ("none", train)
     fields = FIELDS | {
         "dataset": dataset, "train_attack": train, "strategy": strategy, "epsilon": epsilon, "seed": seed,
@@ -67,7 +75,29 @@ def write(task: tuple[Path, str, str, str, float, int]) -> int:
     curves = _curves(noise, fields, identity, attacks, accuracies)
     _write(curves, folder / "curves" / f"{identity}.parquet")
     _write(_rounds(noise, fields, identity, attacks, accuracies), folder / "rounds" / f"{identity}.parquet")
+    if tickets:
+        _tickets(noise, folder / "tickets" / identity)
     return len(curves)
+
+
+def _tickets(noise: np.random.Generator, folder: Path) -> None:
+    """Masks that lose weights at random, in the three files of a finished trajectory."""
+    folder.mkdir(parents=True, exist_ok=True)
+    masks = {name: np.ones(shape, np.uint8) for name, shape in LAYERS.items()}
+    rounds = []
+    for number in range(ROUNDS + 1):
+        rounds.append({f"{name}.mask": mask.copy() for name, mask in masks.items()})
+        rounds[number] |= {f"{name}.weight": np.zeros(mask.shape, np.float32) for name, mask in masks.items()}
+        for mask in masks.values():
+            left = np.flatnonzero(mask)
+            mask.flat[noise.permutation(left)[: round(0.2 * len(left))]] = 0
+    between = {f"round-{i:02d}.{name}": one for i in range(1, ROUNDS) for name, one in rounds[i].items()}
+    for name, tensors in (
+        ("round-00", rounds[0]),
+        (f"rounds-01-{ROUNDS - 1}", between),
+        (f"round-{ROUNDS}", rounds[-1]),
+    ):
+        save_file(tensors, folder / f"{name}.safetensors")
 
 
 def _accuracies(noise: np.random.Generator, train: str, strategy: str, attacks: tuple[str, ...]) -> np.ndarray:

@@ -5,11 +5,6 @@ from collections.abc import Mapping
 CLASSES = 10
 
 
-def layer_sizes(inputs: int) -> dict[str, tuple[int, int]]:
-    """The shape (out, in) of each layer of LeNet-300-100, in order, for images of `inputs` pixels."""
-    return {"hidden_1": (300, inputs), "hidden_2": (100, 300), "output": (CLASSES, 100)}
-
-
 def number_to_prune(remaining: int, rate: float, cutoff: str) -> int:
     """How many of `remaining` weights one pruning removes.
 

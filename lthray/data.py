@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from lthray.errors import InputError
-from lthray.spec import DATASETS
+from lthray.facts import DATASETS
 
 FOLDERS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
 FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")

@@ -19,6 +19,8 @@ GIB = 2**30
 CUDA_CONTEXT = 0.6 * GIB
 """What CUDA itself takes in a process and PyTorch does not count; it varies with the driver, this is rather much."""
 PROBED_STACK = 5
+NUMBER, COPIES = 4, 16
+"""Bytes of a number, and more copies than there are of any weight (start, mask, averages, ...) or activation."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +48,11 @@ class Footprint:
 
 def generous(spec: TrajectorySpec, stack: int) -> float:
     """More than a CPU trial takes, in bytes: where this fits, nothing needs to be measured."""
-    return 1.5 * GIB + stack * (64 * 2**20 + spec.batch_size * 64 * 2**10)
+    weights = sum(spec.weights_left(0)[0].values())
+    attacked = {spec.train_attack, spec.retrain.train_attack} != {"none"}
+    images = spec.batch_size * (1 + attacked)
+    each = 64 * 2**20 + COPIES * NUMBER * (weights + images * spec.units)
+    return 1.5 * GIB + COPIES * NUMBER * CHUNK["cpu"] * spec.units + stack * each
 
 
 def measure(fields: Mapping[str, Any], arrays: Arrays, gpus: float, budget: float) -> Footprint:

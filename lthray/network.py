@@ -1,69 +1,115 @@
-"""LeNet-300-100 as pure functions over a stack of weights, with its gradients in closed form.
+"""Networks as pure functions over a stack of weights, with their gradients in closed form.
 
-Shapes: S trajectories of a stack, B images, D pixels, C classes. A network is a tuple of weights, one a layer, each
-(S, out, in), without biases (LeCun et al. 1998 with the sizes of Frankle and Carbin 2019, appendix G). Pruned weights
-are exactly zero in the weights themselves, so that no function here knows masks.
+Shapes: S trajectories of a stack, B images, D pixels, C classes. A network is a tuple of weights, one a layer, without
+biases, in order: convolutions (S, out, in, height, width), each with ReLU and max pooling behind it, then dense layers
+(S, out, in), all but the last with ReLU. S is left out for one network. The number of axes says what a layer is, so
+that nothing here is told which network it has. Images and maps are flat. Pruned weights are exactly zero in the weights
+themselves, so that no function here knows masks.
 """
 
 from collections.abc import Sequence
+from math import prod
 
 import torch
 from torch import Tensor
 
+from lthray.convolution import convolve, input_gradient, is_convolution, pool, pool_gradient, weight_gradient
+from lthray.facts import Shape
 from lthray.products import product
 
 Weights = tuple[Tensor, ...]
 
 
-def glorot_uniform(sizes: Sequence[tuple[int, int]], generator: torch.Generator) -> Weights:
-    """Weights (out, in) uniform in ±sqrt(6 / (in + out)) (Glorot and Bengio 2010, equation 16), one network."""
+def glorot_uniform(sizes: Sequence[Shape], generator: torch.Generator) -> Weights:
+    """Weights uniform in ±sqrt(6 / (in + out)) (Glorot and Bengio 2010, equation 16), one network.
+
+    `in` and `out` are how many inputs a unit has and how many units an input goes into: of a convolution, maps times
+    the area of its kernel, as `torch.nn.init` and Keras have it.
+
+    Args:
+        sizes: (out, in) of a dense layer, (out, in, height, width) of a convolution.
+        generator: What is drawn from.
+    """
     return tuple(
-        torch.empty(out, width).uniform_(-((6 / (width + out)) ** 0.5), (6 / (width + out)) ** 0.5, generator=generator)
-        for out, width in sizes
+        torch.empty(size).uniform_(-_glorot_limit(size), _glorot_limit(size), generator=generator) for size in sizes
     )
 
 
+def _glorot_limit(size: Shape) -> float:
+    out, width, *kernel = size
+    limit: float = (6 / ((width + out) * prod(kernel))) ** 0.5
+    return limit
+
+
 def forward(weights: Weights, images: Tensor) -> list[Tensor]:
-    """Every layer's input and, last, the logits.
+    """The images, what every layer makes of them and, last, the logits.
 
     Args:
-        weights: One tensor (S, out, in) a layer.
+        weights: One tensor (S, out, in) or (S, out, in, height, width) a layer.
         images: (S, B, D), or (B, D) for the same images in every trajectory; pixels in [0, 1].
 
     Returns:
-        The images, the hidden activations (S, B, width) and the logits (S, B, C).
+        The images, the activations of convolutions, before pooling, and of hidden layers (S, B, width), and the logits
+        (S, B, C).
     """
     activations = [images]
-    for weight in weights[:-1]:
-        activations.append(product(activations[-1], weight).relu_())
-    activations.append(product(activations[-1], weights[-1]))
+    for place, weight in enumerate(weights):
+        inputs, _ = _inputs(weights, activations, place)
+        found = convolve(inputs, weight, place) if is_convolution(weight) else product(inputs, weight)
+        activations.append(found if place == len(weights) - 1 else found.relu_())
     return activations
-
-
-def _backward(weight: Tensor, activation: Tensor, gradient: Tensor) -> Tensor:
-    """The gradient before a layer's ReLU from the gradient behind the next layer; zero where ReLU was zero."""
-    before: Tensor = torch.ops.aten.threshold_backward(product(gradient, weight.mT), activation, 0)
-    return before
 
 
 def image_gradient(weights: Weights, activations: Sequence[Tensor], logit_gradient: Tensor) -> Tensor:
     """Gradient by the images (S, B, D), from the gradient by the logits (S, B, C)."""
     gradient = logit_gradient
-    for weight, activation in zip(reversed(weights[1:]), reversed(activations[1:-1]), strict=True):
-        gradient = _backward(weight, activation, gradient)
-    return product(gradient, weights[0].mT)
+    for place in range(len(weights) - 1, 0, -1):
+        gradient = _backward(weights, activations, place, _inputs(weights, activations, place), gradient)
+    return _input_gradient(weights[0], activations[0], 0, gradient)
 
 
 def weight_gradients(weights: Weights, activations: Sequence[Tensor], logit_gradient: Tensor) -> Weights:
     """Gradient by each layer's weights, summed over the B images, from the gradient by the logits (S, B, C)."""
-    gradient = logit_gradient
-    gradients = [product(gradient.mT, activations[-2].mT)]
-    for weight, activation, inputs in zip(
-        reversed(weights[1:]), reversed(activations[1:-1]), reversed(activations[:-2]), strict=True
-    ):
-        gradient = _backward(weight, activation, gradient)
-        gradients.append(product(gradient.mT, inputs.mT))
+    gradient, gradients = logit_gradient, []
+    for place in range(len(weights) - 1, -1, -1):
+        weight, given = weights[place], _inputs(weights, activations, place)
+        gradients.append(
+            weight_gradient(given[0], weight, gradient, place)
+            if is_convolution(weight)
+            else product(gradient.mT, given[0].mT)
+        )
+        if place:
+            gradient = _backward(weights, activations, place, given, gradient)
     return tuple(reversed(gradients))
+
+
+def _inputs(weights: Weights, activations: Sequence[Tensor], place: int) -> tuple[Tensor, Tensor | None]:
+    """What goes into a layer: what the one before it made, if that is a convolution pooled, and then from where."""
+    if place and is_convolution(weights[place - 1]):
+        return pool(activations[place], weights[place - 1].shape[-4])
+    return activations[place], None
+
+
+def _input_gradient(weight: Tensor, inputs: Tensor, place: int, gradient: Tensor) -> Tensor:
+    """The gradient by what goes into a layer, from the gradient behind it."""
+    if is_convolution(weight):
+        return input_gradient(inputs, weight, gradient, place)
+    return product(gradient, weight.mT)
+
+
+def _backward(
+    weights: Weights, activations: Sequence[Tensor], place: int, given: tuple[Tensor, Tensor | None], gradient: Tensor
+) -> Tensor:
+    """The gradient before the ReLU that a layer's inputs come from, from the gradient behind the layer.
+
+    `given` is what `_inputs` gave for the layer.
+    """
+    inputs, pooled_from = given
+    found = _input_gradient(weights[place], inputs, place, gradient)
+    if pooled_from is not None:
+        found = pool_gradient(activations[place], weights[place - 1].shape[-4], pooled_from, found)
+    slope: Tensor = torch.ops.aten.threshold_backward(found, activations[place], 0)
+    return slope
 
 
 def one_hot(labels: Tensor, like: Tensor, smoothing: float = 0.0) -> Tensor:

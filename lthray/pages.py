@@ -26,6 +26,7 @@ def plan_page(
 ) -> RenderableType:
     """What `--dry-run` shows: the trajectories, how far each is, and what is to do."""
     varied = [*(sweep.search.space if sweep.search else ()), *sweep.grid]
+    varied += ["transfer.source", "transfer.setting"] if any(spec.transfer.source for spec in trajectories) else []
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     for name in ("trajectory", *map(_heading, varied), "rounds done"):
         table.add_column(name, no_wrap=True)

@@ -10,6 +10,7 @@ from typing import Any
 
 from lthray.errors import InputError
 from lthray.events import Note, Notify
+from lthray.memory import generous
 from lthray.spec import TrajectorySpec
 from lthray.sweepfile import ResourcesSpec
 
@@ -80,7 +81,7 @@ def largest_stack(missing: Sequence[TrajectorySpec], share: Share, stack: int | 
 
 def hungriest(missing: Sequence[TrajectorySpec]) -> TrajectorySpec:
     """The trajectory whose training takes the most memory."""
-    return max(missing, key=lambda spec: (spec.batch_size * (1 + (spec.train_attack != "none")), spec.inputs))
+    return max(missing, key=lambda spec: generous(spec, 1))
 
 
 def fit_to_cluster(resources: ResourcesSpec, nodes: Sequence[Mapping[str, float]], notify: Notify) -> Share:

@@ -6,6 +6,7 @@ from dataclasses import asdict
 from typing import Any
 
 from lthray.search import Sample
+from lthray.sources import resolved
 from lthray.spec import TrajectorySpec
 from lthray.storage import names, replace
 from lthray.store import Store
@@ -40,9 +41,15 @@ def remember(sweep: SweepSpec, store: Store, sample: Sample, number: int) -> Non
 
 
 def trajectories(sweep: SweepSpec, given: Sequence[TrajectorySpec], store: Store) -> list[TrajectorySpec]:
-    """All trajectories of a sweep that are known: those of the sweep file, or those of the samples drawn so far."""
+    """All trajectories of a sweep that are known: those of the sweep file, or those of the samples drawn so far.
+
+    Those of strategy transfer have their sources.
+
+    Raises:
+        InputError: a source is not to be found.
+    """
     if not sweep.search or sweep.search.searcher == "random":
-        return list(given)
+        return resolved(sweep, given, store)
     return [spec for sample in known(sweep, store) for spec in sweep.stack_of(sample)]
 
 

@@ -21,6 +21,9 @@ BREAK_EVEN = 0.45
 KERNELS = ("fgsm", "pgd")
 """The attacks that the kernels know."""
 
+UNITS = 2**16
+"""Most units, pixels among them, that a network's graph can number."""
+
 BETAS, ADAM_EPSILON = (0.9, 0.999), 1e-7
 
 Scalar = Callable[[float], Number]
@@ -29,7 +32,8 @@ Scalar = Callable[[float], Number]
 def sparse_pays(spec: TrajectorySpec, round_: int, attack: str | None = None, *, training: bool = False) -> bool:
     """Whether a CPU trains or measures a round this way: the same for a trajectory alone and in any stack.
 
-    The kernels know FGSM and PGD in the maximum norm alone, and training with restarts takes the dense way.
+    Convolutions share their weights, which the kernels' graph does not; and its units have numbers of 16 bits. The
+    kernels know FGSM and PGD in the maximum norm alone, and training with restarts takes the dense way.
 
     Args:
         spec: The setting.
@@ -37,6 +41,8 @@ def sparse_pays(spec: TrajectorySpec, round_: int, attack: str | None = None, *,
         attack: Full name of an eval attack; None for a natural measurement.
         training: Asks for training, against the train attack.
     """
+    if any(len(size) > 2 for size in spec.layer_sizes.values()) or spec.units > UNITS:
+        return False
     attack = spec.train_attack if training else attack
     if attack not in (None, "none"):
         setting = spec.setting(attack)

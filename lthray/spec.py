@@ -4,72 +4,21 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from lthray import attackspec, counts
+from lthray import attackspec, counts, facts
 from lthray.attacks import Setting
 from lthray.attackspec import AttackLabel, NormName, PgdSpec, TrainAttack
 from lthray.dotted import flatten
-from lthray.pruning import CRITERIA
-from lthray.strategies import STRATEGIES
+from lthray.facts import DATASETS
+from lthray.prunespec import PruneSpec, RatesSpec
+from lthray.strategies import STRATEGIES, TRANSFER
 from lthray.strict import Count, Strict, one_of
 
 WHOLE = "all"
 """The name of the whole network where its layers are pruned together."""
-
-Rate = Annotated[float, Field(ge=0, lt=1)]
-
-
-@dataclass(frozen=True)
-class DatasetFacts:
-    """What is known of a data set without reading it."""
-
-    inputs: int
-    """Pixels of an image."""
-    examples: int
-    """Training and validation images together."""
-    validation: int | None
-    """Images of a fixed validation split, or None where `validation_size` says."""
-    test: int
-    """Test images."""
-
-
-DATASETS = {
-    "mnist": DatasetFacts(784, 60_000, None, 10_000),
-    "fashion-mnist": DatasetFacts(784, 60_000, None, 10_000),
-    "digits-8x8": DatasetFacts(64, 1_437, 360, 360),
-}
-
-
-class RatesSpec(Strict):
-    """Share of a layer's remaining weights that one pruning removes, in [0, 1)."""
-
-    hidden_1: Rate = 0.2
-    """Rate of the first hidden layer."""
-    hidden_2: Rate = 0.2
-    """Rate of the second hidden layer."""
-    output: Rate = 0.1
-    """Rate of the output layer."""
-
-
-class PruneSpec(Strict):
-    """Pruning between the rounds."""
-
-    criterion: Annotated[str, one_of(CRITERIA)] = "magnitude"
-    """What scores the weights, of which the smallest scores are pruned: one of `pruning.CRITERIA`."""
-    scope: Literal["layerwise", "global"] = "layerwise"
-    """Compare scores within each layer (layerwise, by `rates`) or over all layers at once (global, by `rate`)."""
-    schedule: Literal["iterative", "one-shot"] = "iterative"
-    """Prune the round before (iterative), or the dense network to as many weights in one pruning (one-shot)."""
-    rates: RatesSpec = RatesSpec()
-    """Share of each layer's remaining weights that one layerwise pruning removes."""
-    rate: Rate = 0.2
-    """Share of the network's remaining weights that one global pruning removes, in [0, 1)."""
-    cutoff: Literal["exclusive", "inclusive"] = "exclusive"
-    """Prune the round(p·n) smallest scores (exclusive), or one more as the released code does (inclusive)."""
 
 
 class RetrainSpec(Strict):
@@ -81,6 +30,15 @@ class RetrainSpec(Strict):
     """Attack that the rounds after the first train against; auto is `train_attack`."""
 
 
+class TransferFields(Strict):
+    """Whose masks a trajectory of strategy transfer trains under; found by `sources.resolved`, not set."""
+
+    source: Annotated[str, Field(pattern="^([0-9a-f]{12})?$")] = ""
+    """The source's trajectory_id; empty for other strategies."""
+    setting: str = ""
+    """What is to be known of the source, in words; not in the trajectory's own id, for `source` stands for it."""
+
+
 class TrajectorySpec(Strict):
     """Every field of a trajectory; the defaults are those of the preset `paper`."""
 
@@ -88,8 +46,10 @@ class TrajectorySpec(Strict):
     """Preset from which the other fields take their defaults."""
     dataset: Literal["mnist", "fashion-mnist", "digits-8x8"] = "fashion-mnist"
     """Images to train on."""
-    model: Literal["lenet-300-100"] = "lenet-300-100"
-    """Network."""
+    model: Annotated[str, one_of(facts.MODELS)] = "lenet-300-100"
+    """Network: one of `facts.MODELS`."""
+    widths: tuple[int, ...] = Field(default="auto", validate_default=True)
+    """Units of each hidden layer of `model: mlp`, a list; `auto`, the model's own, for every other."""
     seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
     """Seed of the start, the batches and the attacks' random starts."""
     strategy: Annotated[str, one_of(STRATEGIES)] = "reset"
@@ -129,9 +89,21 @@ class TrajectorySpec(Strict):
     pgd: PgdSpec = PgdSpec()
     """Projected gradient descent."""
     prune: PruneSpec = PruneSpec()
-    """Pruning."""
+    """Pruning; under strategy transfer, how the source was pruned."""
     retrain: RetrainSpec = Field(default={}, validate_default=True)
     """The rounds after the first."""
+    transfer: TransferFields = TransferFields()
+    """Whose masks are trained under, where the strategy is transfer."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_network(cls, fields: object) -> object:
+        return facts.canonical(fields) if isinstance(fields, dict) else fields
+
+    @field_validator("widths", mode="before")
+    @classmethod
+    def _resolve_widths(cls, value: object, info: ValidationInfo) -> object:
+        return facts.resolve_widths(info.data["model"], value) if "model" in info.data else ()
 
     @field_validator("eval_attacks", mode="before")
     @classmethod
@@ -183,11 +155,21 @@ class TrajectorySpec(Strict):
             raise ValueError("prune.rates: is for prune.scope layerwise; with global, give prune.rate")
         if prune.scope == "layerwise" and prune.rate != PruneSpec().rate:
             raise ValueError("prune.rate: is for prune.scope global; with layerwise, give prune.rates")
+        layers = list(self.layer_sizes)
+        for name, rate in RatesSpec():
+            if getattr(prune.rates, name) != rate and name not in map(facts.rate_of, layers):
+                raise ValueError(f"prune.rates.{name}: is for no layer of {self.model}, which has {', '.join(layers)}")
         for number, groups in enumerate(self.weights_left()):
             for name, count in groups.items():
                 if count < 1:
                     what = "the network" if name == WHOLE else name
                     raise ValueError(f"rounds: {self.rounds} prunes {what} to nothing in round {number}; fewer rounds")
+        return self
+
+    @model_validator(mode="after")
+    def _check_transfer(self) -> Self:
+        if self.transfer.source and self.strategy != TRANSFER:
+            raise ValueError(f"transfer.source: is for strategy {TRANSFER}, not {self.strategy}")
         return self
 
     @model_validator(mode="after")
@@ -225,9 +207,14 @@ class TrajectorySpec(Strict):
         return whole + (1 if left and not self.drop_last else 0)
 
     @property
-    def layer_sizes(self) -> dict[str, tuple[int, int]]:
-        """The shape (out, in) of each layer, in order."""
-        return counts.layer_sizes(self.inputs)
+    def layer_sizes(self) -> dict[str, facts.Shape]:
+        """The shape of each layer's weights, in order: (out, in), of convolutions (out, in, height, width)."""
+        return facts.layer_sizes(self.model, self.widths, self.inputs)
+
+    @property
+    def units(self) -> int:
+        """Numbers that an image is and becomes on its way through the network."""
+        return facts.units(self.layer_sizes, self.inputs)
 
     def weights_left(self, rounds: int | None = None) -> list[dict[str, int]]:
         """Weights left in what is pruned together, one mapping a round 0..`rounds`, by default the trajectory's.
@@ -235,8 +222,8 @@ class TrajectorySpec(Strict):
         That is each layer, or under `prune.scope: global` the whole network under the name `all`: how many each layer
         then keeps, the scores decide.
         """
-        dense = {name: out * width for name, (out, width) in self.layer_sizes.items()}
-        rates = self.prune.rates.model_dump()
+        dense = facts.weights(self.layer_sizes)
+        rates = {name: getattr(self.prune.rates, facts.rate_of(name)) for name in dense}
         if self.prune.scope == "global":
             dense, rates = {WHOLE: sum(dense.values())}, {WHOLE: self.prune.rate}
         return counts.weights_remaining(dense, rates, self.prune.cutoff, self.rounds if rounds is None else rounds)
@@ -246,28 +233,32 @@ class TrajectorySpec(Strict):
         return attackspec.resolve(attack, self.epsilon, self.norm, self.attack_label, self.pgd)
 
     def flat(self) -> dict[str, Any]:
-        """Every field under its dotted name, as the tables carry it; `eval_attacks` as full names joined by commas."""
-        return flatten(self.model_dump()) | {"eval_attacks": ",".join(self.eval_attacks)}
+        """Every field under its dotted name, as tables carry it; `eval_attacks` (full names) and `widths` joined."""
+        joined = {"eval_attacks": ",".join(self.eval_attacks), "widths": "-".join(map(str, self.widths))}
+        return flatten(self.model_dump()) | joined
 
     @property
     def trajectory_id(self) -> str:
         """Twelve hex digits that stand for every field that can change a number.
 
         `rounds` is left out: it says how long the trajectory goes on, and no number of an earlier round depends on it.
+        So is `transfer.setting`, which says in words what `transfer.source` stands for.
         """
-        fields = {name: value for name, value in self.flat().items() if name != "rounds"}
+        fields = {name: value for name, value in self.flat().items() if name not in ("rounds", "transfer.setting")}
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 
     @property
     def stack_key(self) -> tuple[Any, ...]:
-        """Trajectories of one key may share a stack: they differ in seed, strategy and `rewind_to` at most."""
-        return tuple(value for name, value in self.flat().items() if name not in ("seed", "strategy", "rewind_to"))
+        """Trajectories of one key may share a stack: they differ in seed, strategy, source and `rewind_to` at most."""
+        free = ("seed", "strategy", "rewind_to", "transfer.source", "transfer.setting")
+        return tuple(value for name, value in self.flat().items() if name not in free)
 
     @property
     def needs_dense_ticket(self) -> bool:
         """Whether later rounds go back to the weights at the end of round 0, to start from or to prune."""
-        return self.rewind_to == "end-of-round-0" or self.prune.schedule == "one-shot"
+        pruned_again = self.prune.schedule == "one-shot" and self.strategy != TRANSFER
+        return self.rewind_to == "end-of-round-0" or pruned_again
 
     @property
     def rewind_iteration(self) -> int | None:

@@ -40,7 +40,7 @@ class Status:
     name: str
     folder: str
     varied: list[str]
-    """Fields that the grid varies, but for `seed`."""
+    """Fields that the grid varies, but for `seed`, and what tells sources apart where there are several."""
     groups: dict[tuple[str, ...], Tally]
     """Tallies by the values of `varied`."""
     total: Tally
@@ -84,6 +84,7 @@ def status(sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], store: Stor
     done, failures, idle = store.done(trajectories), store.failures(), samples.stopped(sweep, store)
     known = {spec.trajectory_id for spec in trajectories}
     varied = [name for name in sweep.grid if name != "seed"]
+    varied += ["transfer.setting"] if len({spec.transfer.setting for spec in trajectories} - {""}) > 1 else []
     groups: dict[tuple[str, ...], list[TrajectorySpec]] = {}
     for spec in trajectories:
         fields = spec.flat()

@@ -14,6 +14,10 @@ Layers: TypeAlias = "tuple[Tensor, ...]"
 """One tensor (out, in) a layer of one network."""
 
 
+TRANSFER = "transfer"
+"""The strategy whose masks are another trajectory's."""
+
+
 @dataclass(frozen=True)
 class Past:
     """What a strategy may start from."""
@@ -27,7 +31,7 @@ class Past:
     before: Layers
     """Masks that they were trained under, bool."""
     masks: Layers
-    """Masks as pruning left them."""
+    """Masks as pruning left them, or those of the same round of the trajectory that they are taken from."""
     draw: Callable[[], Layers]
     """Draws a new start."""
     permutation: Callable[[int], "Tensor"]
@@ -56,5 +60,6 @@ STRATEGIES: dict[str, Callable[[Past], tuple[Layers, Layers]]] = {
     "continued": lambda past: (past.trained, past.masks),
     "kept-signs": _kept_signs,
     "shuffled": _shuffled,
+    TRANSFER: lambda past: (past.rewound, past.masks),
 }
 """The weights that a round starts from, before its masks are laid over them, and those masks."""

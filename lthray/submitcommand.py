@@ -54,6 +54,8 @@ def submit(
         spec, _ = load(sweep_file, set_ or [])
         from lthray import jobs
 
+        if spec.transfer:
+            jobs.place("transfer.from", spec.transfer.origin, url=True)
         folder = out or f"~/results/{spec.name}"
         command = jobs.entrypoint(folder, data_dir, set_ or [])
         variables, pip = jobs.variables(env or []), jobs.requirements(folder) if install else []

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
-from lthray import samples, searching
+from lthray import copies, samples, searching, sources
 from lthray.cluster import check_shared, connected, footprint, nodes
 from lthray.data import Arrays, gather
 from lthray.events import Note, Notify, Planned
@@ -56,10 +56,11 @@ def run(
         notify: Told what goes on.
 
     Raises:
-        InputError: the folder, the data or the cluster is not to be had.
+        InputError: the folder, the sources, the data or the cluster are not to be had.
         KeyboardInterrupt: interrupted before training began; later an interrupt ends in an Outcome.
     """
     store = Store(folder)
+    trajectories = sources.resolved(sweep, trajectories, store)  # before anything is written
     with reported(store.folder, notify) as tell:
         store.create(sweep.resolved())
         given, trajectories = trajectories, samples.trajectories(sweep, trajectories, store)
@@ -69,6 +70,8 @@ def run(
             for spec in trajectories
             if before[spec.trajectory_id] <= spec.rounds and spec.trajectory_id not in stopped
         ]
+        if copied := copies.keep(sweep, missing, store):
+            tell(Note(f"copied the masks of {copied} source{'' if copied == 1 else 's'}"))
         cells = searching.cells(sweep, store, missing) if sweep.search and sweep.search.adaptive else []
         coming = searching.planned(sweep, cells, stopped)
         wanted = [spec for stack in coming.values() for spec in stack] if cells else missing

@@ -11,13 +11,16 @@ from upath import UPath
 
 from lthray.dotted import nest
 from lthray.errors import InputError
-from lthray.fields import FIELDS, GROUPS, kind, known_fields, nearest
+from lthray.fields import FIELDS, kind, nearest
 from lthray.measures import measured
-from lthray.presets import PRESETS, preset
-from lthray.search import Sample, SearchSpec, search_section, set_search
+from lthray.presets import preset
+from lthray.search import Sample, SearchSpec
+from lthray.sections import assign, sections_of
 from lthray.spec import TrajectorySpec
 from lthray.storage import read
+from lthray.strategies import TRANSFER
 from lthray.strict import Strict
+from lthray.transfer import TransferSpec
 from lthray.yamltext import read_yaml
 
 MAX_TRAJECTORIES = 1_000_000
@@ -51,6 +54,8 @@ class SweepSpec(Strict):
     """Values of the fields that vary, by dotted name."""
     search: SearchSpec | None = None
     """What is searched in every cell of the grid."""
+    transfer: TransferSpec | None = None
+    """Whose masks the trajectories of strategy transfer train under."""
     resources: ResourcesSpec = ResourcesSpec()
     """What a trial asks of Ray."""
     loggers: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -78,9 +83,13 @@ class SweepSpec(Strict):
     def size(self) -> int:
         """Number of trajectories."""
         size = self.search.samples if self.search else 1
-        for values in self.grid.values():
+        for values in (values for name, values in self.grid.items() if name != "strategy"):
             size *= len(values)
-        return size
+        return size * sum(self.transfer.size() if one == TRANSFER and self.transfer else 1 for one in self.strategies())
+
+    def strategies(self) -> list[Any]:
+        """The strategies of the grid, or the one of all trajectories."""
+        return self.grid.get("strategy", [self.trajectory.get("strategy")])
 
     def samples(self) -> list[Sample]:
         """What a search trains as far as the sweep file says it: all of it, or, where results lead it, nothing."""
@@ -99,7 +108,7 @@ class SweepSpec(Strict):
         return tuple(self._validated(sample.cell | sample.drawn | seed) for seed in seeds)
 
     def trajectories(self) -> list[TrajectorySpec]:
-        """One trajectory a cell; with a search, those of `samples`.
+        """One trajectory a cell; with a search, those of `samples`. Sources are yet to be found (`sources.resolved`).
 
         Raises:
             InputError: a field has an impossible value, or two cells are the same trajectory.
@@ -157,6 +166,7 @@ class SweepSpec(Strict):
             "trajectory": nest(shared),
             "grid": self.grid,
             **({"search": self.search.model_dump()} if self.search else {}),
+            **({"transfer": self.transfer.model_dump(by_alias=True)} if self.transfer else {}),
             "resources": self.resources.model_dump(),
             "loggers": self.loggers,
         }
@@ -194,9 +204,9 @@ def parse(tree: object, sets: Sequence[str] = ()) -> SweepSpec:
     """Validates a sweep file's content, but not yet the values of its trajectories; see `load`."""
     if not isinstance(tree, dict):
         raise InputError(f"found {kind(tree)}, but a sweep file is a mapping of {', '.join(SweepSpec.model_fields)}")
-    sections = _sections(tree)
+    sections = sections_of(tree, SweepSpec.model_fields)
     for one in sets:
-        _set(sections, one)
+        assign(sections, one, SweepSpec.model_fields)
     try:
         sweep = SweepSpec.model_validate(sections)
     except ValidationError as error:
@@ -204,80 +214,15 @@ def parse(tree: object, sets: Sequence[str] = ()) -> SweepSpec:
     for field in sweep.search.space if sweep.search else ():
         if field in sweep.grid:
             raise InputError(f"search.space.{field}: stands in grid too, but a field is either searched or in the grid")
+    searched = sweep.search.space.get("strategy", {}).get("choice", []) if sweep.search else []
+    if TRANSFER in (*sweep.strategies(), *searched):
+        if sweep.search:
+            raise InputError("search: strategy transfer can't be searched; train it in a sweep with a grid alone")
+        if sweep.transfer is None:
+            raise InputError("transfer: is missing, but strategy transfer needs it, for example {from: results/digits}")
     if sweep.size() > MAX_TRAJECTORIES:
         raise InputError(f"grid: {sweep.size():,} trajectories, but at most {MAX_TRAJECTORIES:,} are allowed")
     return sweep
-
-
-def _sections(tree: Mapping[Any, Any]) -> dict[str, Any]:
-    """A file's sections, each of a known form, with fields by dotted name."""
-    for name in tree:
-        if name not in SweepSpec.model_fields:
-            hint = f" (a field of trajectory: trajectory.{name})" if name in FIELDS or name in GROUPS else ""
-            raise InputError(f"{name}: unknown key{hint or nearest(name, SweepSpec.model_fields)}")
-    for name in ("trajectory", "grid", "resources"):
-        if name in tree and not isinstance(tree[name], dict):
-            raise InputError(f"{name}: found {kind(tree[name])}, but it is a mapping of keys to values")
-    sections = dict(tree) | {"trajectory": known_fields(tree.get("trajectory", {}), "trajectory")}
-    if "grid" in tree:
-        sections["grid"] = _grid(tree["grid"])
-    if tree.get("search") is not None:
-        sections["search"] = search_section(tree["search"])
-    return sections
-
-
-def _grid(tree: Mapping[str, Any]) -> dict[str, Any]:
-    if not tree:
-        raise InputError("grid: is empty, but it needs at least one field with values, for example seed: [0, 1]")
-    grid = known_fields(tree, "grid")
-    for name, values in grid.items():
-        if not isinstance(values, list):
-            raise InputError(f"grid.{name}: found {values!r}, but it is a list of values, for example [{values}]")
-        if not values:
-            raise InputError(f"grid.{name}: is empty, but every grid key needs at least one value")
-    allowed = list(PRESETS)
-    for value in grid.get("protocol", []):
-        if value not in allowed:
-            raise InputError(f"grid.protocol: found {value!r}, but allowed are {', '.join(allowed)}")
-    return grid
-
-
-def _set(sections: dict[str, Any], assignment: str) -> None:
-    """Applies one `--set`; a field fixed this way is taken out of the grid."""
-    key, equals, text = assignment.partition("=")
-    if not equals or not key:
-        raise InputError(f"--set {assignment}: it reads key=value, for example --set iterations=2000")
-    value = read_yaml(text, f"--set {key}")
-    section, _, rest = key.partition(".")
-    try:
-        if key == "grid":
-            sections["grid"] = _grid(value if isinstance(value, dict) else {})
-        elif section == "grid":
-            sections["grid"] = sections.get("grid", {}) | _grid(nest({rest: value}))
-        elif section == "resources":
-            given = {rest: value} if rest else value
-            if not isinstance(given, dict):
-                raise InputError(f"resources: found {value!r}, but it is a mapping of keys to values")
-            sections["resources"] = sections.get("resources", {}) | given
-        elif section == "search":
-            sections["search"] = set_search(sections.get("search"), rest, value)
-        elif key in ("name", "protocol", "loggers"):
-            sections[key] = value
-            sections.get("grid", {}).pop(key, None)
-        else:
-            _fix(sections, key, rest if section == "trajectory" else key, value)
-    except InputError as error:
-        raise InputError(f"--set {assignment}: {error}") from None
-
-
-def _fix(sections: dict[str, Any], key: str, name: str, value: object) -> None:
-    """Fixes a field, or the fields of a group, which then leave the grid and the search."""
-    if name not in FIELDS and name not in GROUPS:
-        raise InputError(f"{key}: unknown key{nearest(name, [*FIELDS, *SweepSpec.model_fields])}")
-    for field, fixed in known_fields(nest({name: value}), "trajectory").items():
-        sections["trajectory"][field] = fixed
-        sections.get("grid", {}).pop(field, None)
-        (sections.get("search") or {}).get("space", {}).pop(field, None)
 
 
 def _words() -> set[str]:

@@ -47,20 +47,30 @@ def read(folder: UPath, number: int, layers: Iterable[str], iteration: int | Non
     Raises:
         InputError: no file holds it, or the file is damaged.
     """
-    own, prefix = path(folder, number, iteration), ""
-    if iteration is None and not own.exists():
-        own, prefix = next(
-            ((folder / f"{name}{SUFFIX}", f"{_name(number)}.") for name in _merged(folder) if number in _span(name)),
-            (own, ""),
-        )
-    tensors, _ = _load(own)
-    try:
-        return Ticket(
-            {name: tensors[f"{prefix}{name}.weight"] for name in layers},
-            {name: tensors[f"{prefix}{name}.mask"] for name in layers},
-        )
-    except KeyError as error:
-        raise InputError(f"{own}: can't be read (it has no {error.args[0]})") from None
+    file, prefix = _holder(folder, number) if iteration is None else (path(folder, number, iteration), "")
+    tensors, layers = _load(file)[0], list(layers)
+    return Ticket(_parts(tensors, file, prefix, layers, "weight"), _parts(tensors, file, prefix, layers, "mask"))
+
+
+def masks(folder: UPath, numbers: Iterable[int], layers: Iterable[str]) -> dict[int, dict[str, Any]]:
+    """The masks of several rounds by layer, uint8 (out, in); a file that holds many is read once.
+
+    Raises:
+        InputError: no file holds a round's, or a file is damaged.
+    """
+    layers, files = list(layers), {}
+    found = {}
+    for number in numbers:
+        file, prefix = _holder(folder, number)
+        if file not in files:
+            files[file] = _load(file)[0]
+        found[number] = _parts(files[file], file, prefix, layers, "mask")
+    return found
+
+
+def masks_of(file: UPath, number: int, layers: Iterable[str]) -> dict[str, Any]:
+    """The masks of a round in a file that holds several; errors as in `masks`."""
+    return _parts(_load(file)[0], file, f"{_name(number)}.", layers, "mask")
 
 
 def compact(folder: UPath) -> bool:
@@ -94,6 +104,22 @@ def compact(folder: UPath) -> bool:
     for name in [*(_name(number) for number in singles), *(name for name in merged if name != together)]:
         (folder / f"{name}{SUFFIX}").unlink(missing_ok=True)
     return True
+
+
+def _holder(folder: UPath, number: int) -> tuple[UPath, str]:
+    """The file that holds a round's ticket, and what stands before its tensors' names there."""
+    own = path(folder, number)
+    if own.exists():
+        return own, ""
+    merged = (name for name in _merged(folder) if number in _span(name))
+    return next(((folder / f"{name}{SUFFIX}", f"{_name(number)}.") for name in merged), (own, ""))
+
+
+def _parts(tensors: Mapping[str, Any], file: UPath, prefix: str, layers: Iterable[str], what: str) -> dict[str, Any]:
+    try:
+        return {name: tensors[f"{prefix}{name}.{what}"] for name in layers}
+    except KeyError as error:
+        raise InputError(f"{file}: can't be read (it has no {error.args[0]})") from None
 
 
 def _name(number: int) -> str:

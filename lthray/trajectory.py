@@ -9,14 +9,22 @@ import torch
 from torch import Tensor
 
 from lthray.data import Dataset, Split
+from lthray.errors import InputError
 from lthray.evaluation import Measurement, evaluate
 from lthray.network import Weights, glorot_uniform
 from lthray.pruning import CRITERIA, Trained, prune, prune_together
 from lthray.randomness import Draw, generator
 from lthray.results import Array, CurveRow, Failure, Resume, RoundResult, Ticket
 from lthray.spec import WHOLE, TrajectorySpec
-from lthray.strategies import STRATEGIES, Past
+from lthray.strategies import STRATEGIES, TRANSFER, Past
 from lthray.training import mean_gradient, train
+
+Given = Callable[[TrajectorySpec, int], dict[str, Array]]
+"""Finds the masks of a round of strategy transfer, uint8 (out, in) by layer; an InputError where there are none."""
+
+
+def _none_given(spec: TrajectorySpec, number: int) -> dict[str, Array]:
+    raise InputError(f"no masks were given for round {number} of strategy {spec.strategy}")
 
 
 @dataclass(frozen=True)
@@ -51,21 +59,24 @@ def run(
     first_round: int = 0,
     resumes: Sequence[Resume] = (),
     observe: Callable[[Progress], None] = lambda _: None,
+    given: Given = _none_given,
 ) -> Iterator[list[RoundResult | Failure]]:
     """Runs a stack of trajectories from `first_round` to their last round.
 
     Args:
-        specs: Trajectories alike in all but seed, strategy and `rewind_to`.
+        specs: Trajectories of one `stack_key`.
         data: Their data set, on the device that trains.
         first_round: Round to begin with, the same for all.
         resumes: One a trajectory, where `first_round` is not 0.
         observe: Told at every evaluation.
+        given: Finds the masks of those that do not prune.
 
     Yields:
         Round by round, a result or a failure for each trajectory that is still in the stack; a trajectory that failed
         leaves it. Ends early where none is left.
     """
-    stack = [_Member(spec, resumes[i] if resumes else None, data.train.images.device) for i, spec in enumerate(specs)]
+    device = data.train.images.device
+    stack = [_Member(spec, resumes[i] if resumes else None, device, given) for i, spec in enumerate(specs)]
     for number in range(first_round, max(spec.rounds for spec in specs) + 1):
         stack = [member for member in stack if number <= member.spec.rounds]
         if not stack:
@@ -84,8 +95,8 @@ def run(
 class _Member:
     """One trajectory of a stack: its weights and masks (out, in) between rounds."""
 
-    def __init__(self, spec: TrajectorySpec, resume: Resume | None, device: torch.device) -> None:
-        self.spec, self.device = spec, device
+    def __init__(self, spec: TrajectorySpec, resume: Resume | None, device: torch.device, given: Given) -> None:
+        self.spec, self.device, self.given = spec, device, given
         self.initial = self._draw(Draw.INIT)
         self.masks = tuple(torch.ones_like(weight, dtype=torch.bool) for weight in self.initial)
         self.weights = self.initial
@@ -109,7 +120,7 @@ class _Member:
         return tuple(torch.tensor(arrays[name], device=self.device) for name in self.spec.layer_sizes)
 
     def begin(self, number: int, images: Split) -> str | None:
-        """Prunes the weights that a round trained and puts the next round's start in their place.
+        """Prunes the weights that a round trained, or takes masks, and puts the next round's start in their place.
 
         Returns:
             Why the round can't begin, if it can't.
@@ -119,10 +130,16 @@ class _Member:
         if number == 1:
             self.dense = self.weights
         spec, pruned, before = self.spec, number - 1, self.masks
-        if spec.prune.schedule == "one-shot":
-            pruned, before = 0, tuple(torch.ones_like(mask) for mask in self.masks)
-            self.weights = self.dense
-        masks = self._pruned(before, number, pruned, images)
+        if spec.strategy == TRANSFER:
+            try:
+                masks = tuple(mask.bool() for mask in self._tensors(self.given(spec, number)))
+            except InputError as error:  # a damaged copy is this trajectory's alone
+                return str(error)
+        else:
+            if spec.prune.schedule == "one-shot":
+                pruned, before = 0, tuple(torch.ones_like(mask) for mask in self.masks)
+                self.weights = self.dense
+            masks = self._pruned(before, number, pruned, images)
         order = generator(spec.seed, Draw.SHUFFLE, pruned)
         past = Past(
             initial=self.initial,

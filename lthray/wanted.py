@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from lthray import samples
 from lthray.attackspec import check
 from lthray.errors import InputError
-from lthray.spec import DATASETS, TrajectorySpec
+from lthray.facts import DATASETS
+from lthray.spec import TrajectorySpec
 from lthray.store import Store
 from lthray.sweepfile import SweepSpec, load
 

@@ -4,12 +4,14 @@ import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from itertools import groupby
 from typing import Any
 
 import torch
 from upath import UPath
 
+from lthray import copies
 from lthray.attackspec import label
 from lthray.data import Arrays, Dataset, on_device
 from lthray.errors import InputError
@@ -98,7 +100,8 @@ def _train(specs: Sequence[TrajectorySpec], store: Store, dataset: Dataset, repo
             stack.append(spec)
         except InputError as error:  # a damaged ticket is this trajectory's alone
             reporter.lost(store, Failure(spec, first, str(error)))
-    for results in run(stack, dataset, first, resumes, reporter.progress) if stack else ():
+    given = partial(copies.masks, store)
+    for results in run(stack, dataset, first, resumes, reporter.progress, given) if stack else ():
         for result in results:
             if isinstance(result, Failure):
                 reporter.lost(store, result)

@@ -10,7 +10,7 @@ import tempfile
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ import pytest
 import torch
 import yaml
 from s3fs import S3FileSystem
+from torch import nn
 from upath import UPath
 
 from lthray.data import Dataset, on_device, read
@@ -105,6 +106,23 @@ def s3(s3_server, monkeypatch) -> UPath:
     bucket = UPath(f"s3://bucket-{uuid.uuid4().hex}", use_listings_cache=False)
     bucket.mkdir()
     return bucket / "run"
+
+
+def modules(spec: TrajectorySpec, weights: Sequence[torch.Tensor]) -> nn.Sequential:
+    """A trajectory's network as torch's own modules, for flat images (B, D)."""
+    side = {64: 8, 784: 28}[spec.inputs]
+    layers: list[nn.Module] = [nn.Unflatten(1, (1, side, side))] if spec.model == "lenet-5" else []
+    for place, weight in enumerate(weights):
+        out, width, *kernel = weight.shape
+        if kernel:
+            padding = 2 if place == 0 or side == 8 else 0
+            layers += [nn.Conv2d(width, out, 5, padding=padding, bias=False), nn.ReLU(), nn.MaxPool2d(2)]
+        else:
+            layers += [*([nn.Flatten()] if place == 2 else []), nn.Linear(width, out, bias=False), nn.ReLU()]
+    network = nn.Sequential(*layers[:-1])
+    for parameter, weight in zip(network.parameters(), weights, strict=True):
+        parameter.data = weight.clone()
+    return network
 
 
 def totals(counts: list[dict[str, int]]) -> list[int]:

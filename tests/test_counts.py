@@ -2,8 +2,9 @@
 
 import pytest
 
-from lthray.counts import layer_sizes, number_to_prune, weights_remaining
+from lthray.counts import number_to_prune, weights_remaining
 from lthray.dotted import nest
+from lthray.facts import layer_sizes, weights
 from lthray.presets import preset
 from lthray.spec import TrajectorySpec
 from tests.conftest import totals
@@ -60,7 +61,7 @@ GOLDEN = {
         (2_707, 341, 112, 3_160),
     ),
 }
-DENSE = {name: out * width for name, (out, width) in layer_sizes(784).items()}
+DENSE = weights(layer_sizes("lenet-300-100", (300, 100), 784))
 PRESET_CUTOFFS = {"paper": "exclusive", "released-code": "inclusive"}
 
 

@@ -15,14 +15,16 @@ def spec(**fields) -> TrajectorySpec:
 def test_paper_is_the_default_and_says_what_the_protocol_says():
     assert spec().flat() == {
         "protocol": "paper", "dataset": "fashion-mnist", "model": "lenet-300-100", "seed": 0, "strategy": "reset",
-        "rewind_to": "init", "train_attack": "none", "eval_attacks": "fgsm,pgd", "rounds": 20, "iterations": 50_000,
+        "widths": "300-100", "rewind_to": "init", "train_attack": "none",
+        "eval_attacks": "fgsm,pgd", "rounds": 20, "iterations": 50_000,
         "batch_size": 60, "drop_last": True, "eval_every": 500, "eval_clock": "round", "validation_size": 10_000,
         "learning_rate": 0.0012, "label_smoothing": 0.1, "adversarial_weight": 0.5, "epsilon": 0.3,
         "attack_label": "predicted", "pgd.steps": 10, "pgd.step_size": 0.05, "pgd.random_start": True,
         "norm": "linf", "pgd.restarts": 1,
         "prune.rates.hidden_1": 0.2, "prune.rates.hidden_2": 0.2, "prune.rates.output": 0.1,
+        "prune.rates.deeper": 0.2, "prune.rates.convolution": 0.1,
         "prune.cutoff": "exclusive", "prune.criterion": "magnitude", "prune.scope": "layerwise",
-        "prune.schedule": "iterative", "prune.rate": 0.2,
+        "prune.schedule": "iterative", "prune.rate": 0.2, "transfer.source": "", "transfer.setting": "",
         "retrain.iterations": 50_000, "retrain.train_attack": "none",
     }  # fmt: skip
 
@@ -60,6 +62,12 @@ def test_eval_attacks_always_hold_the_train_attack(train_attack, eval_attacks, r
     assert spec(train_attack=train_attack, eval_attacks=eval_attacks).eval_attacks == resolved
 
 
+WIDTHS = [
+    [], [0], [-5], [100_001], [1] * 33, "x", "auto", 300, None, [300.0, 100.0], ["300"], [True], [[300, 100]], {"a": 1},
+    [float("nan")], [10**30],
+]  # fmt: skip
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -76,6 +84,11 @@ def test_eval_attacks_always_hold_the_train_attack(train_attack, eval_attacks, r
         {"prune": {"rate": 0.3}}, {"prune": {"scope": "global", "rate": 1.0}},
         {"prune": {"scope": "global", "rates": {"output": 0.2}}},
         {"prune": {"scope": "global", "rate": 0.99}}, {"prune": {"schedule": "once"}},
+        {"model": "mlp"}, {"widths": [100, 50]}, {"widths": "300-100"}, {"model": "lenet-5", "widths": [300, 100]},
+        *({"model": "mlp", "widths": widths} for widths in WIDTHS),
+        {"prune": {"rates": {"deeper": 0.3}}}, {"prune": {"rates": {"convolution": 0.3}}},
+        {"model": "mlp", "widths": [50], "prune": {"rates": {"hidden_2": 0.3}}},
+        {"transfer": {"source": "a" * 12}}, {"strategy": "transfer", "transfer": {"source": "results/x"}},
     ],
 )  # fmt: skip
 def test_impossible_values_are_refused(fields):
@@ -107,7 +120,8 @@ def test_the_id_stands_for_every_field_but_rounds():
     """A changed id would train everything anew: change these only together with the numbers."""
     base = spec()
     other = {
-        "protocol": "released-code", "dataset": "mnist", "seed": 1, "strategy": "random", "train_attack": "pgd",
+        "protocol": "released-code", "dataset": "mnist", "model": "lenet-5", "seed": 1,
+        "strategy": "random", "train_attack": "pgd",
         "rewind_to": "end-of-round-0", "eval_attacks": ["pgd"], "iterations": 49_999, "batch_size": 59,
         "drop_last": False, "eval_every": 499, "eval_clock": "epoch", "validation_size": 9_999, "learning_rate": 0.001,
         "label_smoothing": 0.0, "adversarial_weight": 0.6, "epsilon": 0.2, "attack_label": "ground-truth",
@@ -122,24 +136,33 @@ def test_the_id_stands_for_every_field_but_rounds():
         {"scope": "global", "rate": 0.3},
     ]  # fmt: skip
     ids = {spec(**{name: value}).trajectory_id for name, value in other.items()}
-    assert set(other) | {"model", "rounds"} == set(TrajectorySpec.model_fields)
+    assert set(other) | {"widths", "rounds", "transfer"} == set(TrajectorySpec.model_fields)
     assert len(ids) == len(other)
+    widths = ([300], [300, 100, 30], [100, 300], [30, 10])
+    ids |= {spec(model="mlp", widths=one).trajectory_id for one in widths}
+    assert len(ids) == len(other) + 4
     assert {*flatten({"prune": pruning[-1] | pruning[0] | pruning[2] | pruning[3]})} | {
-        f"prune.rates.{name}" for name in ("hidden_1", "hidden_2", "output")
+        f"prune.rates.{name}" for name in ("hidden_1", "hidden_2", "output", "deeper", "convolution")
     } == {name for name in base.flat() if name.startswith("prune.")}
     ids |= {spec(prune=fields).trajectory_id for fields in pruning}
-    ids |= {spec(**fields).trajectory_id for fields in attacks}
-    assert len(ids) == len(other) + len(pruning) + len(attacks)
+    deep = {"model": "mlp", "widths": [300, 100, 30]}
+    ids.add(spec(**deep, prune={"rates": {"deeper": 0.3}}).trajectory_id)
+    ids.add(spec(model="lenet-5", prune={"rates": {"convolution": 0.3}}).trajectory_id)
     ids.add(spec(retrain={"train_attack": "fgsm"}).trajectory_id)
-    assert len(ids) == len(other) + len(pruning) + len(attacks) + 1
+    ids |= {spec(**fields).trajectory_id for fields in attacks}
+    assert len(ids) == len(other) + 4 + len(pruning) + 3 + len(attacks)
     assert base.trajectory_id not in ids
+    transfers = [spec(strategy="transfer", transfer={"source": one * 12}) for one in "ab"]
+    assert len({one.trajectory_id for one in transfers}) == 2
+    said = spec(strategy="transfer", transfer={"source": "a" * 12, "setting": "strategy=reset"})
+    assert said.trajectory_id == transfers[0].trajectory_id
     assert spec(rounds=3).trajectory_id == base.trajectory_id
     assert spec(learning_rate=0.0012).trajectory_id == base.trajectory_id
 
 
 def test_the_id_never_changes_between_versions():
-    assert spec().trajectory_id == "0038cc46f189"
-    assert TrajectorySpec.model_validate(nest(preset("released-code"))).trajectory_id == "838b9001cf75"
+    assert spec().trajectory_id == "55b8f4d85037"
+    assert TrajectorySpec.model_validate(nest(preset("released-code"))).trajectory_id == "7774872e5344"
 
 
 def test_what_a_round_keeps_is_known_whatever_the_scope():
@@ -187,3 +210,58 @@ def test_trajectories_share_a_stack_if_they_differ_in_seed_and_strategy_alone():
     assert spec(seed=3, strategy="random", rewind_to="end-of-round-0").stack_key == key
     assert spec(learning_rate=0.001).stack_key != key
     assert spec(train_attack="fgsm").stack_key != key
+
+
+def test_an_mlp_of_300_and_100_units_is_lenet_300_100():
+    named, plain = spec(seed=3), spec(seed=3, model="mlp", widths=[300, 100])
+    assert named == plain
+    assert named.trajectory_id == plain.trajectory_id
+    assert (plain.model, plain.widths, plain.flat()["widths"]) == ("lenet-300-100", (300, 100), "300-100")
+    assert spec(widths=[300, 100]) == spec(widths="auto") == spec()
+    assert spec(model="lenet-5", widths=[120, 84]) == spec(model="lenet-5")
+    for one in (plain, spec(model="mlp", widths=[7]), spec(model="lenet-5")):
+        assert TrajectorySpec.model_validate(one.model_dump()) == one
+
+
+def test_layers_are_named_in_order_and_pruned_by_their_own_rates():
+    deep = spec(
+        dataset="digits-8x8", model="mlp", widths=[50, 40, 30, 20], rounds=1,
+        prune={"rates": {"hidden_1": 0.5, "hidden_2": 0.25, "deeper": 0.1, "output": 0.0}},
+    )  # fmt: skip
+    assert deep.weights_left() == [
+        {"hidden_1": 3_200, "hidden_2": 2_000, "hidden_3": 1_200, "hidden_4": 600, "output": 200},
+        {"hidden_1": 1_600, "hidden_2": 1_500, "hidden_3": 1_080, "hidden_4": 540, "output": 200},
+    ]
+    assert list(spec(model="mlp", widths=[7]).layer_sizes.items()) == [("hidden_1", (7, 784)), ("output", (10, 7))]
+    assert deep.units == 64 + 50 + 40 + 30 + 20 + 10
+
+
+def test_lenet_5_is_that_of_its_paper_on_28x28_pixels_and_fits_8x8():
+    """LeCun et al. 1998, with every map of the second convolution on every one of the first, and without biases."""
+    whole = spec(model="lenet-5", rounds=1)
+    assert whole.weights_left() == [
+        {"conv_1": 150, "conv_2": 2_400, "hidden_1": 48_000, "hidden_2": 10_080, "output": 840},
+        {"conv_1": 135, "conv_2": 2_160, "hidden_1": 38_400, "hidden_2": 8_064, "output": 756},
+    ]
+    assert whole.units == 784 + 6 * 28**2 + 16 * 10**2 + 120 + 84 + 10
+    small = spec(model="lenet-5", dataset="digits-8x8")
+    assert small.layer_sizes["hidden_1"] == (120, 16 * 2 * 2)
+    assert small.units == 64 + 6 * 8**2 + 16 * 4**2 + 120 + 84 + 10
+
+
+def test_a_rate_that_is_for_no_layer_is_refused_by_name():
+    with pytest.raises(
+        ValidationError, match=r"prune\.rates\.convolution: is for no layer of lenet-300-100, which has"
+    ):
+        spec(prune={"rates": {"convolution": 0.3}})
+    with pytest.raises(
+        ValidationError, match=r"prune\.rates\.hidden_2: is for no layer of mlp, which has hidden_1, output"
+    ):
+        spec(model="mlp", widths=[50], prune={"rates": {"hidden_2": 0.3}})
+    with pytest.raises(ValidationError, match="prunes hidden_3 to nothing in round 2"):
+        spec(model="mlp", widths=[50, 40, 1], rounds=2, prune={"rates": {"deeper": 0.9}})
+
+
+def test_networks_share_no_stack():
+    assert spec(model="mlp", widths=[50]).stack_key != spec(model="mlp", widths=[51]).stack_key
+    assert spec(model="lenet-5").stack_key != spec().stack_key

@@ -22,6 +22,7 @@ def test_each_strategy_starts_from_its_own():
         "continued": [1.0] * 5,
         "kept-signs": [-2.0, 2.0, -2.0, 2.0, -2.0],
         "shuffled": [0.0] * 5,
+        "transfer": [0.0] * 5,
     }
     masks = {name: masks[0].tolist() for name, (_, masks) in starts.items()}
     # the four that remained before had kept 1, 1, 0, 0; rolled by one, 0, 1, 1, 0

@@ -54,6 +54,21 @@ def test_set_takes_a_field_out_of_the_grid():
     assert [one.protocol for one in trajectories("protocol=paper", grid={"protocol": ["released-code"]})] == ["paper"]
 
 
+def test_widths_are_varied_set_searched_and_written_back():
+    sweep = parse(TINY | {"trajectory": {"model": "mlp"}, "grid": {"widths": [[300, 100], [50], [9, 8, 7]]}})
+    found = sweep.trajectories()
+    assert [(one.model, one.widths) for one in found] == [
+        ("lenet-300-100", (300, 100)), ("mlp", (50,)), ("mlp", (9, 8, 7)),
+    ]  # fmt: skip
+    again = parse(yaml.safe_load(sweep.resolved())).trajectories()
+    assert [one.trajectory_id for one in again] == [one.trajectory_id for one in found]
+    assert [one.widths for one in trajectories("model=mlp", "widths=[50]", grid=None)] == [(50,)]
+    space = {"widths": {"choice": [[50], [30, 20]]}}
+    searched = {"space": space, "samples": 2, "metric": "early_stopping_fgsm_accuracy_test"}
+    drawn = trajectories(trajectory=TINY["trajectory"] | {"model": "mlp"}, grid={"seed": [0]}, search=searched)
+    assert {one.widths for one in drawn} == {(50,), (30, 20)}
+
+
 @pytest.mark.parametrize("name", [path.name for path in (ROOT / "sweeps").glob("*.yaml")])
 def test_the_sweeps_that_come_along_are_valid_and_what_is_written_back_is_the_same_sweep(name):
     sweep, found = load(ROOT / "sweeps" / name)
@@ -69,7 +84,7 @@ def test_every_default_is_written_out():
         "criterion": "magnitude",
         "scope": "layerwise",
         "schedule": "iterative",
-        "rates": {"hidden_1": 0.2, "hidden_2": 0.2, "output": 0.1},
+        "rates": {"hidden_1": 0.2, "hidden_2": 0.2, "output": 0.1, "deeper": 0.2, "convolution": 0.1},
         "rate": 0.2,
         "cutoff": "exclusive",
     }
@@ -159,6 +174,19 @@ MISTAKES = {
         {},
         ["rounds=200", "prune.cutoff=inclusive"],
         ["rounds: 200", "hidden_1", "round 37"],
+    ),
+    "widths of another network": ({}, ["widths=[50]"], ["widths", "[50]", "lenet-300-100 has [300, 100]", "mlp"]),
+    "an mlp without widths": ({}, ["model=mlp"], ["widths", "model mlp takes a list of 1 to 32", "[300, 100]"]),
+    "widths in the grid that are no lists": (
+        {"trajectory": {"model": "mlp"}, "grid": {"widths": [300, 100]}},
+        [],
+        ["grid.widths", "found 300", "list"],
+    ),
+    "an unknown model": ({"trajectory": {"model": "resnet"}}, [], ["trajectory.model", "'resnet'", "lenet-5"]),
+    "one network by two names": (
+        {"trajectory": {"widths": [300, 100]}, "grid": {"model": ["mlp", "lenet-300-100"]}},
+        [],
+        ["the same trajectory"],
     ),
     "digits with another validation": ({}, ["validation_size=7"], ["validation_size", "fixed validation split of 360"]),
 }

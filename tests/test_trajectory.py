@@ -11,7 +11,7 @@ from lthray.network import glorot_uniform
 from lthray.pruning import CRITERIA
 from lthray.randomness import Draw, generator
 from lthray.results import CurveRow, Failure, Resume, RoundResult
-from lthray.strategies import STRATEGIES
+from lthray.strategies import STRATEGIES, TRANSFER
 from lthray.training import mean_gradient
 from lthray.trajectory import early_stopping_iteration, run
 from tests.conftest import totals
@@ -124,7 +124,7 @@ def test_a_trajectory_is_the_same_again_and_whoever_its_neighbours_are(make, dig
 
 
 SETTINGS = [
-    *({"strategy": strategy} for strategy in STRATEGIES),
+    *({"strategy": strategy} for strategy in STRATEGIES if strategy != TRANSFER),  # which tests/test_sources.py tests
     {"rewind_to": "end-of-round-0"},
     {"rewind_to": "iteration:7"},
     {"strategy": "shuffled", "prune": {"schedule": "one-shot"}},

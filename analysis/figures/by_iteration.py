@@ -18,6 +18,8 @@ from analysis.figures import style
 _WIDTH, _COLUMN = 11.0, 3.4
 _DASHES = ("-", (0, (4, 1.6)), (0, (1, 1.4)))
 _MARKS = 6
+_TITLE = 36
+"""Letters that a column has room for."""
 
 
 @dataclass(frozen=True)
@@ -99,8 +101,13 @@ def _columns(curves: pd.DataFrame, place: layout.Layout) -> list[_Column]:
         facets = layout.facets(curves, [place.column] if place.column else [])
         return [_Column(layout.label(facet), facet, strategies) for facet in facets]
     first, *others = strategies
-    pairs = [_Column(f"{first} (solid), {other} (dashed)", {}, [first, other]) for other in others]
+    pairs = [_Column(_pair(first, other), {}, [first, other]) for other in others]
     return [_Column(first, {}, [first]), *pairs]
+
+
+def _pair(first: str, other: str) -> str:
+    title = f"{first} (solid), {other} (dashed)"
+    return title if len(title) <= _TITLE else title.replace(", ", ",\n", 1)
 
 
 def _shared(place: layout.Layout) -> Literal["all", "row", "col"]:

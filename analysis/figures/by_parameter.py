@@ -32,8 +32,7 @@ def figure_4(samples: pd.DataFrame, search: Search) -> Figure:
     Raises:
         ValueError: There are no samples.
     """
-    _check(samples)
-    cells = layout.facets(samples, list(search.grid))
+    cells = _cells(samples, search)
     looks = dict(enumerate(style.styles("cell", [str(place) for place in range(len(cells))]).values()))
     columns = min(_COLUMNS, len(search.space))
     rows = math.ceil(len(search.space) / columns)
@@ -69,14 +68,10 @@ def figure_5(samples: pd.DataFrame, search: Search) -> Figure:
     are grey and end before the metric.
 
     Args:
-        samples: The rows of `search.samples`.
+        samples: As for `figure_4`; none is the same error.
         search: Their search.
-
-    Raises:
-        ValueError: There are no samples.
     """
-    _check(samples)
-    cells = layout.facets(samples, list(search.grid))
+    cells = _cells(samples, search)
     done = samples[samples["state"] == COMPLETE]
     scales = {field: _Scale(space, samples[field]) for field, space in search.space.items()}
     metric = _Scale(Space("uniform", ()), (done if len(done) else samples)["mean"] * (100 if search.percent else 1))
@@ -155,9 +150,10 @@ def _ordered(values: pd.Series) -> list[Any]:
     return sorted(found) if numbers else sorted(found, key=str)
 
 
-def _check(samples: pd.DataFrame) -> None:
+def _cells(samples: pd.DataFrame, search: Search) -> list[layout.Facet]:
     if samples.empty:
         raise ValueError("a search without samples has no figure")
+    return layout.facets(samples, list(search.grid))
 
 
 def _metric_label(search: Search) -> str:

@@ -1,7 +1,7 @@
 """What the figures have in common: colours, markers, axes."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -10,6 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
+from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from analysis import stats
@@ -64,9 +65,9 @@ def percent_label(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0") if value >= 1 else f"{value:.2g}"
 
 
-def weight_ticks(percents: Sequence[float], most: int = _MAX_TICKS) -> list[float]:
-    """The weights remaining, in %, to write on an axis: rounds' own, from the densest on, far enough apart to read."""
-    values = sorted({float(f"{value:.3g}") for value in percents}, reverse=True)
+def weight_ticks(weights: Sequence[float], most: int = _MAX_TICKS) -> list[float]:
+    """The weights remaining to write on an axis: rounds' own, from the densest on, far enough apart to read."""
+    values = sorted({float(f"{value:.3g}") for value in weights}, reverse=True)
     gap = math.log(values[0] / values[-1]) / most
     ticks = values[:1]
     for value in values[1:]:
@@ -75,15 +76,15 @@ def weight_ticks(percents: Sequence[float], most: int = _MAX_TICKS) -> list[floa
     return ticks
 
 
-def label_weights(axes: Axes, percents: pd.Series) -> None:
+def label_weights(axes: Axes, weights: pd.Series, text: Callable[[float], str] = percent_label) -> None:
     """From dense on the left to sparse on the right; axes that share x follow."""
-    dense, sparse = float(percents.max()), float(percents.min())
+    dense, sparse = float(weights.max()), float(weights.min())
     margin = max((dense / sparse) ** 0.04, 1.05)
     axes.set_xscale("log")
     axes.set_xlim(dense * margin, sparse / margin)
-    ticks = weight_ticks(percents.tolist())
+    ticks = weight_ticks(weights.tolist())
     axes.xaxis.set_major_locator(FixedLocator(ticks))
-    axes.xaxis.set_major_formatter(FixedFormatter([percent_label(tick) for tick in ticks]))
+    axes.xaxis.set_major_formatter(FixedFormatter([text(tick) for tick in ticks]))
     axes.xaxis.set_minor_locator(NullLocator())
 
 
@@ -95,6 +96,61 @@ def prepare(axes: Axes, *, integer: bool) -> None:
     axes.tick_params(colors=INK, labelsize=9)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10], integer=integer))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}" if integer else "{x:g}"))
+
+
+def draw_means(
+    axes: Axes,
+    rows: pd.DataFrame,
+    measure: str,
+    look: Style,
+    scale: float,
+    label: str = "",
+    weights: str = "weights_remaining",
+    weights_scale: float = 100,
+) -> None:
+    """A line of means against the weights remaining, with a band of one standard deviation either side.
+
+    Args:
+        axes: Where to draw.
+        rows: One row per round, with `weights`, `<measure>_mean` and `<measure>_sd`; nothing without any.
+        measure: What to draw.
+        look: Its colour and marker.
+        scale: 100 for shares to be shown in %.
+        label: The line's name.
+        weights: The column of the horizontal axis.
+        weights_scale: 100 for shares to be shown in %.
+    """
+    if rows.empty:
+        return
+    colour, marker = look
+    rows = rows.sort_values("round")
+    left, means = rows[weights] * weights_scale, rows[f"{measure}_mean"] * scale
+    deviations = rows[f"{measure}_sd"] * scale
+    axes.plot(
+        left.to_numpy(), means.to_numpy(float), color=colour, marker=marker, markersize=4, linewidth=1.6,
+        label=label, zorder=3,
+    )  # fmt: skip
+    if len(rows) == 1:
+        axes.errorbar(left, means, deviations, color=colour, capsize=3, linewidth=1.2, zorder=2)
+    elif deviations.notna().any():
+        low, high = (means - deviations).to_numpy(float), (means + deviations).to_numpy(float)
+        axes.fill_between(left.to_numpy(), low, high, color=colour, alpha=0.18, linewidth=0, zorder=2)
+
+
+def legend_line(label: str, look: Style) -> Line2D:
+    """A line as `draw_means` draws it, for the legend."""
+    colour, marker = look
+    return Line2D([], [], color=colour, marker=marker, markersize=5, linewidth=1.8, label=label)
+
+
+def legend(figure: Figure, handles: Sequence[Line2D], most: int = 7) -> None:
+    """The lines' names below a figure, as many in a row as there is room for."""
+    longest = max((len(str(handle.get_label())) for handle in handles), default=0)
+    room = int(figure.get_figwidth() * 13 / (longest + 8))
+    figure.legend(
+        handles=list(handles), loc="outside lower center", ncols=max(1, min(len(handles), most, room)), frameon=False,
+        fontsize=10,
+    )  # fmt: skip
 
 
 def single_panel(frame: pd.DataFrame, fields: Sequence[str]) -> stats.Panel:
