@@ -75,11 +75,30 @@ class Results:
             NotResultsError: A file cannot be read, or lacks a column.
         """
         wanted = None if columns is None else list(columns)
-        tables = []
-        for label, folder in self.folders.items():
-            read = _read_tables(folder / "curves", wanted, filters)
-            tables += [_labelled(table, label) if len(self.folders) > 1 else table for table in read]
+        tables = self._tables("curves", wanted, filters)
         return _concatenate(tables, categories=True) if tables else pd.DataFrame(columns=wanted)
+
+    def evaluations(self) -> pd.DataFrame:
+        """What was measured under attacks beyond those of `rounds`, by a sweep or by `lthray evaluate`.
+
+        Returns:
+            One row per trajectory, round, moment (early_stopping, final), split, attack and number of images, with
+            `folder` where there are several: as in `curves`, and `attack` (its full name, with its own settings),
+            `images` (the split's first so many), `seconds` (NaN where a sweep measured) and `device`. A frame without
+            any rows or columns where nothing was.
+
+        Raises:
+            NotResultsError: A file cannot be read.
+        """
+        tables = self._tables("evaluations", None, None)
+        return _concatenate(tables) if tables else pd.DataFrame()
+
+    def _tables(self, name: str, columns: list[str] | None, filters: Filters | None) -> list[pa.Table]:
+        found = []
+        for label, folder in self.folders.items():
+            read = _read_tables(folder / name, columns, filters)
+            found += [_labelled(table, label) if len(self.folders) > 1 else table for table in read]
+        return found
 
     def masks(self, numbers: Sequence[int] | None = None) -> dict[tuple[Any, ...], tickets.Rounds]:
         """The masks of the tickets; weights are not read.

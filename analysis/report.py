@@ -8,7 +8,19 @@ from pathlib import Path
 import jinja2
 import pandas as pd
 
-from analysis import audit, judgement, layout, learning, mask_page, overview, search_page, stats, tables, verdicts
+from analysis import (
+    audit,
+    evaluations,
+    judgement,
+    layout,
+    learning,
+    mask_page,
+    overview,
+    search_page,
+    stats,
+    tables,
+    verdicts,
+)
 from analysis.drawing import Drawing, Task, draw_all, draw_networks, draw_panel
 from analysis.files import replace_file
 from analysis.load import Results
@@ -65,6 +77,7 @@ def write_report(
     masks = mask_page.section(results, rounds, place, anchors, out, processes)
     sections = [*_networks(summary, out / "figures"), *panels]
     _write_tables(out / "tables", summary, curves, shown)
+    measured = _evaluations(results, rounds, out / "tables")
     replace_file(out / "claims.json", verdicts.claims_json(found, shown, margin).encode())
     groups = verdicts.groups(found, shown, margin)
     page = _template().render(
@@ -78,6 +91,7 @@ def write_report(
         margin=verdicts.points(margin),
         level=f"{judgement.LEVEL:.0%}".replace("%", " %"),
         sections=sections,
+        evaluations=measured,
         masks=masks,
     )
     return replace_file(out / "index.html", page.encode())
@@ -150,6 +164,16 @@ def _write_tables(folder: Path, summary: pd.DataFrame, curves: pd.DataFrame, sho
         replace_file(folder / f"{name}.csv", tables.csv(frame))
     replace_file(folder / "accuracies.md", tables.markdown(printed).encode())
     replace_file(folder / "accuracies.tex", tables.latex(printed).encode())
+
+
+def _evaluations(results: Results, rounds: pd.DataFrame, folder: Path) -> list[evaluations.EvaluationTable]:
+    """The tables of further attacks, whose numbers are written beside the others; none where there were none."""
+    found = results.evaluations()
+    if found.empty:
+        return []
+    summary = evaluations.summarise(found, rounds)
+    replace_file(folder / "evaluations.csv", tables.csv(summary))
+    return evaluations.page_tables(summary)
 
 
 def _anchors(panels: list[stats.Panel]) -> list[str]:

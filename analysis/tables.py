@@ -115,7 +115,7 @@ def printed(table: pd.DataFrame) -> pd.DataFrame:
     """`accuracies` as text: weights and accuracies in %, mean ± standard deviation (seeds)."""
     keys = [*stats.setting_keys(table), *stats.SERIES, "round"]
     text = pd.DataFrame({name.replace("_", " "): [stats.show(value) for value in table[name]] for name in keys})
-    text["weights, %"] = [_percent(share) for share in table["weights_remaining"]]
+    text["weights, %"] = [percent(share) for share in table["weights_remaining"]]
     for measure, name in ACCURACIES.items():
         values = zip(*(table[f"{measure}_{part}"] for part in ("mean", "sd", "n")), strict=True)
         cells = (cell(float(mean), float(deviation), int(n), percent=True) for mean, deviation, n in values)
@@ -179,10 +179,11 @@ def _table(part: pd.DataFrame, title: str, moment: str, measures: dict[str, str]
 def _row(number: int, by_strategy: dict[str, dict[Hashable, Any]], strategies: list[str], measures: list[str]) -> Row:
     cells = tuple(_cell(by_strategy.get(strategy), measure) for measure in measures for strategy in strategies)
     weights = [row["weights_remaining"] for row in by_strategy.values()]
-    return Row(number, _percent(sum(weights) / len(weights)), cells)
+    return Row(number, percent(sum(weights) / len(weights)), cells)
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
+    """Weights remaining as printed, in %."""
     return format(share * 100, ".1f" if share >= 0.01 else ".2f")
 
 

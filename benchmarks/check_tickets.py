@@ -62,6 +62,8 @@ def measure(model: nn.Module, images: Tensor, labels: Tensor, row: dict[str, Any
     away = predicted if row["attack_label"] == "predicted" else labels
     found = {"none": (predicted == labels).double().mean().item()}
     for name in row["eval_attacks"].split(","):
+        if name not in attacks:  # one with settings of its own, which has no column to compare
+            continue
         correct = 0
         for x, y, target in zip(images.split(1000), labels.split(1000), away.split(1000), strict=True):
             correct += int((model(attacks[name](x, target)).argmax(-1) == y).sum())

@@ -48,7 +48,7 @@ def train_nothing(trajectories, folder, data, threads, gpus, report) -> None:
         {name: np.ones(shape, np.uint8) for name, shape in shapes},
     )
     curves = [CurveRow(1, 1, split, "none", 0.0, 0.0, None) for split in ("validation", "test")]
-    Store(folder).write_round(RoundResult(spec, 0, ticket, curves, 1, 1, 0.0, 0.0, "cpu"))
+    Store(folder).write_round(RoundResult(spec, 0, ticket, curves, 1, 1, 0.0, 0.0, "cpu", {}))
     progress = {"round": 0, "iteration": 1, "round_done": True, "iterations_done": 1, "rate": 0.0, "running": 1}
     report(progress | {"weights_remaining": 1.0, "natural": 0.0, "adversarial": {}, "device": "cpu", "failures": []})
 

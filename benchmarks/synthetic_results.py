@@ -29,6 +29,7 @@ FIELDS: dict[str, Any] = {
     "batch_size": 60, "drop_last": True, "eval_every": EVAL_EVERY, "eval_clock": "round", "validation_size": 10_000,
     "learning_rate": 0.0012, "label_smoothing": 0.1, "adversarial_weight": 0.5, "epsilon": 0.3,
     "attack_label": "predicted", "pgd.steps": 10, "pgd.step_size": 0.05, "pgd.random_start": True,
+    "norm": "linf", "pgd.restarts": 1,
     "prune.rates.hidden_1": 0.2, "prune.rates.hidden_2": 0.2, "prune.rates.output": 0.1, "prune.cutoff": "exclusive",
     "prune.rates.deeper": 0.2, "prune.rates.convolution": 0.1,
     "prune.criterion": "magnitude", "prune.scope": "layerwise", "prune.schedule": "iterative", "prune.rate": 0.2,

@@ -1,99 +1,176 @@
-"""FGSM and PGD in the maximum norm, as pure functions of images and their gradients."""
+"""Attacks as functions of images and of the gradient there: FGSM and PGD, in the maximum norm and in L2.
+
+torch is known here by its tensors alone: sweep files are checked against the names below without importing it.
+"""
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import torch
-from torch import Tensor
-
-from lthray.network import Weights, cross_entropy_gradient, forward, image_gradient, one_hot
-from lthray.spec import TrajectorySpec
+if TYPE_CHECKING:
+    from torch import Generator, Tensor
 
 
-def fgsm(images: Tensor, gradient: Tensor, epsilon: float) -> Tensor:
-    """One step of ε along the sign of the gradient (Goodfellow et al. 2015, section 4), clipped to [0, 1].
+@dataclass(frozen=True)
+class Setting:
+    """An attack with all its numbers; those below `attack_label` are PGD's, and FGSM's are one step of length ε."""
 
-    Where the gradient is zero, the pixel stays as it is: sign(0) = 0.
+    attack: str
+    """One of `ATTACKS`, or `autoattack`."""
+    epsilon: float
+    """Radius of the ball around an image."""
+    norm: str
+    """One of `NORMS`: in what the radius and the steps are measured."""
+    attack_label: str
+    """What it moves away from: the model's own prediction (predicted), or the true label (ground-truth)."""
+    steps: int = 1
+    step_size: float = 0.0
+    random_start: bool = False
+    restarts: int = 1
+
+
+@dataclass(frozen=True)
+class Attacked:
+    """What an attack may use: a batch of a stack, or of one network without the leading S."""
+
+    setting: Setting
+    images: "Tensor"
+    """(S, B, D), pixels in [0, 1]."""
+    gradient: "Callable[[], Tensor]"
+    """Finds the gradient at the images of each image's cross-entropy against what the attack moves away from."""
+    gradient_at: "Callable[[Tensor], Tensor]"
+    """Finds the same at other images."""
+    noise: "Callable[[], Tensor | None]"
+    """Draws what a random start adds to the images, uniform in the ball; None where the setting wants none."""
+
+
+@dataclass(frozen=True)
+class Norm:
+    """A norm of what an attack adds to an image."""
+
+    farthest: Callable[[int], float]
+    """Length that reaches every image of so many pixels from any other."""
+    direction: "Callable[[Tensor], Tensor]"
+    """The change of length 1 that climbs a gradient fastest; zero where the gradient is zero."""
+    ball: "Callable[[Tensor, float], Callable[[Tensor], object]]"
+    """What projects images, in place, to the ball of radius ε around those given, and to [0, 1]."""
+    draw: "Callable[[Tensor, float, Generator], object]"
+    """Fills (B, D) with points uniform in the ball of radius ε."""
+
+
+def _cube(images: "Tensor", epsilon: float) -> "Callable[[Tensor], object]":
+    low, high = (images - epsilon).clamp_(min=0), (images + epsilon).clamp_(max=1)
+    return lambda adversarial: adversarial.clamp_(low, high)
+
+
+def _unit(gradient: "Tensor") -> "Tensor":
+    """Gradients (..., D) at length 1 in L2; they are scaled first, for the square of a small one would be zero."""
+    top = gradient.abs().amax(-1, keepdim=True)
+    scaled = gradient / top.where(top > 0, 1)
+    length: Tensor = scaled.norm(dim=-1, keepdim=True)
+    return scaled / length.clamp_(min=1)  # it is, unless all is zero
+
+
+def _sphere(images: "Tensor", epsilon: float) -> "Callable[[Tensor], object]":
+    def project(adversarial: "Tensor") -> object:
+        change = adversarial.sub_(images)
+        length = change.norm(dim=-1, keepdim=True)
+        change.mul_((epsilon / length).clamp_(max=1).where(length > 0, 0))
+        return adversarial.add_(images).clamp_(0, 1)  # towards the images, so that it stays in the ball
+
+    return project
+
+
+def _draw_in_sphere(noise: "Tensor", epsilon: float, generator: "Generator") -> object:
+    """A direction from normal numbers, and a length whose Dth power is uniform."""
+    noise.normal_(generator=generator)
+    length = noise.new_empty(len(noise), 1).uniform_(generator=generator) ** (1 / noise.shape[1])
+    return noise.mul_(epsilon * length / noise.norm(dim=-1, keepdim=True))
+
+
+NORMS = {
+    "linf": Norm(
+        farthest=lambda pixels: 1.0,
+        direction=lambda gradient: gradient.sign(),
+        ball=_cube,
+        draw=lambda noise, epsilon, generator: noise.uniform_(-epsilon, epsilon, generator=generator),
+    ),
+    "l2": Norm(farthest=lambda pixels: pixels**0.5, direction=_unit, ball=_sphere, draw=_draw_in_sphere),
+}
+"""The norms that an attack can be measured in."""
+
+
+def fgsm(images: "Tensor", gradient: "Tensor", epsilon: float, norm: str = "linf") -> "Tensor":
+    """One step of ε along the gradient, clipped to [0, 1].
+
+    In the maximum norm the step is ε along the gradient's sign (Goodfellow et al. 2015, section 4), and where the
+    gradient is zero the pixel stays as it is: sign(0) = 0. In L2 it is ε along the gradient over its length.
     """
-    return (images + epsilon * gradient.sign()).clamp_(0, 1)
+    return (images + epsilon * NORMS[norm].direction(gradient)).clamp_(0, 1)
 
 
 def pgd(
-    images: Tensor,
-    gradient_at: Callable[[Tensor], Tensor],
+    images: "Tensor",
+    gradient_at: "Callable[[Tensor], Tensor]",
     epsilon: float,
     steps: int,
     step_size: float,
-    noise: Tensor | None,
-) -> Tensor:
-    """Signed gradient steps, each projected to the ε-ball around the images and to [0, 1] (Madry et al. 2018, 2.1).
+    noise: "Tensor | None",
+    norm: str = "linf",
+) -> "Tensor":
+    """Gradient steps, each projected to the ε-ball around the images and to [0, 1] (Madry et al. 2018, 2.1).
 
     Args:
         images: Pixels in [0, 1].
         gradient_at: Gradient of the loss at given images, of their shape.
-        epsilon: Radius of the ball in the maximum norm.
+        epsilon: Radius of the ball.
         steps: Number of steps.
-        step_size: Length of a step in every pixel.
-        noise: Uniform in [-ε, ε], of the images' shape: the start is images + noise; None starts at the images.
+        step_size: Length of a step: in every pixel, or in L2.
+        noise: In the ball, of the images' shape: the start is images + noise; None starts at the images.
+        norm: One of `NORMS`.
     """
-    low, high = (images - epsilon).clamp_(min=0), (images + epsilon).clamp_(max=1)
+    direction, project = NORMS[norm].direction, NORMS[norm].ball(images, epsilon)
     adversarial = images.clone() if noise is None else (images + noise).clamp_(0, 1)
     for _ in range(steps):
-        adversarial.add_(gradient_at(adversarial).sign(), alpha=step_size)
-        torch.clamp(adversarial, low, high, out=adversarial)
+        adversarial.add_(direction(gradient_at(adversarial)), alpha=step_size)
+        project(adversarial)
     return adversarial
 
 
-def attack_targets(spec: TrajectorySpec, logits: Tensor, labels: Tensor) -> Tensor:
-    """What attacks move away from, one-hot (S, B, C): the model's own prediction on the natural image, or the label."""
-    return one_hot(logits.argmax(-1) if spec.attack_label == "predicted" else labels, logits)
+def _fgsm(at: Attacked) -> "Tensor":
+    return fgsm(at.images, at.gradient(), at.setting.epsilon, at.setting.norm)
 
 
-def loss_gradient(weights: Weights, activations: Sequence[Tensor], targets: Tensor) -> Tensor:
-    """Gradient (S, B, D) of each image's cross-entropy against `targets`, by its pixels."""
-    return image_gradient(weights, activations, cross_entropy_gradient(activations[-1], targets))
+def _pgd(at: Attacked) -> "Tensor":
+    one = at.setting
+    return pgd(at.images, at.gradient_at, one.epsilon, one.steps, one.step_size, at.noise(), one.norm)
 
 
-def random_start(spec: TrajectorySpec, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor | None:
-    """What PGD adds to images (S, B, D), or (B, D) of one trajectory, before its first step; a generator each."""
-    if not spec.pgd.random_start:
+ATTACKS: "dict[str, Callable[[Attacked], Tensor]]" = {"fgsm": _fgsm, "pgd": _pgd}
+"""The attacks that a network is trained against and measured under: adversarial images of one start."""
+
+
+def random_start(setting: Setting, images: "Tensor", generators: "Sequence[Generator]") -> "Tensor | None":
+    """What a random start adds to images (S, B, D), or (B, D) of one trajectory; a generator each."""
+    if not setting.random_start:
         return None
-    noise = torch.empty(images.shape, device=images.device, dtype=images.dtype)
+    noise = images.new_empty(images.shape)
     for one, generator in zip(noise.view(-1, *images.shape[-2:]), generators, strict=True):
-        one.uniform_(-spec.epsilon, spec.epsilon, generator=generator)
+        NORMS[setting.norm].draw(one, setting.epsilon, generator)
     return noise
 
 
-def perturb(
-    attack: str,
-    spec: TrajectorySpec,
-    weights: Weights,
-    natural: Sequence[Tensor],
-    targets: Tensor,
-    generators: Sequence[torch.Generator],
-    gradient: Tensor | None = None,
-) -> Tensor:
-    """Adversarial images (S, B, D) of one attack on a stack of networks.
+def stronger(logits: "Tensor", before: "Tensor", targets: "Tensor") -> "Tensor":
+    """Which images (..., B) a restart has done more harm to than those before it.
+
+    First counts whether the network is fooled, that is, whether its largest logit is not that of what the attack moves
+    away from; then the larger loss of the attack.
 
     Args:
-        attack: `fgsm` or `pgd`.
-        spec: Setting of the attack, shared by the stack.
-        weights: The networks.
-        natural: What `forward` gave for the natural images, (S, B, D) or (B, D) for the same in every trajectory.
-        targets: What `attack_targets` gave.
-        generators: One a trajectory, for the random starts.
-        gradient: What `loss_gradient` gave for the natural images, where it is known already.
+        logits: (..., B, C) of the restart.
+        before: The same of the best before it.
+        targets: One-hot, what the attack moves away from.
     """
-    images = natural[0]
-    if attack == "fgsm":
-        known = loss_gradient(weights, natural, targets) if gradient is None else gradient
-        return fgsm(images, known, spec.epsilon)
-    images = images.expand(*natural[-1].shape[:-1], images.shape[-1])
-    noise = random_start(spec, images, generators)
-    return pgd(
-        images,
-        lambda x: loss_gradient(weights, forward(weights, x), targets),
-        spec.epsilon,
-        spec.pgd.steps,
-        spec.pgd.step_size,
-        noise,
-    )
+    fooled, was = (one.argmax(-1) != targets.argmax(-1) for one in (logits, before))
+    loss, best = ((one.logsumexp(-1) - (one * targets).sum(-1)) for one in (logits, before))
+    return (fooled & ~was) | ((fooled == was) & (loss > best))

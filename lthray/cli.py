@@ -12,7 +12,8 @@ from rich.table import Table
 import lthray
 from lthray.benchcommand import bench
 from lthray.errors import InputError
-from lthray.options import FAILED, INTERRUPTED, Folder, Settings, SweepFile, mistakes
+from lthray.evaluatecommand import evaluate
+from lthray.options import FAILED, INTERRUPTED, Address, DataDir, Folder, Settings, SweepFile, mistakes
 from lthray.submitcommand import submit
 
 if TYPE_CHECKING:  # torch, Ray and pandas take seconds to import: each command imports what it needs
@@ -52,22 +53,9 @@ def sweep(
             metavar="DIR", help="Results folder, by path or URL (s3://bucket/run). [dim]\\[default: results/NAME][/]"
         ),
     ] = None,
-    data_dir: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="DIR",
-            envvar="LTHRAY_DATA_DIR",
-            help="Where data sets are, or are downloaded to. [dim]\\[default: the user's cache folder][/]",
-        ),
-    ] = None,
+    data_dir: DataDir = None,
     set_: Settings = None,
-    address: Annotated[
-        str | None,
-        typer.Option(
-            metavar="ADDR",
-            help="A running Ray cluster: auto, HOST:PORT or ray://HOST:PORT. [dim]\\[default: this machine alone][/]",
-        ),
-    ] = None,
+    address: Address = None,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the trajectories and what they cost; train nothing.")
     ] = False,
@@ -133,6 +121,9 @@ def status(
             typer.echo(json.dumps(found.as_json(), indent=1))
         else:
             console.print(status_page(found))
+
+
+app.command()(evaluate)
 
 
 @app.command()

@@ -1,6 +1,7 @@
 """Data sets: read once as plain arrays, then held whole on the device that trains."""
 
 import io
+from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
 from dataclasses import dataclass
 from pathlib import Path
@@ -85,6 +86,20 @@ def read(name: str, folder: Path) -> Arrays:
             f" {facts.examples} of {facts.inputs} pixels; delete the folder and run again"
         )
     return arrays
+
+
+def gather(names: Iterable[str], folder: Path, say: Callable[[str], None]) -> dict[str, Arrays]:
+    """Reads data sets by name; says which it has to get.
+
+    Raises:
+        InputError: as in `read`.
+    """
+    data: dict[str, Arrays] = {}
+    for name in sorted(set(names)):
+        if not is_here(name, folder):
+            say(f"getting {name} into {folder}")
+        data[name] = read(name, folder)
+    return data
 
 
 def _torchvision(name: str, folder: Path) -> Arrays:

@@ -71,7 +71,7 @@ def panel(sweep: SweepProgress) -> RenderableType:
     """The live display: a row for every trial that runs, and the sweep's progress under them."""
     if sweep.plan is None:
         return Text("")
-    table = trials_table(sweep.snapshot()["running"])
+    table = trials_table(sweep.snapshot()["running"], "images" if sweep.plan.attack else "it")
     waiting = len(sweep.plan.trials) - len(sweep.latest)
     bar = Progress(
         TextColumn("{task.description}"),
@@ -94,12 +94,15 @@ def panel(sweep: SweepProgress) -> RenderableType:
     return Group(*rows, bar)
 
 
-def trials_table(running: Iterable[Mapping[str, Any]]) -> Table:
-    """Trials that run, a row each, from what `SweepProgress.snapshot` says of them."""
+def trials_table(running: Iterable[Mapping[str, Any]], unit: str = "it") -> Table:
+    """Trials that run, a row each, from what `SweepProgress.snapshot` says of them; `unit` is `it` or `images`."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("trial", justify="right", no_wrap=True)
-    table.add_column("trains", min_width=14)  # the one column that may wrap where the terminal is narrow
-    for name in ("stack", "round", "weights", "iteration", "it/s", "natural", "attacked"):
+    table.add_column(
+        "trains" if unit == "it" else "measures", min_width=14
+    )  # the one column that may wrap where the terminal is narrow
+    count = "iteration" if unit == "it" else unit
+    for name in ("stack", "round", "weights", count, f"{unit}/s", "natural", "attacked"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in running:
         table.add_row(
@@ -130,6 +133,11 @@ def _spoken(event: Event, sweep: SweepProgress) -> str | None:
             to_train = event.trajectories - event.complete - event.stopped
             if not event.trials:
                 return None
+            if event.attack:
+                return (
+                    f"{complete}to measure under {event.attack}: {event.rounds:,} tickets of {to_train} trajectories,"
+                    f" {event.iterations:,} images"
+                )
             return (
                 f"{complete}to train: {to_train} trajectories in {len(event.trials)} trials,"
                 f" {event.rounds:,} rounds, {event.iterations:,} iterations"
@@ -146,10 +154,12 @@ def _spoken(event: Event, sweep: SweepProgress) -> str | None:
         case TrialProgress() if sweep.plan:
             stack = sweep.plan.trials[event.trial]
             left = sweep.seconds_left()
+            unit, split = ("images", "") if sweep.plan.attack else ("it", "test ")
+            done = f"{event.iteration:,} images" if sweep.plan.attack else f"iteration {event.iteration:,}"
             return (
                 f"[{100 * sweep.share():3.0f} %] trial {event.trial} ({title(stack)}), round {event.round} of"
-                f" {stack[0].rounds}, {percent(event.weights_remaining)} of weights, iteration {event.iteration:,},"
-                f" {event.rate:,.0f} it/s, test accuracy natural {100 * event.natural:.1f} %,"
+                f" {stack[0].rounds}, {percent(event.weights_remaining)} of weights, {done},"
+                f" {event.rate:,.0f} {unit}/s, {split}accuracy natural {100 * event.natural:.1f} %,"
                 f" {_adversarial(event.adversarial)}" + (f"; {clock(left)} left" if left is not None else "")
             )
     return None

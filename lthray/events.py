@@ -29,6 +29,8 @@ class Planned:
     """Iterations to do, over all trajectories."""
     stopped: int = 0
     """Trajectories that the scheduler of a search stopped before this run."""
+    attack: str = ""
+    """What tickets are measured under, where nothing is trained; an iteration is then an image."""
 
 
 @dataclass(frozen=True)

@@ -19,12 +19,14 @@ class DatasetFacts:
     """Training and validation images together."""
     validation: int | None
     """Images of a fixed validation split, or None where `validation_size` says."""
+    test: int
+    """Test images."""
 
 
 DATASETS = {
-    "mnist": DatasetFacts(784, 60_000, None),
-    "fashion-mnist": DatasetFacts(784, 60_000, None),
-    "digits-8x8": DatasetFacts(64, 1_437, 360),
+    "mnist": DatasetFacts(784, 60_000, None, 10_000),
+    "fashion-mnist": DatasetFacts(784, 60_000, None, 10_000),
+    "digits-8x8": DatasetFacts(64, 1_437, 360, 360),
 }
 
 

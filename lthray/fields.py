@@ -20,7 +20,7 @@ def known_fields(tree: Mapping[str, Any], section: str) -> dict[str, Any]:
     Raises:
         InputError: a field is not known.
     """
-    flat = flatten(tree)
+    flat = flatten(tree, leaves=FIELDS)
     for name, value in flat.items():
         if name == "protocol" and section == "trajectory":
             raise InputError("trajectory.protocol: unknown key; protocol stands at the top of the file or in grid")

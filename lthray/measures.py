@@ -2,7 +2,8 @@
 
 from itertools import product
 
-from lthray.spec import ATTACKS, TrajectorySpec
+from lthray.attacks import ATTACKS
+from lthray.spec import TrajectorySpec
 
 SPLITS = ("validation", "test")
 MOMENTS = ("early_stopping", "final")

@@ -14,6 +14,21 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="A results folder, by path or URL (s3://bucket/run).")]
 SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.")]
+DataDir = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        envvar="LTHRAY_DATA_DIR",
+        help="Where data sets are, or are downloaded to. [dim]\\[default: the user's cache folder][/]",
+    ),
+]
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDR",
+        help="A running Ray cluster: auto, HOST:PORT or ray://HOST:PORT. [dim]\\[default: this machine alone][/]",
+    ),
+]
 Settings = Annotated[
     list[str] | None,
     typer.Option(

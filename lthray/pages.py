@@ -9,12 +9,16 @@ from rich.table import Table
 from rich.text import Text
 
 from lthray.display import clock, trials_table
+from lthray.results import Failure
 from lthray.spec import TrajectorySpec
 from lthray.status import Status, Tally
 from lthray.sweepfile import SweepSpec
 
 if TYPE_CHECKING:  # it imports torch and Ray, which a plan and a status do without
+    from lthray.remeasure import Remeasured
+    from lthray.store import Store
     from lthray.sweep import Outcome
+    from lthray.wanted import Wanted
 
 
 def plan_page(
@@ -60,25 +64,52 @@ def _some(number: int, what: str) -> str:
 
 def outcome_page(outcome: "Outcome", folder: str) -> RenderableType:
     """How a sweep ended: what failed, what is complete, what to do next."""
-    rows: list[RenderableType] = []
-    if outcome.failures:
-        table = Table(
-            "trajectory", "round", "error", title="failed", title_justify="left", box=None, header_style="dim"
-        )
-        for trajectory_id, failure in outcome.failures.items():
-            table.add_row(trajectory_id, str(failure.round), Text(failure.reason))
-        rows.append(table)
+    rows: list[RenderableType] = [_failures_table(outcome.failures)] if outcome.failures else []
     trained = f"trained {outcome.trained:,} rounds" if outcome.trained else "nothing to train"
     whole = f"{outcome.complete} of {outcome.trajectories} trajectories complete"
     stopped = f", {outcome.stopped} stopped by the scheduler" if outcome.stopped else ""
     rows.append(Text(f"{trained}; {whole}{stopped} in {folder}"))
-    if outcome.missing:
-        rows.append(Text("interrupted: run the same command again for the rest"))
-    elif outcome.failures:
-        rows.append(Text("run the same command again to try just those that failed"))
-    else:
-        rows.append(Text(f"next: lthray report {folder}"))
-    return Group(*rows)
+    return Group(*rows, _next(bool(outcome.missing), bool(outcome.failures), folder))
+
+
+def measuring_page(
+    sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], wanted: "Wanted", store: "Store"
+) -> RenderableType:
+    """What `lthray evaluate --dry-run` shows: whose tickets are wanted, which are measured, and what is to do."""
+    varied = [*(sweep.search.space if sweep.search else ()), *sweep.grid]
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for name in ("trajectory", *map(_heading, varied), "tickets measured"):
+        table.add_column(name, no_wrap=True)
+    tickets = left = images = 0
+    for spec in trajectories:
+        of, missing = len(wanted.rounds_of(spec, store)), len(wanted.missing(spec, store))
+        table.add_row(spec.trajectory_id, *(str(spec.flat()[name]) for name in varied), f"{of - missing} of {of}")
+        tickets, left, images = tickets + of, left + missing, images + missing * wanted.images_of(spec)
+    done = f"{tickets:,} tickets, {tickets - left:,} of them measured under {wanted.attack} ({wanted.split}) in"
+    return Group(table, Text(f"{done} {store.folder}; to do: {left:,} tickets, {images:,} images in all"))
+
+
+def remeasured_page(outcome: "Remeasured", wanted: "Wanted", folder: str) -> RenderableType:
+    """How an evaluation ended: what failed, what is measured, what to do next."""
+    rows: list[RenderableType] = [_failures_table(outcome.failures)] if outcome.failures else []
+    said = f"measured {_some(outcome.measured, 'ticket')}" if outcome.measured else "nothing to measure"
+    rows.append(Text(f"{said}; {outcome.done:,} of {outcome.tickets:,} measured under {wanted.attack} in {folder}"))
+    return Group(*rows, _next(bool(outcome.missing), bool(outcome.failures), folder))
+
+
+def _failures_table(failures: Mapping[str, Failure]) -> Table:
+    table = Table("trajectory", "round", "error", title="failed", title_justify="left", box=None, header_style="dim")
+    for trajectory_id, failure in failures.items():
+        table.add_row(trajectory_id, str(failure.round), Text(failure.reason))
+    return table
+
+
+def _next(interrupted: bool, failed: bool, folder: str) -> Text:
+    if interrupted:
+        return Text("interrupted: run the same command again for the rest")
+    return Text(
+        "run the same command again to try just those that failed" if failed else f"next: lthray report {folder}"
+    )
 
 
 def status_page(status: Status) -> RenderableType:
@@ -121,16 +152,16 @@ def _driver_lines(status: Status) -> Iterator[RenderableType]:
         yield Text(f"the sweep of {who} is dead, last heard of {driver['updated']}: run it again", style="red")
         return
     rate = sum(one["iterations_per_second"] for one in driver["running"])
-    left = driver["seconds_left"]
+    left, unit = driver["seconds_left"], "images" if driver.get("attack") else "it"
     trials = driver["trials"]
     since = datetime.fromisoformat(driver["began"]).astimezone()
     yield Text(
         f"\nrunning since {since:%Y-%m-%d %H:%M} ({who})"
-        + (f": {trials['ended']} of {trials['of']} trials ended, {rate:,.0f} it/s" if trials else ": preparing")
+        + (f": {trials['ended']} of {trials['of']} trials ended, {rate:,.0f} {unit}/s" if trials else ": preparing")
         + (f", {clock(left)} left" if left is not None else "")
     )
     if driver["running"]:
-        yield trials_table(driver["running"])
+        yield trials_table(driver["running"], unit)
 
 
 def _failure_line(trajectory_id: str, failure: Mapping[str, Any]) -> Text:

@@ -86,9 +86,10 @@ class SweepProgress:
     def snapshot(self) -> dict[str, Any]:
         """The state as plain values, for another process to read."""
         if not self.plan:
-            return {"iterations": None, "trials": None, "retried": 0, "seconds_left": None, "running": []}
+            return {"attack": "", "iterations": None, "trials": None, "retried": 0, "seconds_left": None, "running": []}
         left = self.seconds_left()
         return {
+            "attack": self.plan.attack,
             "iterations": {"done": self.done(), "of": self.wanted()},
             "trials": {"ended": len(self.ended), "of": len(self.plan.trials)},
             "retried": self.retried,

@@ -4,12 +4,13 @@ No generator is carried along, so a round draws the same numbers whether or not 
 whatever the strategy and the attack, and however often it is evaluated.
 """
 
-from enum import IntEnum
+from enum import IntEnum, unique
 
 import numpy as np
 import torch
 
 
+@unique
 class Draw(IntEnum):
     """What a generator is for. The numbers are part of the results: never change one, only add."""
 
@@ -22,13 +23,15 @@ class Draw(IntEnum):
     TRAIN_ATTACK = 3
     """Random starts of the train attack; place: round."""
     EVAL_ATTACK = 4
-    """Random starts of an eval attack; place: round, iteration, split."""
+    """Random starts of an eval attack; place: round, iteration, split, and the full name of one with own settings."""
     CRITERION = 5
     """Scores of the criterion `random`; place: the round that is pruned."""
     CRITERION_ATTACK = 6
     """Random starts of the attack that a criterion scores under; place: the round that is pruned."""
     SHUFFLE = 7
     """Order of a layer's mask under the strategy `shuffled`; place: the round that is pruned."""
+    TICKET_ATTACK = 8
+    """Random starts of `lthray evaluate`; place: round, split, the attack's full name."""
 
 
 def generator(seed: int, draw: Draw, *place: int, device: torch.device | str = "cpu") -> torch.Generator:

@@ -1,5 +1,6 @@
 """What a trajectory leaves behind: plain values and arrays, known to the maths and to the store."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -50,6 +51,8 @@ class RoundResult:
     eval_seconds: float
     """The same of evaluation."""
     device: str
+    images: Mapping[str, int]
+    """Images of each split measured."""
     early: Ticket | None = None
     """Of round 0: the network at the iteration that `rewind_to` names, where it names one."""
 

@@ -8,6 +8,7 @@ that has not done so for three times as long is taken for dead, whatever the clo
 import json
 import os
 import platform
+import signal
 import threading
 import time
 import uuid
@@ -21,6 +22,8 @@ from upath import UPath
 
 from lthray import storage
 from lthray.errors import InputError
+from lthray.events import Event, Note, Notify
+from lthray.progress import SweepProgress
 
 FILE = "running.json"
 BEAT_SECONDS = {"local": 2.0, "url": 10.0}
@@ -106,6 +109,26 @@ def announced(
                 file.unlink(missing_ok=True)
         if lock:
             lock.release()
+
+
+@contextmanager
+def reported(folder: UPath, notify: Notify) -> Iterator[Notify]:
+    """`announced`, with a snapshot of what is told to `notify` through the function that this gives.
+
+    Where another sweep takes the folder over, this process is interrupted.
+    """
+    progress = SweepProgress()
+
+    def tell(event: Event) -> None:
+        progress.take(event)
+        notify(event)
+
+    def lost() -> None:
+        tell(Note(f"{folder}: another sweep has taken this folder over: stopping"))
+        os.kill(os.getpid(), signal.SIGINT)
+
+    with announced(folder, progress.snapshot, lost, lambda text: tell(Note(text))):
+        yield tell
 
 
 def _seize(file: UPath, content: Callable[[], bytes], say: Callable[[str], None]) -> None:

@@ -9,14 +9,17 @@ import torch
 from torch import Tensor
 
 from lthray import kernels, records
-from lthray.attacks import random_start
+from lthray.attacks import Setting, random_start, stronger
 from lthray.counts import CLASSES
-from lthray.network import Weights
+from lthray.network import Weights, one_hot
 from lthray.spec import TrajectorySpec
 from lthray.tiles import TILE, Array, Number
 
 BREAK_EVEN = 0.45
 """Share of weights remaining below which this is faster than dense products, as benchmarks/break_even.py found it."""
+
+KERNELS = ("fgsm", "pgd")
+"""The attacks that the kernels know."""
 
 UNITS = 2**16
 """Most units, pixels among them, that a network's graph can number."""
@@ -26,13 +29,25 @@ BETAS, ADAM_EPSILON = (0.9, 0.999), 1e-7
 Scalar = Callable[[float], Number]
 
 
-def sparse_pays(spec: TrajectorySpec, round_: int) -> bool:
-    """Whether a CPU trains and measures a round this way: the same for a trajectory alone and in any stack.
+def sparse_pays(spec: TrajectorySpec, round_: int, attack: str | None = None, *, training: bool = False) -> bool:
+    """Whether a CPU trains or measures a round this way: the same for a trajectory alone and in any stack.
 
-    Convolutions share their weights, which the kernels' graph does not; and its units have numbers of 16 bits.
+    Convolutions share their weights, which the kernels' graph does not; and its units have numbers of 16 bits. The
+    kernels know FGSM and PGD in the maximum norm alone, and training with restarts takes the dense way.
+
+    Args:
+        spec: The setting.
+        round_: Number of the round.
+        attack: Full name of an eval attack; None for a natural measurement.
+        training: Asks for training, against the train attack.
     """
     if any(len(size) > 2 for size in spec.layer_sizes.values()) or spec.units > UNITS:
         return False
+    attack = spec.train_attack if training else attack
+    if attack not in (None, "none"):
+        setting = spec.setting(attack)
+        if setting.attack not in KERNELS or setting.norm != "linf" or (training and setting.restarts > 1):
+            return False
     rounds = spec.weights_left(round_)
     return sum(rounds[round_].values()) < BREAK_EVEN * sum(rounds[0].values())
 
@@ -46,7 +61,8 @@ class SparseTraining:
         self.networks = [_network([w[i] for w in start], [m[i] for m in masks]) for i in range(len(specs))]
         self.moments = [_moments(net.weights) for net in self.networks]
         self.workspaces = [_workspace(net, start[0]) for net in self.networks]
-        self.attack = _attack(self.spec, self.spec.train_attack, self.number)
+        self.setting = None if self.spec.train_attack == "none" else self.spec.setting(self.spec.train_attack)
+        self.attack = _attack(self.setting, self.spec.attack_label, self.number)
         self.map = _mapping(min(len(specs), torch.get_num_threads()))
 
     def step(self, images: Tensor, labels: Tensor, generators: Sequence[torch.Generator]) -> None:
@@ -55,7 +71,7 @@ class SparseTraining:
         loss, rates = _loss(self.spec, labels.shape[-1], self.number), adam_rates(self.spec, self.steps, self.number)
 
         def one(i: int) -> None:
-            noise = _noise(self.spec, self.spec.train_attack == "pgd", images[i], generators[i : i + 1])
+            noise = _noise(self.setting, images[i], generators[i : i + 1])
             kernels.train_step(
                 self.networks[i],
                 self.moments[i],
@@ -98,13 +114,38 @@ class SparseEvaluation:
 
     def logits(
         self, images: Tensor, labels: Tensor, generators: Mapping[str, Sequence[torch.Generator]]
-    ) -> tuple[list[Tensor], Tensor]:
-        """As `evaluation.dense_logits`."""
+    ) -> tuple[list[Tensor], list[Tensor]]:
+        """As `evaluation.dense_logits`, for attacks that `sparse_pays`."""
+        settings = {name: self.spec.setting(name) for name in generators}
+        found: dict[str, Tensor] = {}
+        without: dict[str, Tensor] = {}
+        natural = images.new_empty(0)
+        for names in _passes(settings) or [[]]:
+            kinds = {settings[name].attack: name for name in names}
+            fgsm, pgd = (settings[kinds[kind]] if kind in kinds else None for kind in KERNELS)
+            label = next((one.attack_label for one in (fgsm, pgd) if one), self.spec.attack_label)
+            noise = _noise(pgd, images, generators[kinds["pgd"]] if pgd else ())
+            logits, moving = self._measure(images, labels, fgsm, pgd, label, noise)
+            natural = logits[0] if not len(natural) else natural
+            for kind, name in kinds.items():
+                found[name] = logits[1 + KERNELS.index(kind)]
+                without[name] = torch.tensor(len(images) - int(moving.sum()))
+            if pgd and pgd.restarts > 1:
+                away = one_hot(natural.argmax(-1) if label == "predicted" else labels, natural)
+                best = found[kinds["pgd"]]
+                for _ in range(pgd.restarts - 1):
+                    noise = _noise(pgd, images, generators[kinds["pgd"]])
+                    again = self._measure(images, labels, None, pgd, label, noise)[0][2]
+                    best = again.where(stronger(again, best, away).unsqueeze(-1), best)
+                found[kinds["pgd"]] = best
+        return [natural, *(found[name] for name in generators)], [without[name] for name in generators]
+
+    def _measure(
+        self, images: Tensor, labels: Tensor, fgsm: Setting | None, pgd: Setting | None, label: str, noise: Array
+    ) -> tuple[Tensor, Array]:
+        """Logits (3, B, C), natural and under one attack of each kind, and which images (B,) have a gradient."""
         number, count = images.numpy().dtype.type, len(images)
-        none, fgsm, pgd = (
-            _attack(self.spec, name if name in generators else "none", number) for name in ("none", "fgsm", "pgd")
-        )
-        noise = _noise(self.spec, pgd.steps > 0, images, generators.get("pgd", ()))
+        first, second = (_attack(one, label, number) for one in (fgsm, pgd))
         found = torch.empty(3, count, self.classes, dtype=images.dtype)
         moving = np.empty(count, np.bool_)
         each = -(-count // (self.threads * TILE)) * TILE
@@ -116,8 +157,8 @@ class SparseEvaluation:
                 images.numpy(),
                 labels.numpy(),
                 noise,
-                fgsm,
-                pgd,
+                first,
+                second,
                 min(i * each, count),
                 min((i + 1) * each, count),
                 found.numpy(),
@@ -126,8 +167,21 @@ class SparseEvaluation:
 
         for _ in self.map(share, range(self.threads)):
             pass
-        wanted = [found[i] for i, attack in enumerate((none, fgsm, pgd)) if i == 0 or attack.steps]
-        return wanted, torch.tensor(count - int(moving.sum()))
+        return found, moving
+
+
+def _passes(settings: Mapping[str, Setting]) -> list[list[str]]:
+    """Attacks that are measured together: one of each kind, away from the same label; the plain ones come first."""
+    passes: list[list[str]] = []
+    for name, one in settings.items():
+        for together in passes:
+            others = [settings[other] for other in together]
+            if all(other.attack != one.attack and other.attack_label == one.attack_label for other in others):
+                together.append(name)
+                break
+        else:
+            passes.append([name])
+    return passes
 
 
 @cache  # threads that have computed already compute sooner than new ones, by far
@@ -184,20 +238,20 @@ def _workspace(net: records.Network, like: Tensor) -> records.Workspace:
     )
 
 
-def _noise(spec: TrajectorySpec, wanted: bool, images: Tensor, generators: Sequence[torch.Generator]) -> Array:
-    """PGD's random start of images (B, D); without images where there is none."""
-    noise = random_start(spec, images, generators) if wanted else None
+def _noise(setting: Setting | None, images: Tensor, generators: Sequence[torch.Generator]) -> Array:
+    """An attack's random start of images (B, D); without images where there is none."""
+    noise = random_start(setting, images, generators) if setting else None
     return images[:0].numpy() if noise is None else noise.numpy()
 
 
-def _attack(spec: TrajectorySpec, name: str, number: Scalar) -> records.Attack:
+def _attack(setting: Setting | None, attack_label: str, number: Scalar) -> records.Attack:
     return records.Attack(
-        steps={"none": 0, "fgsm": 1, "pgd": spec.pgd.steps}[name],
-        epsilon=number(spec.epsilon),
-        step_size=number(spec.epsilon if name == "fgsm" else spec.pgd.step_size),
+        steps=setting.steps if setting else 0,
+        epsilon=number(setting.epsilon if setting else 0),
+        step_size=number(setting.step_size if setting else 0),
         black=number(0),
         white=number(1),
-        predicted=spec.attack_label == "predicted",
+        predicted=attack_label == "predicted",
         targets=records.Targets(number(1), number(0)),
     )
 

@@ -8,28 +8,17 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from lthray import counts, facts
+from lthray import attackspec, counts, facts
+from lthray.attacks import Setting
+from lthray.attackspec import AttackLabel, NormName, PgdSpec, TrainAttack
 from lthray.dotted import flatten, nest
 from lthray.facts import DATASETS
 from lthray.prunespec import PruneSpec, RatesSpec
 from lthray.strategies import STRATEGIES, TRANSFER
 from lthray.strict import Count, Strict, one_of
 
-ATTACKS = ("fgsm", "pgd")
-
 WHOLE = "all"
 """The name of the whole network where its layers are pruned together."""
-
-
-class PgdSpec(Strict):
-    """Projected gradient descent (Madry et al. 2018, section 2.1)."""
-
-    steps: Count = 10
-    """Gradient steps of an attack."""
-    step_size: Annotated[float, Field(gt=0, le=1)] = 0.05
-    """Length of a step, in pixel values of [0, 1]."""
-    random_start: bool = True
-    """Start at a uniform point of the ε-ball (true) or at the image itself (false)."""
 
 
 class RetrainSpec(Strict):
@@ -37,7 +26,7 @@ class RetrainSpec(Strict):
 
     iterations: Annotated[int, Field(ge=0, le=10**9)] = 50_000
     """Optimizer steps of a round after the first; 0 prunes without training, auto is as many as `iterations`."""
-    train_attack: Literal["none", "fgsm", "pgd"] = "none"
+    train_attack: TrainAttack = "none"
     """Attack that the rounds after the first train against; auto is `train_attack`."""
 
 
@@ -67,9 +56,9 @@ class TrajectorySpec(Strict):
     """How a round starts, for example from θ0 (reset), a new draw (random) or the trained weights (continued)."""
     rewind_to: str = "init"
     """What `reset` restarts from: θ0 (init), the weights at the end-of-round-0, or those at its iteration:K."""
-    train_attack: Literal["none", "fgsm", "pgd"] = "none"
+    train_attack: TrainAttack = "none"
     """Attack trained against."""
-    eval_attacks: tuple[Literal["fgsm", "pgd"], ...] = Field(default="auto", validate_default=True)
+    eval_attacks: tuple[str, ...] = Field(default="auto", validate_default=True)
     """Attacks measured: `auto` (the train attack, or both for `none`) or a list; always with the train attack."""
     rounds: Annotated[int, Field(ge=0, le=1000)] = 20
     """Prunings; a trajectory has one training more than that."""
@@ -91,9 +80,11 @@ class TrajectorySpec(Strict):
     """Share of the label spread over all classes, in training and validation."""
     adversarial_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
     """Weight of the adversarial half of the loss, where there is a train attack."""
-    epsilon: Annotated[float, Field(ge=0, le=1)] = 0.3
-    """Radius of the attacks in the maximum norm, in pixel values of [0, 1]."""
-    attack_label: Literal["predicted", "ground-truth"] = "predicted"
+    norm: NormName = "linf"
+    """Norm that attacks are measured in: the maximum of the pixels (linf), or l2."""
+    epsilon: Annotated[float, Field(ge=0)] = 0.3
+    """Radius of the attacks in the norm, in pixel values of [0, 1]."""
+    attack_label: AttackLabel = "predicted"
     """Label that attacks move away from: the model's own on the clean image, or the true one."""
     pgd: PgdSpec = PgdSpec()
     """Projected gradient descent."""
@@ -117,12 +108,14 @@ class TrajectorySpec(Strict):
     @field_validator("eval_attacks", mode="before")
     @classmethod
     def _resolve_eval_attacks(cls, value: object, info: ValidationInfo) -> object:
-        own = info.data.get("train_attack", "none")
-        if value == "auto":
-            return ATTACKS if own == "none" else (own,)
-        if not isinstance(value, list | tuple) or not value or any(attack not in ATTACKS for attack in value):
-            raise ValueError("allowed are auto or a list of fgsm and pgd")
-        return tuple(attack for attack in ATTACKS if attack in value or attack == own)
+        return attackspec.eval_attacks(value, info.data.get("train_attack", "none"))
+
+    @field_validator("epsilon")
+    @classmethod
+    def _check_epsilon(cls, value: float, info: ValidationInfo) -> float:
+        if {"norm", "dataset"} <= info.data.keys():
+            attackspec.check_length(value, info.data["norm"], DATASETS[info.data["dataset"]].inputs)
+        return value
 
     @field_validator("retrain", mode="before")
     @classmethod
@@ -192,6 +185,11 @@ class TrajectorySpec(Strict):
             )
         return self
 
+    @model_validator(mode="after")
+    def _check_attacks(self) -> Self:
+        attackspec.check({name: self.setting(name) for name in ("pgd", *self.eval_attacks)}, self.inputs)
+        return self
+
     @property
     def inputs(self) -> int:
         """Pixels of an image."""
@@ -230,8 +228,12 @@ class TrajectorySpec(Strict):
             dense, rates = {WHOLE: sum(dense.values())}, {WHOLE: self.prune.rate}
         return counts.weights_remaining(dense, rates, self.prune.cutoff, self.rounds if rounds is None else rounds)
 
+    def setting(self, attack: str) -> Setting:
+        """An attack with all its numbers, from its full name (`attackspec.full_name`)."""
+        return attackspec.resolve(attack, self.epsilon, self.norm, self.attack_label, self.pgd)
+
     def flat(self) -> dict[str, Any]:
-        """Every field under its dotted name, as the tables carry it; `eval_attacks` and `widths` joined to texts."""
+        """Every field under its dotted name, as tables carry it; `eval_attacks` (full names) and `widths` joined."""
         joined = {"eval_attacks": ",".join(self.eval_attacks), "widths": "-".join(map(str, self.widths))}
         return flatten(self.model_dump()) | joined
 

@@ -7,12 +7,10 @@ its row in `rounds`, which is written last.
 
 import io
 import json
-import platform
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
-from importlib.metadata import version
-from itertools import product, takewhile
+from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
@@ -21,56 +19,16 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from upath import UPath
 
-from lthray import __version__, tickets
+from lthray import tickets
 from lthray.errors import InputError
-from lthray.measures import ACCURACIES, MOMENTS, SPLITS, ZERO_GRADIENTS
 from lthray.results import Failure, Resume, RoundResult, Ticket
-from lthray.spec import ATTACKS, TrajectorySpec
+from lthray.spec import TrajectorySpec
 from lthray.storage import clear_parts, location, names, read, replace
+from lthray.tables import CURVES, EVALUATIONS, MEASURED, ROUNDS, evaluation_rows, round_row, versions
 
 SWEEP = "sweep.yaml"
 READERS = 16
 """Files read at a time: on storage far away it is waiting that takes the time."""
-
-
-def _fields() -> list[pa.Field]:
-    types = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
-    return [
-        pa.field("trajectory_id", pa.string()),
-        *(pa.field(name, types[type(value)]) for name, value in TrajectorySpec().flat().items()),
-        pa.field("round", pa.int64()),
-        pa.field("weights_remaining", pa.float64()),
-        pa.field("weights_remaining_count", pa.int64()),
-    ]
-
-
-CURVES = pa.schema(
-    [
-        *_fields(),
-        pa.field("iteration", pa.int64()),
-        pa.field("reported_iteration", pa.int64()),
-        pa.field("split", pa.string()),
-        pa.field("attack", pa.string()),
-        pa.field("loss", pa.float64()),
-        pa.field("accuracy", pa.float64()),
-        pa.field("zero_gradient_share", pa.float64()),
-    ]
-)
-
-ROUNDS = pa.schema(
-    [
-        *_fields(),
-        pa.field("early_stopping_iteration", pa.int64()),
-        *(pa.field(name, pa.float64()) for name in (*ACCURACIES, *ZERO_GRADIENTS)),
-        pa.field("stack", pa.int64()),
-        pa.field("train_seconds", pa.float64()),
-        pa.field("eval_seconds", pa.float64()),
-        pa.field("device", pa.string()),
-        pa.field("lthray_version", pa.string()),
-        pa.field("torch_version", pa.string()),
-        pa.field("python_version", pa.string()),
-    ]
-)
 
 
 class Store:
@@ -90,6 +48,10 @@ class Store:
             replace(self.folder / SWEEP, sweep.encode())
         except OSError as error:
             raise InputError(f"{self.folder}: can't be written: {error.strerror or error}") from None
+
+    def clear_parts(self) -> None:
+        """Removes what killed writers left beside the places of files."""
+        clear_parts(self.folder)
 
     def require(self) -> None:
         """Checks that this is a results folder.
@@ -196,9 +158,42 @@ class Store:
             tickets.write(self._tickets(spec.trajectory_id), result.round, result.early, shared | {"iteration": at}, at)
         tickets.write(self._tickets(spec.trajectory_id), result.round, result.ticket, shared)
         self._append("curves", CURVES, spec, result.round, [shared | asdict(row) for row in result.curves])
-        self._append("rounds", ROUNDS, spec, result.round, [shared | _round_row(result)])
+        evaluations = [shared | row for row in evaluation_rows(result)]
+        if evaluations or self._table("evaluations", spec.trajectory_id).exists():
+            self._append("evaluations", EVALUATIONS, spec, result.round, evaluations)
+        self._append("rounds", ROUNDS, spec, result.round, [shared | round_row(result)])
         for record in (self._failure(spec.trajectory_id), self._stopped(spec.trajectory_id)):
             record.unlink(missing_ok=True)
+
+    def measured(self, trajectory_id: str) -> set[tuple[Any, ...]]:
+        """What a trajectory's rows of `evaluations` say: their `MEASURED`.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        table = self._evaluations(trajectory_id)
+        return set(zip(*(table[name].to_pylist() for name in MEASURED), strict=True))
+
+    def write_evaluation(self, spec: TrajectorySpec, row: Mapping[str, Any]) -> None:
+        """Adds a measurement of a stored ticket to `evaluations`; one of the same `MEASURED` gives way to it.
+
+        Args:
+            spec: The trajectory.
+            row: All that `EVALUATIONS` has besides id, fields and versions.
+        """
+        rows = [one for one in self._evaluations(spec.trajectory_id).to_pylist() if not _same(one, row)]
+        rows.append({"trajectory_id": spec.trajectory_id, **spec.flat()} | dict(row) | versions())
+        rows.sort(key=lambda one: tuple(one[name] for name in MEASURED))
+        _write(self._table("evaluations", spec.trajectory_id), pa.Table.from_pylist(rows, EVALUATIONS))
+
+    def _evaluations(self, trajectory_id: str) -> pa.Table:
+        path = self._table("evaluations", trajectory_id)
+        try:
+            return pq.read_table(io.BytesIO(read(path)), schema=EVALUATIONS)
+        except FileNotFoundError:
+            return EVALUATIONS.empty_table()
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"{path}: can't be read ({error}); delete it to measure again") from None
 
     def write_failure(self, failure: Failure) -> None:
         """Writes why a trajectory can't go on; the next finished round of it takes this away."""
@@ -260,30 +255,14 @@ class Store:
             place = schema.get_field_index("rounds")
             old = old.set_column(place, schema.field(place), pa.array([spec.rounds] * len(old), pa.int64()))
             new = pa.concat_tables([old, new])
-        content = io.BytesIO()
-        pq.write_table(new, content, compression="zstd")
-        replace(path, content.getvalue())
+        _write(path, new)
 
 
-def _round_row(result: RoundResult) -> dict[str, Any]:
-    points = (result.early_stopping_iteration, result.iterations)
-    measured: dict[str, float | None] = {}
-    for (at, iteration), split in product(zip(MOMENTS, points, strict=True), SPLITS):
-        for attack in ("none", *ATTACKS):
-            row = result.row(attack, split, iteration)
-            measured[f"{at}_{attack}_accuracy_{split}"] = row.accuracy if row else None
-        # the gradient at the natural image is the same for every attack
-        attacked = result.row(result.spec.eval_attacks[0], split, iteration)
-        measured[f"{at}_zero_gradient_share_{split}"] = attacked.zero_gradient_share if attacked else None
-    return {
-        "iterations": result.iterations,
-        "early_stopping_iteration": result.early_stopping_iteration,
-        **measured,
-        "stack": result.stack,
-        "train_seconds": result.train_seconds,
-        "eval_seconds": result.eval_seconds,
-        "device": result.device,
-        "lthray_version": __version__,
-        "torch_version": version("torch"),
-        "python_version": platform.python_version(),
-    }
+def _write(path: UPath, table: pa.Table) -> None:
+    content = io.BytesIO()
+    pq.write_table(table, content, compression="zstd")
+    replace(path, content.getvalue())
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(one[name] == other[name] for name in MEASURED)

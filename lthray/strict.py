@@ -14,12 +14,12 @@ class Strict(BaseModel):
     )
 
 
-def one_of(names: Collection[str]) -> AfterValidator:
-    """Lets through the names that are there when a value is checked."""
+def one_of(names: Collection[str], *others: str) -> AfterValidator:
+    """Lets through the names that are there when a value is checked, and some others."""
 
     def check(value: str) -> str:
-        if value not in names:
-            raise ValueError(f"allowed are {', '.join(names)}")
+        if value not in (*others, *names):
+            raise ValueError(f"allowed are {', '.join((*others, *names))}")
         return value
 
     return AfterValidator(check)

@@ -1,21 +1,18 @@
 """A sweep on Ray Tune: what is missing becomes trials, each trains a stack on its share of the machines."""
 
-import os
-import signal
 from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from pathlib import Path
 
 from lthray import copies, samples, searching, sources
 from lthray.cluster import check_shared, connected, footprint, nodes
-from lthray.data import Arrays, is_here, read
-from lthray.events import Event, Note, Notify, Planned
+from lthray.data import Arrays, gather
+from lthray.events import Note, Notify, Planned
 from lthray.loggers import callbacks
 from lthray.memory import generous
 from lthray.planning import Share, fit_to_cluster, hungriest, largest_stack, plan
-from lthray.progress import SweepProgress
 from lthray.results import Failure
-from lthray.running import announced
+from lthray.running import reported
 from lthray.spec import TrajectorySpec
 from lthray.store import Store
 from lthray.sweepfile import SweepSpec
@@ -62,18 +59,9 @@ def run(
         InputError: the folder, the sources, the data or the cluster are not to be had.
         KeyboardInterrupt: interrupted before training began; later an interrupt ends in an Outcome.
     """
-    store, progress = Store(folder), SweepProgress()
-
-    def tell(event: Event) -> None:
-        progress.take(event)
-        notify(event)
-
-    def lost() -> None:
-        tell(Note(f"{store.folder}: another sweep has taken this folder over: stopping"))
-        os.kill(os.getpid(), signal.SIGINT)
-
+    store = Store(folder)
     trajectories = sources.resolved(sweep, trajectories, store)  # before anything is written
-    with announced(store.folder, progress.snapshot, lost, lambda text: tell(Note(text))):
+    with reported(store.folder, notify) as tell:
         store.create(sweep.resolved())
         given, trajectories = trajectories, samples.trajectories(sweep, trajectories, store)
         before, stopped = store.done(trajectories), samples.stopped(sweep, store)
@@ -89,7 +77,7 @@ def run(
         wanted = [spec for stack in coming.values() for spec in stack] if cells else missing
         errors: dict[str, Failure] = {}
         if wanted:
-            data = _data(wanted, data_dir, tell)
+            data = gather([spec.dataset for spec in wanted], data_dir, lambda text: tell(Note(text)))
             tell(Note(f"connecting to Ray at {address}" if address else "starting Ray"))
             with connected(address):
                 if address:
@@ -108,16 +96,6 @@ def run(
         else:
             tell(_planned(sweep, wanted, before, stopped, {}))
         return _outcome(sweep, samples.trajectories(sweep, given, store), store, before, errors)
-
-
-def _data(specs: Sequence[TrajectorySpec], folder: Path, notify: Notify) -> dict[str, Arrays]:
-    """The data sets that trajectories need, by name."""
-    data: dict[str, Arrays] = {}
-    for name in sorted({spec.dataset for spec in specs}):
-        if not is_here(name, folder):
-            notify(Note(f"getting {name} into {folder}"))
-        data[name] = read(name, folder)
-    return data
 
 
 def _fits(

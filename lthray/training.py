@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from lthray import kernels
-from lthray.attacks import attack_targets, perturb
+from lthray.adversarial import attack_targets, perturb
 from lthray.data import Split
 from lthray.network import Weights, cross_entropy_gradient, forward, one_hot, weight_gradients
 from lthray.randomness import Draw, generator
@@ -44,7 +44,7 @@ def gradients(
     slope = cross_entropy_gradient(natural[-1], targets) / labels.shape[-1]
     if spec.train_attack == "none":
         return weight_gradients(weights, natural, slope)
-    away = attack_targets(spec, natural[-1], labels)
+    away = attack_targets(spec.attack_label, natural[-1], labels)
     adversarial = forward(weights, perturb(spec.train_attack, spec, weights, natural, away, generators))
     adversarial_slope = cross_entropy_gradient(adversarial[-1], targets) / labels.shape[-1]
     w = spec.adversarial_weight
@@ -152,7 +152,7 @@ def train(
     networks: StackTraining | DenseTraining | SparseTraining
     if device.type != "cpu":
         networks = StackTraining(start, masks, specs)
-    elif sparse_pays(spec, round_):
+    elif sparse_pays(spec, round_, training=True):
         networks = SparseTraining(start, masks, specs)
     else:
         networks = DenseTraining(start, masks, specs)

@@ -249,6 +249,7 @@ def _round(
             train_seconds=seconds / len(stack),
             eval_seconds=eval_seconds / len(stack),
             device=device_name(data.train.images.device),
+            images={name: len(split.labels) for name, split in splits.items()},
             early=None if keeps[i] is None else member.ticket(member.early),
         )
         for i, member in enumerate(stack)

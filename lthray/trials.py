@@ -91,8 +91,13 @@ def fit(
     resources: ResourcesSpec,
     loggers: Sequence[tune.Callback],
     notify: Notify,
+    broken: Callable[[TrajectorySpec, str], Failure | None] | None = None,
 ) -> dict[str, Failure]:
-    """Runs the trials; returns the trajectories that failed and why."""
+    """Runs the trials; returns the trajectories that failed and why.
+
+    `broken` says what a trial's end in an error means for a trajectory of its; None where that had its work done. By
+    default it is training that failed.
+    """
     relay = _Relay(tuning.stack_of, share.gpus > 0, notify)
     with contextlib.ExitStack() as ends:
         callback = ends.enter_context(_heard(relay))
@@ -130,13 +135,21 @@ def fit(
         # a trial that failed before its first report has no config, but it has its folder
         name, reason = Path(result.path).name.split("-")[1], _reason(result.error)
         for spec in relay.stacks[name]:
-            failure = Failure(spec, store.rounds_done(spec.trajectory_id), reason)
-            if failure.round <= spec.rounds and spec.trajectory_id not in failures:
-                with contextlib.suppress(OSError):  # on a full disk the line below still says it
-                    store.write_failure(failure)
+            if spec.trajectory_id in failures:
+                continue
+            if failure := (broken or partial(_untrained, store))(spec, reason):
                 notify(TrajectoryFailed(name, spec.trajectory_id, failure.round, reason))
                 failures[spec.trajectory_id] = failure
     return failures
+
+
+def _untrained(store: Store, spec: TrajectorySpec, reason: str) -> Failure | None:
+    failure = Failure(spec, store.rounds_done(spec.trajectory_id), reason)
+    if failure.round > spec.rounds:
+        return None
+    with contextlib.suppress(OSError):  # on a full disk the line that is told still says it
+        store.write_failure(failure)
+    return failure
 
 
 def _storage(folder: UPath) -> dict[str, Any]:

@@ -12,6 +12,7 @@ import torch
 from upath import UPath
 
 from lthray import copies
+from lthray.attackspec import label
 from lthray.data import Arrays, Dataset, on_device
 from lthray.errors import InputError
 from lthray.memory import is_out_of_memory
@@ -128,7 +129,7 @@ class _Reporter:
         if progress.iteration > self.at:
             self.rate = (progress.iteration - self.at) * progress.running / (now - self.last_progress)
         self.at, self.last_progress = progress.iteration, now
-        test = {m.attack: sum(m.accuracy) / len(m.accuracy) for m in progress.measurements if m.split == "test"}
+        test = {label(m.attack): sum(m.accuracy) / len(m.accuracy) for m in progress.measurements if m.split == "test"}
         self.metrics = {
             "round": progress.round,
             "iteration": progress.iteration,

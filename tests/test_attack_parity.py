@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from lthray.attacks import attack_targets, perturb
+from lthray.adversarial import attack_targets, perturb
 from lthray.data import on_device, read
 from lthray.network import forward
 from lthray.randomness import Draw, generator
@@ -46,8 +46,8 @@ def trained():
 def ours(attack, weights, images, labels, draw=0, **fields):
     spec = TrajectorySpec.model_validate(SETTINGS | fields)
     natural = forward(weights, images)
-    generators = [generator(draw, Draw.EVAL_ATTACK)]
-    return perturb(attack, spec, weights, natural, attack_targets(spec, natural[-1], labels), generators)[0]
+    away = attack_targets(spec.attack_label, natural[-1], labels)
+    return perturb(attack, spec, weights, natural, away, [generator(draw, Draw.EVAL_ATTACK)])[0]
 
 
 def say(what: str, numbers: dict[str, float]) -> None:
@@ -171,3 +171,65 @@ def test_a_pixel_without_a_gradient_stays_as_it_is_in_all_three(trained):
         found = ours(name, cut, images, labels, **still)
         assert torch.equal(found[:, 16:24], images[:, 16:24])
         assert (found - attack(images, labels)).abs().max() <= 1e-6
+
+
+IN_L2 = {"norm": "l2", "epsilon": 0.8}
+
+
+def as_pictures(model):
+    """torchattacks' attacks in L2 want images (B, 1, H, W)."""
+    return nn.Sequential(nn.Flatten(), model).eval()
+
+
+@pytest.mark.parametrize("label", LABELS)
+def test_fgsm_in_l2_perturbs_every_pixel_as_torchattacks_and_art_do(label, trained):
+    """torchattacks' is its PGD of one step as long as the radius."""
+    model, weights, images, labels = trained
+    target = attacked_label(label, model, images, labels)
+    found = ours("fgsm", weights, images, labels, attack_label=label, **IN_L2)
+    length = (found - images).norm(dim=-1)
+    assert length.max() <= 0.8 + 1e-9
+    assert length.max() > 0.75  # not all of it is left where pixels end at 0 and 1
+    other = torchattacks.PGDL2(as_pictures(model), eps=0.8, alpha=0.8, steps=1, random_start=False)
+    away = {"torchattacks": (found - other(images.view(-1, 1, 8, 8), target).flatten(1)).abs().max().item()}
+    other = art_attacks.FastGradientMethod(art(model), norm=2, eps=0.8, batch_size=1000).generate(
+        images.float().numpy(), torch.nn.functional.one_hot(target, 10).numpy()
+    )
+    away["ART"] = np.abs(found.numpy() - other).max()
+    say(f"FGSM in L2, {label} labels: largest difference of a pixel", away)
+    assert max(away.values()) <= 1e-5
+
+
+@pytest.mark.parametrize("label", LABELS)
+@pytest.mark.parametrize(("steps", "step_size"), [(10, 0.2), (7, 0.05)])
+def test_pgd_in_l2_without_random_start_perturbs_every_pixel_as_torchattacks_does(label, steps, step_size, trained):
+    model, weights, images, labels = trained
+    target = attacked_label(label, model, images, labels)
+    setting = {"steps": steps, "step_size": step_size, "random_start": False}
+    found = ours("pgd", weights, images, labels, attack_label=label, pgd=setting, **IN_L2)
+    attack = torchattacks.PGDL2(as_pictures(model), eps=0.8, alpha=step_size, steps=steps, random_start=False)
+    away = {"torchattacks": (found - attack(images.view(-1, 1, 8, 8), target).flatten(1)).abs().max().item()}
+    say(f"PGD-{steps} in L2 of step {step_size}, {label} labels: largest difference of a pixel", away)
+    assert max(away.values()) <= 1e-6
+    assert (found - images).norm(dim=-1).max() <= 0.8 + 1e-9
+
+
+def test_pgd_in_l2_with_random_starts_is_as_strong_as_that_of_art(trained):
+    """ART's starts are uniform in the ball, as ours; torchattacks' lie nearer to the image. Compared as above."""
+    model, weights, images, labels = trained
+
+    def accuracy(adversarial):
+        return (model(torch.as_tensor(adversarial).double()).argmax(-1) == labels).double().mean().item()
+
+    setting, common = {"steps": 5, "step_size": 0.2}, {"attack_label": "ground-truth"} | IN_L2
+    mine = [accuracy(ours("pgd", weights, images, labels, draw, pgd=setting, **common)) for draw in range(20)]
+    np.random.seed(0)  # noqa: NPY002  (ART draws from numpy's global generator)
+    toolbox = art_attacks.ProjectedGradientDescent(
+        art(model), norm=2, eps=0.8, eps_step=0.2, max_iter=5, num_random_init=1, batch_size=1000, verbose=False
+    )
+    hot = torch.nn.functional.one_hot(labels, 10).numpy()
+    others = [accuracy(toolbox.generate(images.float().numpy(), hot)) for _ in range(5)]
+    say("PGD-5 in L2 with random starts: mean accuracy", {"lthray": np.mean(mine), "ART": np.mean(others)})
+    error = np.sqrt(np.var(mine, ddof=1) / len(mine) + np.var(others, ddof=1) / len(others))
+    assert abs(np.mean(mine) - np.mean(others)) < 4 * error + 1 / len(labels)
+    assert np.mean(mine) < accuracy(images) - 0.05

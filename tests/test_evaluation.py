@@ -1,12 +1,16 @@
 """Losses and accuracies against torch's own, on whole splits."""
 
+import itertools
+
 import pytest
 import torch
 from torch.nn import functional as F
 
-from lthray.evaluation import dense_logits, evaluate
+from lthray.attackspec import full_name
+from lthray.evaluation import dense_logits, evaluate, evaluate_ticket
 from lthray.network import forward, glorot_uniform
 from lthray.randomness import Draw, generator
+from lthray.trajectory import run
 
 
 def networks(spec, seeds):
@@ -76,8 +80,6 @@ def test_images_without_a_gradient_are_counted_for_each_network(make, digits):
 
 
 def test_the_rows_of_a_round_carry_the_audit(make, digits):
-    from lthray.trajectory import run
-
     ((result,),) = run([make(rounds=0, train_attack="pgd", pgd={"steps": 2})], digits)
     for row in result.curves:
         assert (row.zero_gradient_share is None) == (row.attack == "none")
@@ -98,4 +100,85 @@ def test_a_batched_stack_has_the_logits_of_its_networks(make, digits):
         alone, as_many = dense_logits(tuple(layer[i] for layer in weights), spec, images, labels, draws([spec]))
         for one, other in zip(stacked, alone, strict=True):
             torch.testing.assert_close(one[i], other, rtol=1e-9, atol=1e-9)
-        assert without[i] == as_many
+        assert [counts[i] for counts in without] == as_many
+
+
+def measured(weights, specs, digits, round_=0):
+    found = evaluate(weights, specs, {"validation": digits.validation, "test": digits.test}, round_, 0)
+    return {(one.split, one.attack): one for one in found}
+
+
+@pytest.mark.parametrize("round_", [0, 9])
+def test_attacks_with_settings_change_nothing_of_the_others(round_, make, digits):
+    """Neither in a dense round nor in a sparse one; in the latter those in L2 go the dense way beside."""
+    weights = networks(make(), (0,))
+    others = [{"pgd": {"steps": 3}}, {"pgd": {"norm": "l2"}}, {"fgsm": {"epsilon": 0.1}}, {"pgd": {"restarts": 2}}]
+    alone = measured(weights, [make(epsilon=0.2)], digits, round_)
+    beside = measured(weights, [make(epsilon=0.2, eval_attacks=["fgsm", "pgd", *others])], digits, round_)
+    assert {name: beside[name] for name in alone} == alone
+    assert len(beside) == len(alone) + 2 * len(others)
+    fewer = measured(weights, [make(epsilon=0.2, eval_attacks=others[:1])], digits, round_)
+    assert fewer["test", "pgd(steps=3)"] == beside["test", "pgd(steps=3)"]
+
+
+def test_settings_make_the_attack_that_a_trajectory_with_them_has(make, digits):
+    """Without random starts nothing hangs on the name."""
+    still, weights = {"random_start": False}, networks(make(), (0,))
+    fields = {"epsilon": 0.1, "steps": 4, "step_size": 0.03, "attack_label": "ground-truth", "norm": "l2"}
+    one = measured(weights, [make(eval_attacks=[{"pgd": fields | still}, {"fgsm": {"epsilon": 0.1}}])], digits)
+    pgd = make(
+        eval_attacks=["pgd"], epsilon=0.1, attack_label="ground-truth", norm="l2",
+        pgd={"steps": 4, "step_size": 0.03} | still,
+    )  # fmt: skip
+    other = measured(weights, [pgd], digits) | measured(weights, [make(eval_attacks=["fgsm"], epsilon=0.1)], digits)
+    for split in ("validation", "test"):
+        (full,) = (name for where, name in one if where == split and "steps" in name)
+        for mine, theirs in ((full, "pgd"), ("fgsm(epsilon=0.1)", "fgsm")):
+            assert one[split, mine].loss == other[split, theirs].loss
+            assert one[split, mine].accuracy == other[split, theirs].accuracy
+
+
+def test_zero_gradients_are_counted_away_from_the_label_that_the_attack_moves_away_from(make, digits):
+    """A network so sure of its guesses that softmax is exact: no gradient away from them, but one from the truth."""
+    spec = make(eval_attacks=["fgsm", {"fgsm": {"attack_label": "ground-truth"}}])
+    weights = tuple(layer * 300 for layer in networks(spec, (0,)))
+    found = measured(weights, [spec], digits)
+    assert found["test", "fgsm"].zero_gradient_share[0] > 0.9
+    assert found["test", "fgsm(attack_label=ground-truth)"].zero_gradient_share[0] < 0.2
+
+
+@pytest.mark.parametrize("norm", ["linf", "l2"])
+def test_more_restarts_and_more_steps_leave_no_more_accuracy(norm, make, digits):
+    """On a trained network, with true labels; of 720 images four may be lost to the draw."""
+    trained = make(train_attack="fgsm", rounds=0, iterations=150, eval_every=150, epsilon=0.1)
+    ((result,),) = run([trained], digits)
+    weights = tuple(torch.tensor(layer)[None] for layer in result.ticket.weights.values())
+    size = {"linf": 0.02, "l2": 0.15}[norm]
+    common = {
+        "epsilon": {"linf": 0.1, "l2": 0.6}[norm],
+        "norm": norm,
+        "step_size": size,
+        "attack_label": "ground-truth",
+    }
+    settings = [{"steps": 1}, {"steps": 4}, {"steps": 20}, {"steps": 20, "restarts": 3}, {"steps": 20, "restarts": 9}]
+    names = [full_name("pgd", common | one) for one in settings]
+    for round_ in (0, 9):
+        found = measured(weights, [make(eval_attacks=names)], digits, round_)
+        means = [(found["validation", name].accuracy[0] + found["test", name].accuracy[0]) / 2 for name in names]
+        assert all(after <= before + 4 / 720 for before, after in itertools.pairwise(means))
+        assert means[-1] < means[0] - 0.02
+
+
+def test_a_measured_ticket_draws_by_its_place_and_the_name(make, digits):
+    spec, weights = make(epsilon=0.1), tuple(layer[0] for layer in networks(make(), (0,)))
+
+    def loss(attack, round_, split="test", seed=0):
+        one = spec.model_copy(update={"seed": seed})
+        return evaluate_ticket(weights, one, digits.test, split, attack, round_)[1].loss
+
+    assert loss("pgd", 1) == loss("pgd", 1)
+    others = [loss("pgd(steps=10)", 1), loss("pgd", 2), loss("pgd", 1, seed=1)]
+    assert loss("pgd", 1) not in others
+    assert len({tuple(one) for one in others}) == 3
+    natural, _ = evaluate_ticket(weights, spec, digits.test, "test", "pgd", 0)
+    assert natural.loss == measured(tuple(layer[None] for layer in weights), [spec], digits)["test", "none"].loss

@@ -15,8 +15,9 @@ from lthray.errors import InputError
 from lthray.measures import METRICS
 from lthray.results import Failure
 from lthray.search import SPACES, Sample
-from lthray.store import ROUNDS, Store
+from lthray.store import Store
 from lthray.sweepfile import parse
+from lthray.tables import ROUNDS
 from lthray.trajectory import run
 from tests.conftest import TINY, lthray
 
@@ -188,7 +189,7 @@ MISTAKES = {
     ),
     "a choice beyond the field's": (
         {"search": SEARCH | {"space": SPACE | {"train_attack": {"choice": ["fgsm", "cw"]}}}},
-        ["search.space.train_attack", "'cw'", "'pgd'"],
+        ["search.space.train_attack", "'cw'", "pgd"],
     ),
     "fractions for a field of whole numbers": (
         {"search": SEARCH | {"space": SPACE | {"pgd.steps": {"uniform": [1, 20]}}}},

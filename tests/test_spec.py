@@ -20,6 +20,7 @@ def test_paper_is_the_default_and_says_what_the_protocol_says():
         "batch_size": 60, "drop_last": True, "eval_every": 500, "eval_clock": "round", "validation_size": 10_000,
         "learning_rate": 0.0012, "label_smoothing": 0.1, "adversarial_weight": 0.5, "epsilon": 0.3,
         "attack_label": "predicted", "pgd.steps": 10, "pgd.step_size": 0.05, "pgd.random_start": True,
+        "norm": "linf", "pgd.restarts": 1,
         "prune.rates.hidden_1": 0.2, "prune.rates.hidden_2": 0.2, "prune.rates.output": 0.1,
         "prune.rates.deeper": 0.2, "prune.rates.convolution": 0.1,
         "prune.cutoff": "exclusive", "prune.criterion": "magnitude", "prune.scope": "layerwise",
@@ -124,8 +125,12 @@ def test_the_id_stands_for_every_field_but_rounds():
         "rewind_to": "end-of-round-0", "eval_attacks": ["pgd"], "iterations": 49_999, "batch_size": 59,
         "drop_last": False, "eval_every": 499, "eval_clock": "epoch", "validation_size": 9_999, "learning_rate": 0.001,
         "label_smoothing": 0.0, "adversarial_weight": 0.6, "epsilon": 0.2, "attack_label": "ground-truth",
-        "pgd": {"steps": 11}, "prune": {"rates": {"output": 0.2}}, "retrain": {"iterations": 0},
+        "pgd": {"steps": 11}, "prune": {"rates": {"output": 0.2}}, "retrain": {"iterations": 0}, "norm": "l2",
     }  # fmt: skip
+    attacks = [
+        {"eval_attacks": ["pgd", {"pgd": {"steps": 11}}]}, {"pgd": {"restarts": 2}}, {"pgd": {"step_size": 0.06}},
+        {"pgd": {"random_start": False}},
+    ]  # fmt: skip
     pruning = [
         {"criterion": "random"}, {"scope": "global"}, {"schedule": "one-shot"}, {"cutoff": "inclusive"},
         {"scope": "global", "rate": 0.3},
@@ -144,7 +149,8 @@ def test_the_id_stands_for_every_field_but_rounds():
     ids.add(spec(**deep, prune={"rates": {"deeper": 0.3}}).trajectory_id)
     ids.add(spec(model="lenet-5", prune={"rates": {"convolution": 0.3}}).trajectory_id)
     ids.add(spec(retrain={"train_attack": "fgsm"}).trajectory_id)
-    assert len(ids) == len(other) + 4 + len(pruning) + 3
+    ids |= {spec(**fields).trajectory_id for fields in attacks}
+    assert len(ids) == len(other) + 4 + len(pruning) + 3 + len(attacks)
     assert base.trajectory_id not in ids
     transfers = [spec(strategy="transfer", transfer={"source": one * 12}) for one in "ab"]
     assert len({one.trajectory_id for one in transfers}) == 2
@@ -163,8 +169,8 @@ def test_a_trajectory_is_the_same_from_what_the_tables_carry(fields):
 
 
 def test_the_id_never_changes_between_versions():
-    assert spec().trajectory_id == "05be37c0110f"
-    assert TrajectorySpec.model_validate(nest(preset("released-code"))).trajectory_id == "ff9af7b2de48"
+    assert spec().trajectory_id == "55b8f4d85037"
+    assert TrajectorySpec.model_validate(nest(preset("released-code"))).trajectory_id == "7774872e5344"
 
 
 def test_what_a_round_keeps_is_known_whatever_the_scope():

@@ -12,7 +12,8 @@ from safetensors.numpy import load_file
 import lthray
 from lthray.errors import InputError
 from lthray.results import Failure, Resume, RoundResult
-from lthray.store import CURVES, ROUNDS, Store
+from lthray.store import Store
+from lthray.tables import CURVES, EVALUATIONS, ROUNDS
 from lthray.trajectory import run
 
 
@@ -216,3 +217,36 @@ def test_folders_that_are_none(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match="can't be written"):
         Store(tmp_path / "file" / "results").create("")
+
+
+def test_attacks_without_columns_of_their_own_have_rows_in_evaluations(store, make, digits):
+    attack = {"pgd": {"steps": 2, "norm": "l2"}}
+    spec = make(train_attack="fgsm", rounds=1, eval_attacks=["pgd", attack], retrain={"iterations": 20})
+    for (result,) in run([spec], digits):
+        store.write_round(result)
+    table, curves, rounds = (read(store, name) for name in ("evaluations", "curves", "rounds"))
+    assert list(rounds.columns) == ROUNDS.names
+    assert list(table.columns) == EVALUATIONS.names
+    assert set(table["attack"]) == {"pgd(norm=l2;steps=2)"}
+    assert len(table) == 2 * 2 * 2
+    assert (table["eval_attacks"] == "fgsm,pgd,pgd(norm=l2;steps=2)").all()
+    assert set(table["images"]) == {360}
+    assert table["seconds"].isna().all()
+    keys = ["round", "iteration", "split", "attack"]
+    both = table.merge(curves, on=keys, suffixes=("", "_curve"))
+    for name in ("loss", "accuracy", "zero_gradient_share"):
+        assert both[name].tolist() == both[f"{name}_curve"].tolist()
+    assert both[both["moment"] == "final"].groupby("round")["iteration"].max().tolist() == [40, 20]
+    early = dict(zip(rounds["round"], rounds["early_stopping_iteration"], strict=True))
+    stopped = table[table["moment"] == "early_stopping"]
+    assert stopped["iteration"].tolist() == [early[number] for number in stopped["round"]]
+
+
+def test_a_sweep_without_such_attacks_has_no_evaluations(store, rounds):
+    store.write_round(rounds[0])
+    assert not (store.folder / "evaluations").exists()
+    assert store.measured(rounds[0].spec.trajectory_id) == set()
+    (store.folder / "evaluations").mkdir()
+    (store.folder / "evaluations" / f"{rounds[0].spec.trajectory_id}.parquet").write_bytes(b"torn")
+    with pytest.raises(InputError, match=r"can't be read .* delete it to measure again"):
+        store.measured(rounds[0].spec.trajectory_id)
