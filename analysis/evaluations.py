@@ -34,7 +34,8 @@ def summarise(evaluations: pd.DataFrame, rounds: pd.DataFrame) -> pd.DataFrame:
         (seeds). Of trajectories that differ in nothing but their list of eval attacks, the first counts.
     """
     identity = stats.trajectory_keys(rounds)
-    mine = evaluations.merge(rounds[identity].drop_duplicates(), on=identity)
+    told = evaluations[evaluations["moment"] != "training"]
+    mine = told.merge(rounds[identity].drop_duplicates(), on=identity)
     keys = [*stats.varied(rounds), "dataset", "train_attack", *KEYS, "strategy", "round"]
     once = mine.sort_values(identity).drop_duplicates([*keys, "seed"])
     groups = once.groupby(keys, dropna=False, observed=True, sort=False)

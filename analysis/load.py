@@ -82,8 +82,9 @@ class Results:
         """What was measured under attacks beyond those of `rounds`, by a sweep or by `lthray evaluate`.
 
         Returns:
-            One row per trajectory, round, moment (early_stopping, final), split, attack and number of images, with
-            `folder` where there are several: as in `curves`, and `attack` (its full name, with its own settings),
+            One row per trajectory, round, moment (early_stopping, final, or training for what is neither), iteration,
+            split, attack and number of images, with `folder` where there are several: as in `curves`, and `attack` (its
+            full name, with its own settings),
             `images` (the split's first so many), `seconds` (NaN where a sweep measured) and `device`. A frame without
             any rows or columns where nothing was.
 

@@ -9,7 +9,6 @@ import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict
 from itertools import takewhile
 from pathlib import Path
 from typing import Any
@@ -24,7 +23,7 @@ from lthray.errors import InputError
 from lthray.results import Failure, Resume, RoundResult, Ticket
 from lthray.spec import TrajectorySpec
 from lthray.storage import clear_parts, location, names, read, replace
-from lthray.tables import CURVES, EVALUATIONS, MEASURED, ROUNDS, evaluation_rows, round_row, versions
+from lthray.tables import CURVES, EVALUATIONS, MEASURED, ROUNDS, curve_rows, evaluation_rows, round_row, versions
 
 SWEEP = "sweep.yaml"
 READERS = 16
@@ -157,7 +156,7 @@ class Store:
             at = spec.rewind_iteration
             tickets.write(self._tickets(spec.trajectory_id), result.round, result.early, shared | {"iteration": at}, at)
         tickets.write(self._tickets(spec.trajectory_id), result.round, result.ticket, shared)
-        self._append("curves", CURVES, spec, result.round, [shared | asdict(row) for row in result.curves])
+        self._append("curves", CURVES, spec, result.round, [shared | row for row in curve_rows(result)])
         evaluations = [shared | row for row in evaluation_rows(result)]
         if evaluations or self._table("evaluations", spec.trajectory_id).exists():
             self._append("evaluations", EVALUATIONS, spec, result.round, evaluations)

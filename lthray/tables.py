@@ -70,23 +70,31 @@ EVALUATIONS = pa.schema(
         *VERSIONS,
     ]
 )
+PLAIN = ("none", *ATTACKS)
+"""The attacks of `curves` and `rounds`."""
+OTHERWISE = "training"
+"""The moment of an evaluation that is neither early stopping nor the end."""
 MEASURED = ("round", "moment", "split", "attack", "images")
 """What tells a trajectory's rows of `EVALUATIONS` apart."""
 
 
 def evaluation_rows(result: RoundResult) -> list[dict[str, Any]]:
-    """A round's rows of `evaluations`, likewise: of the eval attacks that have no columns in `rounds`."""
-    points = (result.early_stopping_iteration, result.iterations)
-    others = [attack for attack in result.spec.eval_attacks if attack not in ATTACKS]
-    rows = (
-        (at, result.row(attack, split, iteration))
-        for (at, iteration), split, attack in product(zip(MOMENTS, points, strict=True), SPLITS, others)
-    )
+    """A round's rows of `evaluations`, likewise: of the eval attacks with settings of their own, at every evaluation.
+
+    The contract of `curves` and `rounds` knows `none`, `fgsm` and `pgd` alone.
+    """
+    points = dict(zip(MOMENTS, (result.early_stopping_iteration, result.iterations), strict=True))
     return [
-        {"moment": at, **asdict(row), "images": result.images[row.split], "device": result.device} | versions()
-        for at, row in rows
-        if row
+        {"moment": moment, **asdict(row), "images": result.images[row.split], "device": result.device} | versions()
+        for row in result.curves
+        if row.attack not in PLAIN
+        for moment in [name for name, at in points.items() if at == row.iteration] or [OTHERWISE]
     ]
+
+
+def curve_rows(result: RoundResult) -> list[dict[str, Any]]:
+    """A round's rows of `curves`, likewise."""
+    return [asdict(row) for row in result.curves if row.attack in PLAIN]
 
 
 def round_row(result: RoundResult) -> dict[str, Any]:
@@ -94,7 +102,7 @@ def round_row(result: RoundResult) -> dict[str, Any]:
     spec, points = result.spec, (result.early_stopping_iteration, result.iterations)
     measured: dict[str, float | None] = {}
     for (at, iteration), split in product(zip(MOMENTS, points, strict=True), SPLITS):
-        for attack in ("none", *ATTACKS):
+        for attack in PLAIN:
             row = result.row(attack, split, iteration)
             measured[f"{at}_{attack}_accuracy_{split}"] = row.accuracy if row else None
         # the gradient at the natural image is the same for every attack that moves away from the same label

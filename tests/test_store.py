@@ -222,21 +222,30 @@ def test_folders_that_are_none(tmp_path):
 def test_attacks_without_columns_of_their_own_have_rows_in_evaluations(store, make, digits):
     attack = {"pgd": {"steps": 2, "norm": "l2"}}
     spec = make(train_attack="fgsm", rounds=1, eval_attacks=["pgd", attack], retrain={"iterations": 20})
-    for (result,) in run([spec], digits):
+    results = [result for (result,) in run([spec], digits)]
+    for result in results:
         store.write_round(result)
     table, curves, rounds = (read(store, name) for name in ("evaluations", "curves", "rounds"))
     assert list(rounds.columns) == ROUNDS.names
     assert list(table.columns) == EVALUATIONS.names
     assert set(table["attack"]) == {"pgd(norm=l2;steps=2)"}
-    assert len(table) == 2 * 2 * 2
+    assert set(curves["attack"]) == {"none", "fgsm", "pgd"}
+    told = table[table["moment"] != "training"]
+    assert len(told) == 2 * 2 * 2
+    assert not table.duplicated(["round", "moment", "iteration", "split", "attack"]).any()
+    plain = curves[curves["attack"] == "pgd"]
+    moments = [set(one[["round", "iteration"]].itertuples(index=False, name=None)) for one in (table, plain)]
+    assert moments[0] == moments[1]
     assert (table["eval_attacks"] == "fgsm,pgd,pgd(norm=l2;steps=2)").all()
     assert set(table["images"]) == {360}
     assert table["seconds"].isna().all()
-    keys = ["round", "iteration", "split", "attack"]
-    both = table.merge(curves, on=keys, suffixes=("", "_curve"))
-    for name in ("loss", "accuracy", "zero_gradient_share"):
-        assert both[name].tolist() == both[f"{name}_curve"].tolist()
-    assert both[both["moment"] == "final"].groupby("round")["iteration"].max().tolist() == [40, 20]
+    measured = {
+        (one.round, row.iteration, row.split): row for one in results for row in one.curves if "(" in row.attack
+    }
+    for row in table.itertuples():
+        one = measured[row.round, row.iteration, row.split]
+        assert (row.loss, row.accuracy, row.zero_gradient_share) == (one.loss, one.accuracy, one.zero_gradient_share)
+    assert told[told["moment"] == "final"].groupby("round")["iteration"].max().tolist() == [40, 20]
     early = dict(zip(rounds["round"], rounds["early_stopping_iteration"], strict=True))
     stopped = table[table["moment"] == "early_stopping"]
     assert stopped["iteration"].tolist() == [early[number] for number in stopped["round"]]
