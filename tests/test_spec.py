@@ -162,7 +162,12 @@ def test_the_id_stands_for_every_field_but_rounds():
 
 @pytest.mark.parametrize(
     "fields",
-    [{}, {"train_attack": "pgd"}, {"model": "mlp", "widths": [50]}, {"model": "lenet-5", "dataset": "mnist"}],
+    [
+        {},
+        {"eval_attacks": ["fgsm", {"pgd": {"steps": 40, "step_size": 0.01}}]},
+        {"model": "mlp", "widths": [50]},
+        {"model": "lenet-5", "dataset": "mnist"},
+    ],
 )
 def test_a_trajectory_is_the_same_from_what_the_tables_carry(fields):
     assert TrajectorySpec.from_flat(spec(**fields).flat()) == spec(**fields)
