@@ -160,7 +160,7 @@ def resolve(name: str, epsilon: float, norm: str, attack_label: str, pgd: PgdSpe
     elif attack == "fgsm":
         common["step_size"] = own.get("epsilon", epsilon)
     else:
-        common |= dict(pgd)
+        common |= vars(pgd)
     return Setting(attack, **(common | own))  # type: ignore[arg-type]
 
 

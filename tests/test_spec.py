@@ -278,3 +278,8 @@ def test_a_rate_that_is_for_no_layer_is_refused_by_name():
 def test_networks_share_no_stack():
     assert spec(model="mlp", widths=[50]).stack_key != spec(model="mlp", widths=[51]).stack_key
     assert spec(model="lenet-5").stack_key != spec().stack_key
+
+
+def test_eval_attacks_with_settings_read_back_from_the_tables():
+    one = spec(eval_attacks=["pgd", {"pgd": {"steps": 40, "norm": "l2", "random_start": False}}])
+    assert TrajectorySpec.from_flat(one.flat()) == one
