@@ -243,7 +243,7 @@ def test_evaluate_measures_what_is_missing_and_nothing_else(finished):
     said = "nothing to measure; 18 of 18 measured under pgd(steps=20;step_size=0.02) in results/tiny"
     assert again.stdout.splitlines()[0] == said, "the sweep has measured it"
     before = evaluations(finished)
-    assert before["moment"].value_counts().to_dict() == {"early_stopping": 36, "final": 36}
+    assert before["moment"].value_counts().to_dict() == {"training": 108, "early_stopping": 36, "final": 36}
 
     options = ["evaluate", "results/tiny", "--attack", "pgd", "--set", "pgd.restarts=4"]
     some = lthray(*options, "--where", "strategy=[reset, random]", "--round", "1", "--round", "2", cwd=finished)
@@ -259,7 +259,7 @@ def test_evaluate_measures_what_is_missing_and_nothing_else(finished):
     assert "measured 10 tickets; 18 of 18 measured under pgd(restarts=4)" in every.stdout
     found = evaluations(finished)
     assert len(found) == len(before) + 18
-    assert not found.duplicated(["trajectory_id", "round", "moment", "split", "attack", "images"]).any()
+    assert not found.duplicated(["trajectory_id", "round", "moment", "iteration", "split", "attack", "images"]).any()
     report = lthray("report", "results/tiny", cwd=finished)
     assert report.returncode == 0, report.stderr
     page = (finished / "results" / "tiny" / "report" / "index.html").read_text()
@@ -269,13 +269,13 @@ def test_evaluate_measures_what_is_missing_and_nothing_else(finished):
 
 @pytest.mark.slow
 def test_an_evaluation_interrupted_goes_on_and_keeps_sweeps_out(finished):
-    options = ["evaluate", "results/tiny", "--attack", "pgd", "--set", "pgd.steps=1000"]
+    options = ["evaluate", "results/tiny", "--attack", "pgd", "--set", "pgd.steps=10000"]
     process = subprocess.Popen(
         command(*options), cwd=finished, env=environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     )
     folder = finished / "results" / "tiny"
     until = time.monotonic() + 120
-    while not (evaluations(finished)["attack"] == "pgd.steps=1000)").any():
+    while not (evaluations(finished)["attack"] == "pgd(steps=10000)").any():
         assert time.monotonic() < until
         assert process.poll() is None
         time.sleep(0.2)
@@ -288,7 +288,7 @@ def test_an_evaluation_interrupted_goes_on_and_keeps_sweeps_out(finished):
     out, _ = process.communicate(timeout=120)
     assert process.returncode == 130, out
     assert out.splitlines()[-1] == "interrupted: run the same command again for the rest"
-    done = int((evaluations(finished)["attack"] == "pgd.steps=1000)").sum())
+    done = int((evaluations(finished)["attack"] == "pgd(steps=10000)").sum())
     assert 0 < done < 18
     again = lthray(*options, cwd=finished)
     assert again.returncode == 0, again.stderr

@@ -21,7 +21,8 @@ def test_a_sweep_on_s3_is_watched_killed_continued_and_reported(sweep_file, s3, 
 
     for _ in range(10):  # the sweep says how far it is every ten seconds
         told = json.loads(lthray("status", s3, "--json", **s3_server).stdout)
-        if any(one["iterations_per_second"] > 0 for one in told["driver"]["running"]):
+        moving = any(one["iterations_per_second"] > 0 for one in told["driver"]["running"])
+        if moving and told["running"] + told["complete"] == 2:  # both trials have begun
             break
     seen = lthray("status", s3, **s3_server)
     assert seen.returncode == 0, seen.stderr
