@@ -12,12 +12,12 @@ from functools import partial
 
 import torch
 
-from lthray.bench import Spread, alternate, pruned
-from lthray.evaluation import dense_logits
-from lthray.randomness import Draw, generator
-from lthray.sparse import SparseEvaluation, SparseTraining
-from lthray.spec import TrajectorySpec
-from lthray.training import DenseTraining
+from lthray.bench.measure import Spread, alternate, pruned
+from lthray.engine.evaluation import dense_logits
+from lthray.engine.randomness import Draw, generator
+from lthray.engine.sparse import SparseEvaluation, SparseTraining
+from lthray.engine.training import DenseTraining
+from lthray.spec.trajectory import TrajectorySpec
 
 ROUNDS = range(8)
 STEPS = {"none": 60, "fgsm": 30, "pgd": 10}

@@ -37,9 +37,9 @@ def train_nothing(trajectories, folder, data, threads, gpus, report) -> None:
     """The body of a trial without its training: one round is written and reported."""
     import numpy as np
 
-    from lthray.results import CurveRow, RoundResult, Ticket
-    from lthray.spec import TrajectorySpec
-    from lthray.store import Store
+    from lthray.engine.results import CurveRow, RoundResult, Ticket
+    from lthray.spec.trajectory import TrajectorySpec
+    from lthray.store.folder import Store
 
     spec = TrajectorySpec.model_validate(trajectories[0])
     shapes = spec.layer_sizes.items()
@@ -57,9 +57,9 @@ def timed(trials: int, slots: int) -> float:
     """Seconds of a sweep of so many trials, in this process."""
     import ray
 
-    from lthray import sweep
-    from lthray import trials as tune_trials
-    from lthray.sweepfile import load
+    from lthray.spec.sweepfile import load
+    from lthray.sweep import run as sweep
+    from lthray.sweep import trials as tune_trials
 
     init = ray.init
     with tempfile.TemporaryDirectory() as scratch:
@@ -76,8 +76,8 @@ def timed(trials: int, slots: int) -> float:
 
 def planned(trajectories: int) -> tuple[float, float]:
     """Seconds and MiB that planning so many trajectories takes."""
-    from lthray.planning import Share, plan
-    from lthray.sweepfile import load
+    from lthray.spec.sweepfile import load
+    from lthray.sweep.planning import Share, plan
 
     with tempfile.TemporaryDirectory() as scratch:
         path = sweep_of(trajectories, Path(scratch))

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from lthray.spec import TrajectorySpec
+from lthray.spec.trajectory import TrajectorySpec
 
 EVALUATION_BATCH = 500
 

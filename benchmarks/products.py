@@ -11,8 +11,8 @@ import time
 import torch
 from torch import Tensor
 
-from lthray.bench import Spread, alternate
-from lthray.spec import TrajectorySpec
+from lthray.bench.measure import Spread, alternate
+from lthray.spec.trajectory import TrajectorySpec
 
 BATCHES = (60, 120, 512)
 

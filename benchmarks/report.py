@@ -48,7 +48,7 @@ def main() -> None:
     watched = Memory()
     watched.start()
     start = time.perf_counter()
-    from analysis import load, write_report
+    from lthray.analysis import load, write_report
 
     with tempfile.TemporaryDirectory() as scratch:
         loaded = load(arguments.folder)

@@ -29,9 +29,9 @@ def run(slots: int, began: float) -> dict[str, float]:
     """Seconds from `began` to each milestone of a sweep in this process, on Ray with so many CPUs."""
     import ray
 
-    from lthray import sweep
-    from lthray.events import Event, Note, Planned, TrialProgress
-    from lthray.sweepfile import load
+    from lthray.spec.sweepfile import load
+    from lthray.sweep import run as sweep
+    from lthray.sweep.events import Event, Note, Planned, TrialProgress
 
     init, seen = ray.init, {"imported": time.time() - began}
     ray.init = lambda **options: init(num_cpus=slots, **options)

@@ -4,13 +4,13 @@ import sys
 
 if __name__ == "__main__":
     try:
-        from lthray.cli import main
+        from lthray.cli.main import main
 
         main()
     except ModuleNotFoundError as error:
         # a submitted sweep brings its own code, so nobody may have installed what it needs
         package = (error.name or "").partition(".")[0]
-        if package in ("", "lthray", "analysis"):
+        if package in ("", "lthray"):
             raise
         sys.stderr.write(
             f"lthray: {sys.executable} has no package {package}: pip install lthray and what it needs on every node,"

@@ -1,6 +1,5 @@
 """What several test files share."""
 
-import json
 import os
 import shutil
 import socket
@@ -10,8 +9,7 @@ import tempfile
 import time
 import urllib.request
 import uuid
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -19,23 +17,14 @@ import pytest
 import torch
 import yaml
 from s3fs import S3FileSystem
-from torch import nn
 from upath import UPath
 
-from lthray.data import Dataset, on_device, read
-from lthray.spec import TrajectorySpec
-
-ROOT = Path(__file__).parent.parent
-CPU = torch.device("cpu")
+from lthray.engine.data import Dataset, on_device
+from lthray.spec.trajectory import TrajectorySpec
+from lthray.sweep.datasets import read
+from tests.helpers import CPU, TINY, Head, environment, free_port
 
 torch.set_num_threads(1)  # as a trial with one CPU has it; more only get in each other's way on so small products
-
-TINY = {
-    "name": "tiny",
-    "trajectory": {"dataset": "digits-8x8", "train_attack": "fgsm", "rounds": 2, "iterations": 30, "eval_every": 10},
-    "grid": {"strategy": ["reset", "random", "continued"], "seed": [0, 1]},
-    "resources": {"cpus": 1, "gpus": 0},
-}
 
 
 @pytest.fixture(scope="session")
@@ -65,12 +54,6 @@ def sweep_file(tmp_path: Path) -> Callable[..., Path]:
         return path
 
     return write
-
-
-def free_port() -> int:
-    with socket.socket() as found:
-        found.bind(("127.0.0.1", 0))
-        return int(found.getsockname()[1])
 
 
 @pytest.fixture(scope="session")
@@ -106,67 +89,6 @@ def s3(s3_server, monkeypatch) -> UPath:
     bucket = UPath(f"s3://bucket-{uuid.uuid4().hex}", use_listings_cache=False)
     bucket.mkdir()
     return bucket / "run"
-
-
-def modules(spec: TrajectorySpec, weights: Sequence[torch.Tensor]) -> nn.Sequential:
-    """A trajectory's network as torch's own modules, for flat images (B, D)."""
-    side = {64: 8, 784: 28}[spec.inputs]
-    layers: list[nn.Module] = [nn.Unflatten(1, (1, side, side))] if spec.model == "lenet-5" else []
-    for place, weight in enumerate(weights):
-        out, width, *kernel = weight.shape
-        if kernel:
-            padding = 2 if place == 0 or side == 8 else 0
-            layers += [nn.Conv2d(width, out, 5, padding=padding, bias=False), nn.ReLU(), nn.MaxPool2d(2)]
-        else:
-            layers += [*([nn.Flatten()] if place == 2 else []), nn.Linear(width, out, bias=False), nn.ReLU()]
-    network = nn.Sequential(*layers[:-1])
-    for parameter, weight in zip(network.parameters(), weights, strict=True):
-        parameter.data = weight.clone()
-    return network
-
-
-def totals(counts: list[dict[str, int]]) -> list[int]:
-    """Weights left in the whole network, a number a round."""
-    return [sum(layers.values()) for layers in counts]
-
-
-def command(*arguments: object) -> list[str]:
-    return [sys.executable, "-m", "lthray", *map(str, arguments)]
-
-
-def environment(**variables: str) -> dict[str, str]:
-    clean = {name: value for name, value in os.environ.items() if not name.startswith(("LTHRAY", "RAY_"))}
-    return clean | {"COLUMNS": "160"} | variables
-
-
-def lthray(*arguments: object, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
-    """Runs the command line as a user does: in a process of its own."""
-    return subprocess.run(
-        command(*arguments), capture_output=True, text=True, cwd=cwd, env=environment(**variables), timeout=280
-    )
-
-
-@dataclass(frozen=True)
-class Head:
-    """A Ray cluster of one node with one CPU, which does not know the lthray under test."""
-
-    url: str
-    client: str
-    """Its address for Ray Client."""
-    environment: dict[str, str]
-    """For processes that talk to it."""
-
-    def job(self, id_: str) -> dict[str, object]:
-        with urllib.request.urlopen(f"{self.url}/api/jobs/{id_}", timeout=60) as answer:
-            return json.load(answer)
-
-    def ends(self, id_: str) -> str:
-        """Waits for a job's end and returns its status."""
-        until = time.monotonic() + 120
-        while (status := str(self.job(id_)["status"])) in ("PENDING", "RUNNING"):
-            assert time.monotonic() < until, f"{id_} is still {status}"
-            time.sleep(1)
-        return status
 
 
 @pytest.fixture(scope="module")

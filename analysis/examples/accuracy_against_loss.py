@@ -7,7 +7,7 @@ import sys
 
 from matplotlib.figure import Figure
 
-import analysis
+from lthray import analysis
 
 results = analysis.load(sys.argv[1])
 curves = analysis.learning_curves(results.curves(), results.rounds)

@@ -2,9 +2,9 @@ import math
 
 import pandas as pd
 import pytest
-import synthetic
 
-from analysis import audit
+from lthray.analysis.numbers import attack_audit
+from tests.analysis import synthetic
 
 
 def frame(fgsm, pgd):
@@ -18,27 +18,27 @@ def frame(fgsm, pgd):
 
 @pytest.mark.parametrize(("fgsm", "pgd", "found"), [(0.5, 0.5, 0), (0.5, 0.504, 0), (0.5, 0.51, 1), (0.5, 0.3, 0)])
 def test_half_a_point_is_let_pass(fgsm, pgd, found):
-    assert len(audit.weaker_pgd(frame(fgsm, pgd))) == found
+    assert len(attack_audit.weaker_pgd(frame(fgsm, pgd))) == found
 
 
 def test_what_is_found_is_placed():
-    row = audit.weaker_pgd(frame(0.5, 0.75)).iloc[0]
+    row = attack_audit.weaker_pgd(frame(0.5, 0.75)).iloc[0]
     assert (row["moment"], row["split"], row["fgsm"], row["pgd"], row["excess"]) == ("final", "test", 0.5, 0.75, 0.25)
 
 
 def test_one_attack_alone_is_not_compared():
     rounds = synthetic.trajectory(train_attack="pgd", rounds=1)
     bare = rounds.drop(columns=[name for name in rounds.columns if "_fgsm_" in name])
-    assert audit.weaker_pgd(rounds).empty
-    assert audit.weaker_pgd(bare).empty
-    assert "no network met both attacks" in audit.audited(bare)
+    assert attack_audit.weaker_pgd(rounds).empty
+    assert attack_audit.weaker_pgd(bare).empty
+    assert "no network met both attacks" in attack_audit.audited(bare)
 
 
 def test_inputs_without_a_gradient():
     rounds = synthetic.trajectory(train_attack="fgsm", rounds=2)
-    assert audit.no_gradient(rounds).empty
+    assert attack_audit.no_gradient(rounds).empty
     rounds["final_zero_gradient_share_validation"] = [0.01, 0.011, math.nan]
-    found = audit.no_gradient(rounds)
+    found = attack_audit.no_gradient(rounds)
     assert found[["round", "moment", "split", "share"]].to_numpy().tolist() == [[1, "final", "validation", 0.011]]
     rounds["final_zero_gradient_share_validation"] = pd.Series([None, None, None], dtype=object)
-    assert audit.no_gradient(rounds).empty
+    assert attack_audit.no_gradient(rounds).empty

@@ -6,9 +6,9 @@ import shutil
 import subprocess
 
 import pytest
-import synthetic
 
-from analysis import load, write_report
+from lthray.analysis import load, write_report
+from tests.analysis import synthetic
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 FLAGS = (

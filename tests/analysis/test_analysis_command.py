@@ -3,11 +3,11 @@
 import json
 
 import pytest
-import synthetic
 from typer.testing import CliRunner
 
-from lthray.cli import app
-from lthray.options import BAD_INPUT
+from lthray.cli.main import app
+from lthray.cli.options import BAD_INPUT
+from tests.analysis import synthetic
 
 
 def run(*arguments):

@@ -2,7 +2,8 @@
 
 import pandas as pd
 
-from analysis import evaluations, load, write_report
+from lthray.analysis import load, write_report
+from lthray.analysis.page import evaluations
 from tests.analysis import synthetic
 
 

@@ -3,7 +3,8 @@ import sys
 from pathlib import Path
 
 import pytest
-import synthetic
+
+from tests.analysis import synthetic
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "analysis" / "examples").glob("*.py"))
 

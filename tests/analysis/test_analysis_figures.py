@@ -3,10 +3,11 @@ import math
 import matplotlib as mpl
 import pandas as pd
 import pytest
-import synthetic
 
-from analysis import Layout, LayoutError, figures, layout, learning_curves, stats
-from analysis.figures import style
+from lthray.analysis import Layout, LayoutError, figures, learning_curves
+from lthray.analysis.figures import layout, style
+from lthray.analysis.numbers import summary as stats
+from tests.analysis import synthetic
 
 
 def summary(*trajectories):

@@ -3,10 +3,10 @@
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic
 
-from analysis import claims, evidence
-from analysis.judgement import CLAIMS, LEVEL, MARGIN
+from lthray.analysis import claims, evidence
+from lthray.analysis.numbers.claims import CLAIMS, LEVEL, MARGIN
+from tests.analysis import synthetic
 
 SWEEPS = 400
 STRATEGIES = ("reset", "random", "continued")

@@ -2,9 +2,9 @@ import math
 
 import pandas as pd
 import pytest
-import synthetic
 
-from analysis import early_stopping, learning_curves, rounds_shown
+from lthray.analysis import early_stopping, learning_curves, rounds_shown
+from tests.analysis import synthetic
 
 
 def curves(losses, train="fgsm", weight=0.5, trajectory="a", number=0):

@@ -3,9 +3,9 @@ import json
 
 import pandas as pd
 import pytest
-import synthetic
 
-from analysis import NotResultsError, load
+from lthray.analysis import NotResultsError, load
+from tests.analysis import synthetic
 
 
 @pytest.fixture
@@ -129,7 +129,7 @@ def test_a_broken_sweep_file_is_named(folder):
 
 def test_a_file_that_goes_while_it_reads_is_passed_over(folder, monkeypatch):
     gone = sorted((folder / "rounds").iterdir())[0]
-    module = importlib.import_module("analysis.load")
+    module = importlib.import_module("lthray.analysis.load")
     listed = module._files
 
     def files(of, suffix):

@@ -5,12 +5,15 @@ import itertools
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic
 from safetensors.numpy import save_file
 from upath import UPath
 
-import analysis
-from analysis import figures, layout, load, mask_page, masks, tickets, write_report
+from lthray import analysis
+from lthray.analysis import figures, load, ticket_masks, write_report
+from lthray.analysis.figures import layout
+from lthray.analysis.numbers import masks
+from lthray.analysis.page import mask_page
+from tests.analysis import synthetic
 
 SHAPES = {"hidden_1": (4, 5), "hidden_2": (3, 4), "output": (2, 3)}
 
@@ -45,7 +48,7 @@ def test_masks_are_read_whichever_file_holds_them(tmp_path):
     together = [tensors(made[number], f"round-{number:02d}.") for number in range(1, 12)]
     save_file({name: one for part in together for name, one in part.items()}, tmp_path / "rounds-01-11.safetensors")
     save_file(tensors(made[0]), tmp_path / "round-00-iteration-500.safetensors")  # no round's
-    found = tickets.read(UPath(tmp_path), [0, 2, 3, 11, 12, 13])
+    found = ticket_masks.read(UPath(tmp_path), [0, 2, 3, 11, 12, 13])
     assert list(found) == [0, 2, 3, 11, 12]
     for number, layers in found.items():
         assert list(layers) == list(SHAPES)
@@ -60,7 +63,7 @@ def test_layers_come_in_their_order_and_weights_of_any_shape(tmp_path):
     save_file(
         {f"{name}.mask": np.ones(shape, np.uint8) for name, shape in shapes.items()}, tmp_path / "round-00.safetensors"
     )
-    (layers,) = tickets.read(UPath(tmp_path), [0]).values()
+    (layers,) = ticket_masks.read(UPath(tmp_path), [0]).values()
     assert list(layers) == ["conv_1", "hidden_2", "hidden_10", "output"]
     assert (layers["conv_1"].shape, layers["conv_1"].count) == ((2, 1, 5, 5), 50)
 
@@ -69,8 +72,8 @@ def test_what_can_not_be_read_is_missing(tmp_path):
     for number, content in enumerate([b"", b"torn", b"\xff" * 100]):
         (tmp_path / f"round-{number:02d}.safetensors").write_bytes(content)
     save_file({"output.mask": np.ones((2, 3), np.float32)}, tmp_path / "round-03.safetensors")
-    assert tickets.read(UPath(tmp_path), range(5)) == {}
-    assert tickets.read(UPath(tmp_path / "nowhere"), [0]) == {}
+    assert ticket_masks.read(UPath(tmp_path), range(5)) == {}
+    assert ticket_masks.read(UPath(tmp_path / "nowhere"), [0]) == {}
 
 
 @pytest.mark.slow
@@ -78,7 +81,7 @@ def test_masks_are_read_by_url(s3, tmp_path):
     save_file(tensors(random_masks(1, 0.5)), tmp_path / "x")
     (s3 / "round-01.safetensors").write_bytes((tmp_path / "x").read_bytes())
     here = random_masks(1, 0.5)
-    assert {name: mask.count for name, mask in tickets.read(s3, [1])[1].items()} == {
+    assert {name: mask.count for name, mask in ticket_masks.read(s3, [1])[1].items()} == {
         n: m.sum() for n, m in here.items()
     }
 
@@ -127,7 +130,7 @@ def test_densities_and_overlaps_are_those_of_a_count_by_hand(tmp_path):
 
 def test_what_is_expected_of_random_masks_is_what_random_masks_have():
     draw = np.random.default_rng(0)
-    a, b = (tickets.Mask.of(draw.random((500, 800)) < density) for density in (0.3, 0.1))
+    a, b = (ticket_masks.Mask.of(draw.random((500, 800)) < density) for density in (0.3, 0.1))
     common = a.common(b)
     p, q = a.count / a.size, b.count / b.size
     assert common / (a.count + b.count - common) == pytest.approx(p * q / (p + q - p * q), rel=0.02)
@@ -142,7 +145,7 @@ def test_layers_of_other_shapes_and_twins_are_not_compared(tmp_path):
     digits = results.rounds[results.rounds["dataset"] == "digits-8x8"]["trajectory_id"].unique()
     for name in digits:
         for layers in found[name,].values():
-            layers["hidden_1"] = tickets.Mask.of(np.ones((4, 3), np.uint8))
+            layers["hidden_1"] = ticket_masks.Mask.of(np.ones((4, 3), np.uint8))
     pairs = analysis.overlaps(results.rounds, found)
     assert set(pairs["between"]) == {"dataset"}
     assert pairs.groupby("layer").size().to_dict() == {"hidden_2": 3, "output": 3}
@@ -151,7 +154,7 @@ def test_layers_of_other_shapes_and_twins_are_not_compared(tmp_path):
 
 def test_empty_layers_have_no_overlap():
     frame = pd.concat(synthetic.grid(seed=[0, 1], rounds=0))
-    nothing = tickets.Mask.of(np.zeros((2, 3), np.uint8))
+    nothing = ticket_masks.Mask.of(np.zeros((2, 3), np.uint8))
     found = {(name,): {0: {"output": nothing}} for name in frame["trajectory_id"]}
     assert analysis.overlaps(frame, found)[["overlap", "expected"]].isna().all(axis=None)
 

@@ -2,9 +2,10 @@
 
 import pandas as pd
 import pytest
-import synthetic
 
-from analysis import figures, load, stats, write_report
+from lthray.analysis import figures, load, write_report
+from lthray.analysis.numbers import summary as stats
+from tests.analysis import synthetic
 
 MLPS = [("lenet-300-100", "300-100", 266_200), ("mlp", "100-50", 83_900), ("mlp", "1000-300", 1_087_000)]
 NAMED = [("lenet-300-100", "300-100", 266_200), ("lenet-5", "120-84", 61_470)]

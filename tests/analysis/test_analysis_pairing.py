@@ -3,11 +3,11 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
-import synthetic
 from scipy import stats as sps
 
-from analysis import compare
-from analysis.pairing import holm, seeds_needed
+from lthray.analysis import compare
+from lthray.analysis.numbers.paired_tests import holm, seeds_needed
+from tests.analysis import synthetic
 
 ADVERSARIAL = "early_stopping_adversarial_accuracy_test"
 STOPPING = "early_stopping_iteration"

@@ -5,11 +5,13 @@ import math
 
 import pandas as pd
 import pytest
-import synthetic
 import yaml
-from test_analysis_report import Page
 
-from analysis import figures, load, overview, search, search_page, write_report
+from lthray.analysis import figures, load, write_report
+from lthray.analysis.numbers import search
+from lthray.analysis.page import overview, search_page
+from tests.analysis import synthetic
+from tests.helpers import Page
 
 METRIC = "early_stopping_fgsm_accuracy_validation"
 SWEEP = {

@@ -2,9 +2,10 @@ import math
 
 import pandas as pd
 import pytest
-import synthetic
 
-from analysis import load, stats
+from lthray.analysis import load
+from lthray.analysis.numbers import summary as stats
+from tests.analysis import synthetic
 
 ADVERSARIAL = "early_stopping_adversarial_accuracy_test"
 NATURAL = "early_stopping_natural_accuracy_test"

@@ -1,0 +1,284 @@
+"""Results folders as frames: what is read, and nothing else."""
+
+import io
+import json
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+from upath import UPath
+
+from lthray.analysis import ticket_masks
+from lthray.analysis.numbers import summary
+
+REQUIRED = (
+    "trajectory_id", "protocol", "dataset", "seed", "strategy", "train_attack", "eval_attacks", "rounds", "round",
+    "weights_remaining", "early_stopping_iteration",
+)  # fmt: skip
+"""Columns without which a table of rounds is not one."""
+
+Filters = list[tuple[str, str, Any]] | list[list[tuple[str, str, Any]]]
+"""Conditions as `pyarrow.parquet.read_table` takes them: joined by and, or lists of such joined by or."""
+
+
+class NotResultsError(ValueError):
+    """A folder that holds no results, in one line that names it and what was looked for."""
+
+
+@dataclass(frozen=True, eq=False)
+class Results:
+    """Results folders, read once; `curves` reads on demand.
+
+    Attributes:
+        folders: The folders by label: their names, or paths where two names are the same.
+        rounds: One row per trajectory and round, in order. With several folders `folder` (the label) comes first.
+            Beside `trajectory_id`, every field of the trajectory under its dotted name (`dataset`, `strategy`, `seed`,
+            `pgd.steps`, ...) and `round` (0 is dense): `weights_remaining` (share of weights not pruned, (0, 1]),
+            `weights_remaining_count`, `round_iterations` (optimizer steps of the round; `iterations` are those of
+            round 0), `early_stopping_iteration` (optimizer steps),
+            `early_stopping_<attack>_accuracy_<split>` and `final_<attack>_accuracy_<split>` (shares of [0, 1], NaN
+            where the attack was not measured; attacks none, fgsm, pgd; splits validation, test), `train_seconds`,
+            `eval_seconds`, `stack`, `device` and the versions of lthray, torch and Python. Where masks were taken from
+            several sources, `strategy` tells these apart: "transfer (fgsm)".
+        sweeps: What each folder's `sweep.yaml` says, by label; None without one.
+        failures: One row per trajectory that failed: `folder` as in `rounds`, `trajectory_id`, `round` (missing where
+            no round is to blame), `error` (text), and its fields under their dotted names.
+        stopped: The trajectories that the scheduler of a search stopped between rounds: ids by folder's label.
+    """
+
+    folders: dict[str, UPath]
+    rounds: pd.DataFrame
+    sweeps: dict[str, dict[str, Any] | None]
+    failures: pd.DataFrame
+    stopped: dict[str, set[str]] = field(default_factory=dict)
+
+    def curves(self, columns: Sequence[str] | None = None, filters: Filters | None = None) -> pd.DataFrame:
+        """The learning curves: one row per trajectory, round, iteration, split and attack.
+
+        Args:
+            columns: The columns to read, all when None: `trajectory_id`, the fields, `round`, `weights_remaining`,
+                `weights_remaining_count`, `iteration` (optimizer steps of the round), `reported_iteration` (as the
+                released code labels it), `split` (validation, test), `attack` (none, fgsm, pgd), `loss` (nats per
+                image, at least 0) and `accuracy` ([0, 1]).
+            filters: The rows to read, all when None: `[("split", "==", "test")]`.
+
+        Returns:
+            The rows, text as categories to save memory, with `folder` where there are several; a frame without any
+            where no curves were written.
+
+        Raises:
+            NotResultsError: A file cannot be read, or lacks a column.
+        """
+        wanted = None if columns is None else list(columns)
+        tables = self._tables("curves", wanted, filters)
+        return _concatenate(tables, categories=True) if tables else pd.DataFrame(columns=wanted)
+
+    def evaluations(self) -> pd.DataFrame:
+        """What was measured under attacks beyond those of `rounds`, by a sweep or by `lthray evaluate`.
+
+        Returns:
+            One row per trajectory, round, moment (early_stopping, final, or training for what is neither), iteration,
+            split, attack and number of images, with `folder` where there are several: as in `curves`, and `attack` (its
+            full name, with its own settings),
+            `images` (the split's first so many), `seconds` (NaN where a sweep measured) and `device`. A frame without
+            any rows or columns where nothing was.
+
+        Raises:
+            NotResultsError: A file cannot be read.
+        """
+        tables = self._tables("evaluations", None, None)
+        return _concatenate(tables) if tables else pd.DataFrame()
+
+    def _tables(self, name: str, columns: list[str] | None, filters: Filters | None) -> list[pa.Table]:
+        found = []
+        for label, folder in self.folders.items():
+            read = _read_tables(folder / name, columns, filters)
+            found += [_labelled(table, label) if len(self.folders) > 1 else table for table in read]
+        return found
+
+    def masks(self, numbers: Sequence[int] | None = None) -> dict[tuple[Any, ...], ticket_masks.Rounds]:
+        """The masks of the tickets; weights are not read.
+
+        Args:
+            numbers: The rounds to read, all when None.
+
+        Returns:
+            A mask for each trajectory (by its id, or by folder's label and id where there are several folders), round
+            and layer. What no readable ticket holds is missing.
+        """
+        found: dict[tuple[Any, ...], ticket_masks.Rounds] = {}
+        wanted = sorted(set(self.rounds["round"])) if numbers is None else list(numbers)
+        for label, folder in self.folders.items():
+            several = len(self.folders) > 1
+            rows = self.rounds[self.rounds["folder"] == label] if several else self.rounds
+            read = ticket_masks.read_all(folder, list(dict.fromkeys(rows["trajectory_id"])), wanted)
+            found |= {(label, name) if several else (name,): masks for name, masks in read.items()}
+        return found
+
+
+def load(*folders: str | Path | UPath) -> Results:
+    """Read results folders, by path or URL (`s3://bucket/run`), also while a sweep writes to them.
+
+    Several are read into the same frames, told apart by the column `folder`.
+
+    Raises:
+        NotResultsError: A folder is missing, holds no `rounds/*.parquet`, or what it holds cannot be read.
+        ValueError: No folder is given.
+    """
+    labels = _labels([_located(folder) for folder in folders])
+    if not labels:
+        raise ValueError("load takes a results folder or several")
+    read = {label: _read_rounds(folder) for label, folder in labels.items()}
+    failed = {label: _read_failures(folder / "failures") for label, folder in labels.items()}
+    several = len(labels) > 1
+    tables = [_labelled(table, label) if several else table for label, of in read.items() for table in of]
+    lost = [part.assign(folder=label) if several else part for label, part in failed.items()]
+    order = [*(["folder"] if several else []), "trajectory_id", "round"]
+    return Results(
+        folders=labels,
+        rounds=summary.by_source(_with_round_iterations(_concatenate(tables).sort_values(order, ignore_index=True))),
+        sweeps={label: _read_sweep(folder / "sweep.yaml") for label, folder in labels.items()},
+        failures=pd.concat([part for part in lost if len(part)] or lost[:1], ignore_index=True),
+        stopped={
+            label: {path.name.removesuffix(".json") for path in _files(folder / "stopped", ".json")}
+            for label, folder in labels.items()
+        },
+    )
+
+
+def _located(folder: str | Path | UPath) -> UPath:
+    # a listing kept in memory would hide what a running sweep adds
+    return UPath(folder, use_listings_cache=False) if "://" in str(folder) else UPath(folder)
+
+
+def _labels(folders: list[UPath]) -> dict[str, UPath]:
+    names = [folder.resolve().name for folder in folders]
+    return {
+        name if names.count(name) == 1 else str(folder): folder for name, folder in zip(names, folders, strict=True)
+    }
+
+
+def _read_rounds(folder: UPath) -> list[pa.Table]:
+    if not folder.is_dir():
+        raise NotResultsError(f"{folder}: no such folder; a results folder with rounds/*.parquet was looked for")
+    tables = _read_tables(folder / "rounds")
+    if not tables:
+        lost = len(_files(folder / "failures", ".json"))
+        failed = f" ({lost} failed trajectories in failures/)" if lost else ""
+        raise NotResultsError(f"{folder}: no results, looked for rounds/*.parquet and found none{failed}")
+    present = {name for table in tables for name in table.column_names}
+    if missing := [name for name in REQUIRED if name not in present]:
+        raise NotResultsError(f"{folder}: rounds/*.parquet lacks the columns {', '.join(missing)}")
+    return tables
+
+
+def _files(folder: UPath, suffix: str) -> list[UPath]:
+    """The finished files of a folder; a leading dot marks one that is being written."""
+    if not folder.is_dir():
+        return []
+    return sorted((path for path in folder.iterdir() if path.name.endswith(suffix) and path.name[0] != "."), key=str)
+
+
+def _read_tables(folder: UPath, columns: list[str] | None = None, filters: Filters | None = None) -> list[pa.Table]:
+    with ThreadPoolExecutor() as threads:
+        tables = threads.map(lambda path: _read_table(path, columns, filters), _files(folder, ".parquet"))
+        return [table for table in tables if table is not None]
+
+
+def _read_table(path: UPath, columns: list[str] | None, filters: Filters | None) -> pa.Table | None:
+    """A file's table through one handle, so that a file replaced meanwhile is read as it was, or None if it went."""
+    try:
+        with path.open("rb") if not path.protocol else io.BytesIO(_content(path)) as handle:
+            return pq.read_table(handle, columns=columns, filters=filters, use_threads=False)
+    except FileNotFoundError:
+        return None
+    except pa.ArrowException as error:
+        raise NotResultsError(f"{path}: {_first_line(error)}") from error
+
+
+def _content(path: UPath) -> bytes:
+    """A file's content, of one moment: by URL it is asked for at once, so that no piece is of a newer file."""
+    content: bytes = path.read_bytes() if not path.protocol else path.fs.cat_file(path.path)
+    return content
+
+
+def _labelled(table: pa.Table, label: str) -> pa.Table:
+    return table.add_column(0, "folder", pa.array([label] * len(table), pa.string()))
+
+
+def _concatenate(tables: list[pa.Table], *, categories: bool = False) -> pd.DataFrame:
+    if categories:
+        tables = [_with_categories(table) for table in tables]
+    whole = pa.concat_tables(tables, promote_options="permissive")
+    frame: pd.DataFrame = (whole.unify_dictionaries() if categories else whole).to_pandas()
+    return frame
+
+
+def _with_round_iterations(rounds: pd.DataFrame) -> pd.DataFrame:
+    """Tells the field `iterations`, which is round 0's, from what a round trained, which `retrain` may shorten."""
+    if "iterations" not in rounds:
+        return rounds
+    keys = [name for name in ("folder", "trajectory_id") if name in rounds]
+    field = rounds.groupby(keys)["iterations"].transform("first")
+    return rounds.assign(iterations=field, round_iterations=rounds["iterations"])
+
+
+def _with_categories(table: pa.Table) -> pa.Table:
+    for place, column in enumerate(table.schema):
+        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
+            table = table.set_column(place, column.name, table.column(place).dictionary_encode())
+    return table
+
+
+def _read_sweep(path: UPath) -> dict[str, Any] | None:
+    try:
+        sweep = yaml.safe_load(_content(path).decode())
+    except FileNotFoundError:
+        return None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        raise NotResultsError(f"{path}: not YAML: {_first_line(error)}") from error
+    return sweep if isinstance(sweep, dict) else None
+
+
+def _read_failures(folder: UPath) -> pd.DataFrame:
+    rows = [row for path in _files(folder, ".json") if (row := _read_failure(path)) is not None]
+    frame = pd.DataFrame(rows, columns=None if rows else ["trajectory_id", "round", "error"])
+    return frame.astype({"round": "Int64"})
+
+
+def _read_failure(path: UPath) -> dict[str, Any] | None:
+    try:
+        said = json.loads(_content(path).decode())
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        said = None
+    if not isinstance(said, dict):
+        said = {"error": f"{path.name} is not readable"}
+    fields = said.get("fields")
+    return (_flatten(fields) if isinstance(fields, dict) else {}) | {
+        "trajectory_id": str(said.get("trajectory_id", path.stem)),
+        "round": said["round"] if isinstance(said.get("round"), int) else None,
+        "error": str(said.get("error", "no error was recorded")),
+    }
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested fields under dotted names; a list as the comma-joined string that the tables carry."""
+    flat: dict[str, Any] = {}
+    for name, value in tree.items():
+        if isinstance(value, Mapping):
+            flat |= _flatten(value, f"{prefix}{name}.")
+        else:
+            flat[f"{prefix}{name}"] = ",".join(map(str, value)) if isinstance(value, list) else value
+    return flat
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -1,0 +1,1 @@
+"""The numbers behind the report, as pure functions of frames."""

@@ -1,0 +1,227 @@
+"""What was run, how far it came, and what a reader should be warned of."""
+
+from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from lthray.analysis.figures import layout
+from lthray.analysis.load import Results
+from lthray.analysis.numbers import attack_audit
+from lthray.analysis.numbers import summary as stats
+
+COMPLETE, PARTIAL, FAILED, STOPPED = "complete", "partial", "failed", "stopped"
+
+_OFTEN = 0.2
+
+
+@dataclass(frozen=True)
+class Warned:
+    """A warning: what is the matter, and each case of it."""
+
+    title: str
+    cases: tuple[str, ...]
+
+
+def name(results: Results) -> str:
+    """The sweep's name, or the folder's where there is none; the labels of several folders."""
+    if len(results.folders) > 1:
+        return ", ".join(results.folders)
+    ((label, sweep),) = results.sweeps.items()
+    return str((sweep or {}).get("name") or label)
+
+
+def trajectories(rounds: pd.DataFrame, failures: pd.DataFrame, stopped: Collection[str] = ()) -> pd.DataFrame:
+    """One row per trajectory that left a trace.
+
+    Returns:
+        `folder` where there are several, `trajectory_id`, every field, `measured` (rounds measured, 0 where it failed
+        before its first), and `state`: complete (rounds 0 to `rounds` are all there), failed (it is not, and it is
+        among the failures), stopped (it is not, and a search's scheduler stopped it), or partial.
+    """
+    fields = stats.fields(rounds)
+    keys = stats.trajectory_keys(rounds)
+    grouped = rounds.groupby(keys, sort=True)
+    table = grouped[[name for name in fields if name not in keys]].last()
+    table["rounds"] = grouped["rounds"].max()
+    table["measured"] = grouped["round"].nunique()
+    failed = failures.drop_duplicates(keys).set_index(keys)
+    lost = failed[~failed.index.isin(table.index)]
+    if len(lost):
+        bare = lost.reindex(columns=table.columns).assign(measured=0)
+        table = pd.concat([table.astype(object), bare.astype(object)])
+    done = table["measured"] > table["rounds"].fillna(float("inf")).astype(float)
+    ids = table.index.get_level_values("trajectory_id")
+    states = zip(done, table.index.isin(failed.index), ids.isin(list(stopped)), strict=True)
+    table["state"] = [_state(*map(bool, state)) for state in states]
+    return table.rename_axis(keys).reset_index()
+
+
+def facts(results: Results) -> dict[str, str]:
+    """What was run, in words, by heading."""
+    rounds = results.rounds
+    table = _known(results)
+    counts = {state: int((table["state"] == state).sum()) for state in (COMPLETE, STOPPED, PARTIAL, FAILED)}
+    states = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
+    versions = (("lthray", "lthray_version"), ("torch", "torch_version"), ("Python", "python_version"))
+    said = {
+        "Trajectories": f"{len(table):,} ({states})",
+        "Rounds measured": f"{len(rounds):,}, up to round {rounds['round'].max()}",
+        "Folders": ", ".join(results.folders) if len(results.folders) > 1 else "",
+        "Data sets": _values(rounds, "dataset"),
+        "Protocols": _values(rounds, "protocol"),
+        "Strategies": _values(rounds, "strategy"),
+        "Train attacks": _values(rounds, "train_attack"),
+        "Seeds": _values(rounds, "seed"),
+        "Also varied": ", ".join(stats.varied(rounds)),
+        "Devices": _values(rounds, "device"),
+        "Versions": "; ".join(f"{tool} {_values(rounds, column)}" for tool, column in versions if column in rounds),
+    }
+    return {heading: value for heading, value in said.items() if value}
+
+
+def warnings(results: Results, summary: pd.DataFrame) -> list[Warned]:
+    """What limits the numbers: failures, trajectories cut short, single seeds, training cut short, weak attacks."""
+    table = _known(results)
+    settings = stats.varied(results.rounds)
+    found = (
+        ("trajectory failed", "trajectories failed", _failed(table, results.failures, settings)),
+        (
+            "trajectory is not complete, so that later rounds may rest on fewer seeds",
+            "trajectories are not complete, so that later rounds may rest on fewer seeds",
+            _partial(table, settings),
+        ),
+        (
+            "line rests on a single seed, so that it has no spread",
+            "lines rest on a single seed, so that they have no spread",
+            _single(summary),
+        ),
+        (
+            "group of networks often stops early only at the end, so that longer training might stop later",
+            "groups of networks often stop early only at the end, so that longer training might stop later",
+            _cut_short(results.rounds, settings),
+        ),
+        (
+            "group of networks looks more robust to PGD than to FGSM, so that PGD can't be trusted here",
+            "groups of networks look more robust to PGD than to FGSM, so that PGD can't be trusted there",
+            _weaker_pgd(results.rounds, settings),
+        ),
+        (
+            "group of networks has inputs without a gradient, which gradient attacks leave as they are",
+            "groups of networks have inputs without a gradient, which gradient attacks leave as they are",
+            _no_gradient(results.rounds, settings),
+        ),
+    )
+    return [
+        Warned(f"{len(cases)} {one if len(cases) == 1 else several}", tuple(cases))
+        for one, several, cases in found
+        if cases
+    ]
+
+
+def settings(rounds: pd.DataFrame, panels: Sequence[stats.Panel]) -> list[dict[str, str]]:
+    """Every field of the trajectories behind each panel, with its values."""
+    fields = stats.fields(rounds)
+    each = rounds.drop_duplicates(stats.trajectory_keys(rounds))
+    parts = (stats.select(each[each["dataset"].isin(panel.summary["dataset"])], panel.setting) for panel in panels)
+    return [{field: _values(part, field) for field in fields} for part in parts]
+
+
+def _state(done: bool, failed: bool, stopped: bool) -> str:
+    if done:
+        return COMPLETE
+    return STOPPED if stopped else FAILED if failed else PARTIAL
+
+
+def _known(results: Results) -> pd.DataFrame:
+    return trajectories(results.rounds, results.failures, set().union(*results.stopped.values()))
+
+
+def _failed(table: pd.DataFrame, failures: pd.DataFrame, settings: list[str]) -> list[str]:
+    keys = stats.trajectory_keys(table)
+    errors = failures.drop_duplicates(keys, keep="last")[[*keys, "round", "error"]]
+    cases = []
+    for row in table[table["state"] == FAILED].merge(errors, on=keys).to_dict("records"):
+        when = "" if pd.isna(row["round"]) else f", round {row['round']}"
+        cases.append(f"{_described(row, settings)}{when}: {row['error']}")
+    return cases
+
+
+def _partial(table: pd.DataFrame, settings: list[str]) -> list[str]:
+    return [
+        f"{_described(row, settings)}: {row['measured']} of {int(row['rounds']) + 1} rounds"
+        for row in table[table["state"] == PARTIAL].to_dict("records")
+    ]
+
+
+def _single(summary: pd.DataFrame) -> list[str]:
+    cases = []
+    for panel in stats.panels(summary):
+        seeds = panel.summary.groupby(list(stats.SERIES), observed=True)["early_stopping_iteration_n"].max()
+        for _, train, attack, strategy in seeds[seeds < 2].index:
+            cases.append(f"{panel.title}, {strategy}, train {train} → attack {attack}")
+    return cases
+
+
+def _cut_short(rounds: pd.DataFrame, settings: list[str]) -> list[str]:
+    # The last evaluation need not be at the very end: released-code evaluates by epoch.
+    before = stats.numbers(rounds, "round_iterations") - stats.numbers(rounds, "eval_every")
+    last = rounds["early_stopping_iteration"] > before
+    cases = []
+    for group, part in _groups(rounds.assign(_last=last), settings):
+        share = float(part["_last"].mean())
+        if share > _OFTEN:
+            cases.append(f"{group}: in {share:.0%} of {len(part):,} rounds".replace("%", " %"))
+    return cases
+
+
+def _weaker_pgd(rounds: pd.DataFrame, settings: list[str]) -> list[str]:
+    return _worst(attack_audit.weaker_pgd(rounds), settings, "excess", "by up to {:.1f} points")
+
+
+def _no_gradient(rounds: pd.DataFrame, settings: list[str]) -> list[str]:
+    return _worst(attack_audit.no_gradient(rounds), settings, "share", "up to {:.1f} % of the inputs")
+
+
+def _worst(found: pd.DataFrame, settings: list[str], measure: str, words: str) -> list[str]:
+    """A line for each group: how many measurements exceed what is let pass, and the worst of them, in %."""
+    cases = []
+    for group, part in _groups(found, settings):
+        worst = part.sort_values(measure).iloc[-1]
+        times = f"{len(part)} measurement{'' if len(part) == 1 else 's'}"
+        cases.append(f"{group}: {times}, {words.format(worst[measure] * 100)} ({_where(worst)})")
+    return cases
+
+
+def _groups(rows: pd.DataFrame, settings: list[str]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each setting, data set, strategy and train attack, with what tells them apart."""
+    names = ["dataset", "strategy", "train_attack", *settings]
+    for key, part in rows.groupby(names, dropna=False, observed=True):
+        yield layout.label(dict(zip(names, key, strict=True))), part
+
+
+def _where(row: "pd.Series[Any]") -> str:
+    return f"round {row['round']}, {row['moment'].replace('_', ' ')}, {row['split']}, seed {row['seed']}"
+
+
+def _described(row: dict[Hashable, Any], settings: list[str]) -> str:
+    """A trajectory as its reader knows it, with its id."""
+    known = [str(row[name]) for name in ("dataset", "strategy") if not pd.isna(row[name])]
+    names = ["train_attack", *settings, "seed"]
+    known += [f"{name.replace('_', ' ')} {stats.show(row[name])}" for name in names if not pd.isna(row[name])]
+    return f"{', '.join(known) or 'trajectory'} ({row['trajectory_id']})"
+
+
+def _values(frame: pd.DataFrame, column: str) -> str:
+    """The distinct values of a column in order, whole numbers in a row as a range."""
+    if column not in frame:
+        return ""
+    values = frame[column].dropna().drop_duplicates().sort_values(key=stats.ranks).tolist()
+    if len(values) > 2 and all(isinstance(value, int) for value in values) and values[-1] - values[0] < len(values):
+        return f"{values[0]} to {values[-1]}"
+    return ", ".join(_shown(values))
+
+
+def _shown(values: Iterable[object]) -> list[str]:
+    return [stats.show(value) for value in values]

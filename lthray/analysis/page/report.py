@@ -1,0 +1,190 @@
+"""Results as a page: verdicts, figures, tables and warnings, in one file that opens without a network."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import jinja2
+import pandas as pd
+
+from lthray.analysis.figures import layout
+from lthray.analysis.files import replace_file
+from lthray.analysis.load import Results
+from lthray.analysis.numbers import attack_audit, claims
+from lthray.analysis.numbers import curves as learning
+from lthray.analysis.numbers import summary as stats
+from lthray.analysis.page import evaluations, mask_page, overview, search_page, tables, verdicts
+from lthray.analysis.page.drawing import Drawing, Task, draw_all, draw_networks, draw_panel
+
+_MAX_NAME = 100
+_OPEN_GROUPS = 4
+
+
+@dataclass(frozen=True)
+class Section:
+    """A data set under one setting: its figures, their numbers, and every field behind them."""
+
+    anchor: str
+    title: str
+    drawings: list[Drawing]
+    tables: list[tables.Table]
+    setting: dict[str, str]
+
+
+def write_report(
+    results: Results, out: Path, *, margin: float = claims.MARGIN, by: Sequence[str] = (), processes: int = 1
+) -> Path:
+    """Write a report: `index.html`, `figures/*.svg` and `.png`, `tables/*` and `claims.json`.
+
+    Of a search, the page has its samples, and verdicts and figures of its best settings alone.
+
+    The page holds all it shows; the other files are there to be used elsewhere. Each file is written beside its place
+    and renamed, the page last, so that a reader never sees half of one. Files of an earlier report are replaced.
+
+    Args:
+        results: What to report (`load`). Unless `by` places something, several folders are shown as rows of the same
+            figures, and where all trajectories have one strategy, colour shows the first field that varies instead.
+        out: The folder to write to, made where it is missing.
+        margin: The loss of accuracy, as a share, that counts as none in verdicts.
+        by: What the figures show beside the poster's fields (`layout.parse`): `pgd.steps`, `row=pgd.steps`.
+        processes: How many draw the figures of large reports. More than one are started by importing the main module
+            again, which scripts have to allow for (`if __name__ == "__main__":`).
+
+    Returns:
+        The page's path.
+
+    Raises:
+        LayoutError: `by` names a field that does not vary, or a place twice.
+    """
+    out = Path(out)
+    searches, rounds = search_page.sections(results, out)
+    place = _placed(rounds, by)
+    summary = stats.summarise(rounds)
+    curves = _curves(results, summary, place, rounds)
+    shown = claims.evidence(rounds, margin)
+    found = claims.verdicts(rounds, shown)
+    panels = _sections(rounds, summary, curves, place, out / "figures", processes)
+    anchors = {section.title: section.anchor for section in panels}
+    masks = mask_page.section(results, rounds, place, anchors, out, processes)
+    sections = [*_networks(summary, out / "figures"), *panels]
+    _write_tables(out / "tables", summary, curves, shown)
+    measured = _evaluations(results, rounds, out / "tables")
+    replace_file(out / "claims.json", verdicts.claims_json(found, shown, margin).encode())
+    groups = verdicts.groups(found, shown, margin)
+    page = _template().render(
+        name=overview.name(results),
+        facts=overview.facts(results),
+        warnings=overview.warnings(results, summary),
+        audited=attack_audit.audited(results.rounds),
+        searches=searches,
+        groups=groups,
+        all_open=len(groups) <= _OPEN_GROUPS,
+        margin=verdicts.points(margin),
+        level=f"{claims.LEVEL:.0%}".replace("%", " %"),
+        sections=sections,
+        evaluations=measured,
+        masks=masks,
+    )
+    return replace_file(out / "index.html", page.encode())
+
+
+def _placed(rounds: pd.DataFrame, by: Sequence[str]) -> layout.Layout:
+    varied = stats.varied(rounds)
+    if not by and "folder" in varied:
+        return layout.Layout(row="folder")
+    if not by and varied and len(rounds["strategy"].unique()) == 1:
+        return layout.Layout(colour=varied[0])
+    return layout.parse(by, layout.choices(rounds))
+
+
+def _curves(results: Results, summary: pd.DataFrame, place: layout.Layout, rounds: pd.DataFrame) -> pd.DataFrame:
+    """The means of the learning curves that the figures show: only their rounds are read."""
+    chosen = sorted({
+        number for panel in stats.panels(summary, place.fields) for number in learning.rounds_shown(panel.summary)
+    })  # fmt: skip
+    filters = [("round", "in", chosen), ("attack", "in", list(stats.EVAL_ATTACKS))]
+    return learning.learning_curves(results.curves(learning.CURVES_READ, filters), rounds)
+
+
+def _networks(summary: pd.DataFrame, folder: Path) -> list[Section]:
+    """A section for every data set and setting under which several networks were trained."""
+    compared = stats.networks(summary)
+    panels = [] if compared is None else list(stats.panels(compared, ("network",)))
+    panels = [panel for panel in panels if len(panel.summary["network"].unique()) > 1]
+    return [
+        Section(f"networks-{anchor}", f"{panel.title}: networks", [draw_networks(panel, folder, anchor)], [], {})
+        for panel, anchor in zip(panels, _anchors(panels), strict=True)
+    ]
+
+
+def _sections(
+    rounds: pd.DataFrame,
+    summary: pd.DataFrame,
+    curves: pd.DataFrame,
+    place: layout.Layout,
+    folder: Path,
+    processes: int,
+) -> list[Section]:
+    panels = list(stats.panels(summary, place.fields))
+    trained = {panel.title: panel.summary for panel in stats.panels(curves, place.fields)}
+    anchors = _anchors(panels)
+    tasks = [
+        Task(panel, trained.get(panel.title), place, folder, anchor)
+        for panel, anchor in zip(panels, anchors, strict=True)
+    ]
+    return [
+        Section(
+            anchor=anchor,
+            title=panel.title,
+            drawings=drawings,
+            tables=tables.page_tables(panel.summary, place.fields),
+            setting=setting,
+        )
+        for panel, anchor, drawings, setting in zip(
+            panels, anchors, draw_all(draw_panel, tasks, processes, 3), overview.settings(rounds, panels), strict=True
+        )
+    ]
+
+
+def _write_tables(folder: Path, summary: pd.DataFrame, curves: pd.DataFrame, shown: pd.DataFrame) -> None:
+    accuracies = tables.accuracies(summary)
+    printed = tables.printed(accuracies)
+    for name, frame in (
+        ("figure_2", summary), ("learning_curves", curves), ("evidence", shown), ("accuracies", accuracies)
+    ):  # fmt: skip
+        replace_file(folder / f"{name}.csv", tables.csv(frame))
+    replace_file(folder / "accuracies.md", tables.markdown(printed).encode())
+    replace_file(folder / "accuracies.tex", tables.latex(printed).encode())
+
+
+def _evaluations(results: Results, rounds: pd.DataFrame, folder: Path) -> list[evaluations.EvaluationTable]:
+    """The tables of further attacks, whose numbers are written beside the others; none where there were none."""
+    found = results.evaluations()
+    if found.empty:
+        return []
+    summary = evaluations.summarise(found, rounds)
+    replace_file(folder / "evaluations.csv", tables.csv(summary))
+    return evaluations.page_tables(summary)
+
+
+def _anchors(panels: list[stats.Panel]) -> list[str]:
+    """A name for each panel's files and anchor, of letters, digits and hyphens, given to no other."""
+    taken: list[str] = []
+    for panel in panels:
+        words = [panel.dataset, *(f"{name}-{stats.show(value)}" for name, value in panel.setting.items())]
+        stem = re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")[:_MAX_NAME] or "figure"
+        name, number = stem, 1
+        while name in taken:
+            number += 1
+            name = f"{stem}-{number}"
+        taken.append(name)
+    return taken
+
+
+def _template() -> jinja2.Template:
+    loader = jinja2.FileSystemLoader(Path(__file__).with_name("templates"))
+    environment = jinja2.Environment(
+        loader=loader, autoescape=True, undefined=jinja2.StrictUndefined, trim_blocks=True, lstrip_blocks=True
+    )
+    return environment.get_template("report.html.j2")

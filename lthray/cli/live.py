@@ -1,0 +1,183 @@
+"""What a person sees while a sweep runs: a live table on a terminal, plain lines elsewhere."""
+
+import time
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
+from rich.table import Table
+from rich.text import Text
+
+from lthray.sweep.events import (
+    Event,
+    Note,
+    Notify,
+    Planned,
+    TrajectoryFailed,
+    TrialProgress,
+    TrialRetried,
+    TrialStopped,
+)
+from lthray.sweep.progress import SweepProgress, title
+
+PLAIN_SECONDS = 60
+"""Longest silence of the plain lines inside a round."""
+
+
+def clock(seconds: float) -> str:
+    """`42 s`, `3 min 05 s`, `2 h 07 min` or `3 d 04 h`."""
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    if whole < 86400:
+        return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+    return f"{whole // 86400} d {whole % 86400 // 3600:02d} h"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage with three digits that count: `100 %`, `51.3 %`, `3.86 %`."""
+    return f"{100 * share:.3g} %" if share < 0.9995 else "100 %"
+
+
+@contextmanager
+def watch(console: Console) -> Iterator[Notify]:
+    """Shows a sweep's events on `console` as long as the block lasts."""
+    sweep = SweepProgress()
+    if not console.is_terminal:
+        lines = _Lines(console, sweep)
+        yield lines.take
+        return
+    live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=lambda: panel(sweep))
+
+    def take(event: Event) -> None:
+        sweep.take(event)
+        if (line := _spoken(event, sweep)) and not isinstance(event, TrialProgress):
+            console.print(line, soft_wrap=True, highlight=False, markup=False)
+        if isinstance(event, Planned) and event.trials:
+            live.start()  # not before: a download shows its own progress
+
+    try:
+        yield take
+    finally:
+        live.stop()
+
+
+def panel(sweep: SweepProgress) -> RenderableType:
+    """The live display: a row for every trial that runs, and the sweep's progress under them."""
+    if sweep.plan is None:
+        return Text("")
+    table = trials_table(sweep.snapshot()["running"], "images" if sweep.plan.attack else "it")
+    waiting = len(sweep.plan.trials) - len(sweep.latest)
+    bar = Progress(
+        TextColumn("{task.description}"),
+        BarColumn(bar_width=40),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[left]}"),
+    )
+    left = sweep.seconds_left()
+    bar.add_task(
+        f"{len(sweep.ended)} of {len(sweep.plan.trials)} trials",
+        total=1000,
+        completed=min(1000, round(1000 * sweep.share())),
+        left=f"{clock(left)} left" if left is not None else "",
+    )
+    rows: list[RenderableType] = [table] if table.row_count else [Text("waiting for workers to start", style="dim")]
+    if waiting and table.row_count:
+        rows.append(Text(f"{waiting} more trial{'s' * (waiting > 1)} waiting", style="dim"))
+    if sweep.failed:
+        rows.append(Text(f"{len(sweep.failed)} failed", style="red"))
+    return Group(*rows, bar)
+
+
+def trials_table(running: Iterable[Mapping[str, Any]], unit: str = "it") -> Table:
+    """Trials that run, a row each, from what `SweepProgress.snapshot` says of them; `unit` is `it` or `images`."""
+    table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
+    table.add_column("trial", justify="right", no_wrap=True)
+    table.add_column(
+        "trains" if unit == "it" else "measures", min_width=14
+    )  # the one column that may wrap where the terminal is narrow
+    count = "iteration" if unit == "it" else unit
+    for name in ("stack", "round", "weights", count, f"{unit}/s", "natural", "attacked"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for one in running:
+        table.add_row(
+            one["trial"],
+            one["trains"],
+            str(one["stack"]),
+            f"{one['round']}/{one['rounds']}",
+            percent(one["weights_remaining"]),
+            f"{one['iteration']:,}",
+            f"{one['iterations_per_second']:,.0f}",
+            f"{100 * one['natural']:.1f} %",
+            _adversarial(one["adversarial"], "\n"),
+        )
+    return table
+
+
+def _adversarial(accuracies: Mapping[str, float], between: str = ", ") -> str:
+    return between.join(f"{attack} {100 * value:.1f} %" for attack, value in accuracies.items())
+
+
+def _spoken(event: Event, sweep: SweepProgress) -> str | None:
+    """The line that an event is worth, or None."""
+    match event:
+        case Note():
+            return event.text
+        case Planned():
+            complete = f"{event.complete} of {event.trajectories} trajectories complete; " if event.complete else ""
+            to_train = event.trajectories - event.complete - event.stopped
+            if not event.trials:
+                return None
+            if event.attack:
+                return (
+                    f"{complete}to measure under {event.attack}: {event.rounds:,} tickets of {to_train} trajectories,"
+                    f" {event.iterations:,} images"
+                )
+            return (
+                f"{complete}to train: {to_train} trajectories in {len(event.trials)} trials,"
+                f" {event.rounds:,} rounds, {event.iterations:,} iterations"
+            )
+        case TrajectoryFailed():
+            return f"trajectory {event.trajectory_id} failed in round {event.round}: {event.reason}"
+        case TrialStopped() if sweep.plan:
+            return (
+                f"trial {event.trial} ({title(sweep.plan.trials[event.trial])}) stopped by the scheduler after round"
+                f" {event.round}, at {event.value:.4g}"
+            )
+        case TrialRetried():
+            return f"trial {event.trial} broke or lost its worker; it goes on from its last finished round"
+        case TrialProgress() if sweep.plan:
+            stack = sweep.plan.trials[event.trial]
+            left = sweep.seconds_left()
+            unit, split = ("images", "") if sweep.plan.attack else ("it", "test ")
+            done = f"{event.iteration:,} images" if sweep.plan.attack else f"iteration {event.iteration:,}"
+            return (
+                f"[{100 * sweep.share():3.0f} %] trial {event.trial} ({title(stack)}), round {event.round} of"
+                f" {stack[0].rounds}, {percent(event.weights_remaining)} of weights, {done},"
+                f" {event.rate:,.0f} {unit}/s, {split}accuracy natural {100 * event.natural:.1f} %,"
+                f" {_adversarial(event.adversarial)}" + (f"; {clock(left)} left" if left is not None else "")
+            )
+    return None
+
+
+class _Lines:
+    """Plain lines: one a finished round of a trial, and one a minute inside long rounds."""
+
+    def __init__(self, console: Console, sweep: SweepProgress) -> None:
+        self.console, self.sweep = console, sweep
+        self.said: dict[str, float] = {}
+
+    def take(self, event: Event) -> None:
+        self.sweep.take(event)
+        if isinstance(event, TrialProgress):
+            now = time.monotonic()
+            if not event.round_done and now - self.said.get(event.trial, self.sweep.began) < PLAIN_SECONDS:
+                return
+            self.said[event.trial] = now
+        if line := _spoken(event, self.sweep):
+            self.console.print(line, soft_wrap=True, highlight=False, markup=False)

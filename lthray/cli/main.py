@@ -1,0 +1,48 @@
+"""The command line: its commands, each in a module of its name."""
+
+from typing import Annotated
+
+import typer
+
+import lthray
+from lthray.cli.bench import bench
+from lthray.cli.compact import compact
+from lthray.cli.evaluate import evaluate
+from lthray.cli.protocol import protocol
+from lthray.cli.report import report
+from lthray.cli.status import status
+from lthray.cli.submit import submit
+from lthray.cli.sweep import sweep
+
+app = typer.Typer(
+    name="lthray",
+    help="Are sparse networks robust? Sweeps pruning trajectories under attack, on a laptop or a Ray cluster.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        typer.echo(f"lthray {lthray.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and exit.")
+    ] = False,
+) -> None:
+    """Options of the command itself."""
+
+
+for _command in (sweep, status, evaluate, compact, report, protocol, submit, bench):
+    app.command()(_command)
+
+
+def main() -> None:
+    """Runs the command line."""
+    app()

@@ -1,0 +1,35 @@
+"""`lthray status`: how far a sweep is."""
+
+import json
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from lthray.cli.options import Folder, mistakes
+
+
+def status(
+    folder: Folder,
+    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, for programs.")] = False,
+) -> None:
+    """Say how far a sweep is: what is done, what runs and how fast, what failed.
+
+    Works while the sweep runs, from any machine that reaches its results.
+    """
+    console = Console()
+    with mistakes():
+        from lthray.cli.printing import status_page
+        from lthray.spec.sweepfile import load
+        from lthray.store.folder import Store
+        from lthray.sweep.samples import trajectories as known
+        from lthray.sweep.status import status
+
+        store = Store(folder)
+        store.require()
+        spec, trajectories = load(store.folder / "sweep.yaml")
+        found = status(spec, known(spec, trajectories, store), store)
+        if as_json:
+            typer.echo(json.dumps(found.as_json(), indent=1))
+        else:
+            console.print(status_page(found))

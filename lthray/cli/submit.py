@@ -1,0 +1,102 @@
+"""`lthray submit`."""
+
+import sys
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.console import Console
+
+from lthray.cli.options import BAD_INPUT, FAILED, INTERRUPTED, Settings, SweepFile, mistakes
+
+if TYPE_CHECKING:  # Ray takes seconds to import
+    from lthray.sweep.submit import Job
+
+
+def submit(
+    sweep_file: SweepFile,
+    address: Annotated[
+        str, typer.Option(metavar="URL", help="The cluster's dashboard, http://HEAD:8265.", show_default=False)
+    ],
+    out: Annotated[
+        str | None,
+        typer.Option(
+            metavar="DIR",
+            help="Results folder as the cluster sees it, or a URL. [dim]\\[default: ~/results/NAME on the head][/]",
+        ),
+    ] = None,
+    data_dir: Annotated[
+        str | None,
+        typer.Option(metavar="DIR", help="Where the head has its data sets. [dim]\\[default: a cache folder][/]"),
+    ] = None,
+    set_: Settings = None,
+    env: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME[=VALUE]",
+            help="An environment variable for the job; NAME alone takes it from here. May be given more than once.",
+        ),
+    ] = None,
+    install: Annotated[
+        bool, typer.Option("--install", help="Let the job install what lthray needs, where nodes have only Ray.")
+    ] = False,
+    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Show the job's log until it ends.")] = True,
+) -> None:
+    """Send a sweep to a Ray cluster as a job, with this lthray's own code, and follow its log.
+
+    Ctrl-C asks whether to stop the job; left alone, it goes on.
+
+    Exit status: that of the sweep, see `lthray sweep`; 130 if the job was stopped or is no longer followed.
+    """
+    console = Console(soft_wrap=True, highlight=False, markup=False)
+    with mistakes():
+        from lthray.spec.sweepfile import load
+
+        spec, _ = load(sweep_file, set_ or [])
+        from lthray.sweep import submit as jobs
+
+        if spec.transfer:
+            jobs.place("transfer.from", spec.transfer.origin, url=True)
+        folder = out or f"~/results/{spec.name}"
+        command = jobs.entrypoint(folder, data_dir, set_ or [])
+        variables, pip = jobs.variables(env or []), jobs.requirements(folder) if install else []
+        client = jobs.connect(address)
+        job = jobs.submit(client, sweep_file, command, variables, pip)
+        console.print(
+            f"job {job.id}; results go to {folder}{'' if '://' in folder else ', which all nodes must share'}\n"
+            f"follow it with  ray job logs --follow --address {address} {job.id}\n"
+            f"stop it with    ray job stop --address {address} {job.id}"
+        )
+        if follow:
+            raise typer.Exit(_follow(console, job))
+
+
+def _follow(console: Console, job: "Job") -> int:
+    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+
+    def log(text: str) -> None:
+        typer.echo(text, nl=False)
+
+    def note(text: str) -> None:
+        errors.print(f"lthray: {text}")
+
+    try:
+        try:
+            ending = job.follow(log, note)
+        except KeyboardInterrupt:
+            if not (sys.stdin.isatty() and typer.confirm("\nStop the job? If not, it goes on", err=True)):
+                raise
+            job.stop()
+            ending = job.follow(log, note)
+    except (KeyboardInterrupt, typer.Abort):
+        note("the job goes on; how to follow and stop it stands above")
+        return INTERRUPTED
+    except ConnectionError as error:
+        note(f"no connection to the cluster ({error}); the job goes on if the cluster does")
+        return INTERRUPTED
+    if ending.status == "STOPPED":
+        note("the job was stopped; submit it again for the rest")
+        return INTERRUPTED
+    if ending.exit_status in (0, FAILED, BAD_INPUT, INTERRUPTED):
+        return ending.exit_status
+    note(f"the job {ending.status.lower()}: {ending.message}")
+    return FAILED

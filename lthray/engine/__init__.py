@@ -1,0 +1,1 @@
+"""The maths of a trajectory: torch, but no Ray and no files."""

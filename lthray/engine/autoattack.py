@@ -1,0 +1,102 @@
+"""AutoAttack on one network, by the package torchattacks.
+
+The standard suite (Croce and Hein 2020): APGD-CE, targeted APGD on the difference of logits ratio, targeted FAB, 100
+iterations each, and Square with 5,000 queries. torchattacks' own `AutoAttack` has its attacks take 10 iterations, so
+its attacks are put together here with the published numbers.
+"""
+
+from collections.abc import Mapping, Sequence
+from importlib.util import find_spec
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from lthray.engine.network import Weights, cross_entropy_gradient, forward, image_gradient, one_hot
+from lthray.errors import InputError
+from lthray.methods.datasets import CLASSES
+from lthray.spec.trajectory import TrajectorySpec
+
+ITERATIONS, QUERIES, SEED = 100, 5_000, 0
+NORMS = {"linf": "Linf", "l2": "L2"}
+"""How torchattacks calls the norms."""
+
+
+def require() -> None:
+    """Checks that the package is installed.
+
+    Raises:
+        InputError: it is not.
+    """
+    if find_spec("torchattacks") is None:
+        raise InputError(
+            "--attack autoattack: the package torchattacks is not installed:"
+            " pip install --no-deps 'torchattacks>=3.5.1'"
+        )
+
+
+class _Logits(torch.autograd.Function):
+    """A network with its gradient in closed form, for those that differentiate it themselves."""
+
+    @staticmethod
+    def forward(ctx: Any, images: Tensor, *weights: Tensor) -> Tensor:
+        """Logits (B, C) of images (B, D)."""
+        activations = forward(weights, images)
+        ctx.layers = len(weights)
+        ctx.save_for_backward(*weights, *activations)
+        return activations[-1]
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        """The gradient by the images, from that by the logits; none by the weights."""
+        weights, activations = ctx.saved_tensors[: ctx.layers], ctx.saved_tensors[ctx.layers :]
+        return image_gradient(weights, activations, slopes[0].contiguous()), *[None] * ctx.layers
+
+
+class _Network(nn.Module):
+    """What torchattacks attacks: images (B, 1, H, W) in, logits (B, C) out."""
+
+    def __init__(self, weights: Weights) -> None:
+        super().__init__()
+        self.weights = weights
+        self.place = nn.Parameter(torch.empty(0, device=weights[0].device), requires_grad=False)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits of images of any shape (B, ...)."""
+        found: Tensor = _Logits.apply(images.flatten(1), *self.weights)
+        return found
+
+
+def suite(model: nn.Module, norm: str, epsilon: float) -> Any:
+    """The standard suite against a model of images (B, 1, H, W), as torchattacks' attack on images and labels."""
+    import torchattacks
+
+    common = {"norm": NORMS[norm], "eps": epsilon, "seed": SEED}
+    return torchattacks.MultiAttack(
+        [
+            torchattacks.APGD(model, **common, steps=ITERATIONS, loss="ce"),
+            torchattacks.APGDT(model, **common, steps=ITERATIONS, n_classes=CLASSES),
+            torchattacks.FAB(model, **common, steps=ITERATIONS, multi_targeted=True, n_classes=CLASSES),
+            torchattacks.Square(model, **common, n_queries=QUERIES),
+        ]
+    )
+
+
+def autoattack_logits(
+    weights: Weights,
+    spec: TrajectorySpec,
+    images: Tensor,
+    labels: Tensor,
+    generators: Mapping[str, Sequence[torch.Generator]],
+) -> tuple[list[Tensor], list[Tensor]]:
+    """As `evaluation.dense_logits`, for AutoAttack alone; it has its own seed, always the same, and no use for ours."""
+    ((name, _),) = generators.items()
+    setting, side = spec.setting(name), round(images.shape[1] ** 0.5)
+    natural = forward(weights, images)
+    slope = cross_entropy_gradient(natural[-1], one_hot(labels, natural[-1]))
+    without = (image_gradient(weights, natural, slope) == 0).all(-1).sum(-1)
+    if setting.epsilon == 0:
+        return [natural[-1], natural[-1]], [without]
+    with torch.random.fork_rng(), torch.enable_grad():
+        attacked = suite(_Network(weights), setting.norm, setting.epsilon)(images.view(-1, 1, side, side), labels)
+    return [natural[-1], forward(weights, attacked.detach().flatten(1))[-1]], [without]

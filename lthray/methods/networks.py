@@ -1,0 +1,121 @@
+"""What is known of networks without building them."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from math import isqrt, prod
+from typing import Any
+
+from lthray.methods.datasets import CLASSES
+
+KERNEL, POOL = 5, 2
+"""Sides of a convolution's kernel and of the squares that max pooling behind it makes one number of."""
+WIDEST, DEEPEST = 100_000, 32
+"""Most units of a hidden layer, and most hidden layers."""
+
+Shape = tuple[int, ...]
+"""Of a layer's weights: (out, in) of a dense one, (out, in, height, width) of a convolution."""
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """A network of convolutions, each with ReLU and max pooling, then of dense layers with ReLU; no biases."""
+
+    maps: tuple[int, ...]
+    """Maps of each convolution."""
+    widths: tuple[int, ...] | None
+    """Units of each hidden layer behind them; None where the field `widths` says."""
+
+
+MODELS = {
+    "lenet-300-100": ModelFacts(maps=(), widths=(300, 100)),
+    "mlp": ModelFacts(maps=(), widths=None),
+    "lenet-5": ModelFacts(maps=(6, 16), widths=(120, 84)),
+}
+
+
+def canonical(fields: Mapping[str, Any]) -> dict[str, Any]:
+    """A trajectory's fields as given, but an `mlp` that has a name of its own goes by that."""
+    named = {facts.widths: name for name, facts in MODELS.items() if not facts.maps}
+    given = fields.get("widths")
+    name = named.get(tuple(given)) if isinstance(given, list | tuple) and _are_widths(given) else None
+    return dict(fields) | ({"model": name} if name and fields.get("model") == "mlp" else {})
+
+
+def resolve_widths(model: str, given: object) -> tuple[int, ...]:
+    """The units of a model's hidden layers, from what the field `widths` says.
+
+    Raises:
+        ValueError: they are not the model's own, or are none.
+    """
+    own = MODELS[model].widths
+    if own is not None:
+        if given == "auto" or (isinstance(given, list | tuple) and tuple(given) == own):
+            return own
+        raise ValueError(f"{model} has {list(own)}: leave this key out, or choose model: mlp for other widths")
+    if not isinstance(given, list | tuple) or not _are_widths(given):
+        raise ValueError(
+            f"model {model} takes a list of 1 to {DEEPEST} whole numbers from 1 to {WIDEST:,}, the units of each hidden"
+            " layer, for example [300, 100]"
+        )
+    return tuple(given)
+
+
+def _are_widths(given: Sequence[object]) -> bool:
+    return 1 <= len(given) <= DEEPEST and all(type(one) is int and 1 <= one <= WIDEST for one in given)
+
+
+def padding(place: int, side: int, kernel: int) -> int:
+    """Rows and columns of zeros around what goes into a convolution, on each side.
+
+    The first keeps the size of the images. One behind it takes them as they are, unless too little would be left to
+    pool.
+
+    Args:
+        place: Number of the convolution, from 0.
+        side: Height and width of what goes in.
+        kernel: Height and width of its kernel.
+    """
+    return kernel // 2 if place == 0 or side - kernel + 1 < POOL else 0
+
+
+def layer_sizes(model: str, widths: Sequence[int], inputs: int) -> dict[str, Shape]:
+    """The shape of each layer's weights, in order, for square grey images of `inputs` pixels."""
+    sizes: dict[str, Shape] = {}
+    channels, side = 1, isqrt(inputs)
+    for place, maps in enumerate(MODELS[model].maps):
+        sizes[f"conv_{place + 1}"] = (maps, channels, KERNEL, KERNEL)
+        channels, side = maps, _outputs(place, side) // POOL
+        inputs = channels * side**2
+    names = [*(f"hidden_{place + 1}" for place in range(len(widths))), "output"]
+    return sizes | {
+        name: (out, width) for name, (width, out) in zip(names, pairwise([inputs, *widths, CLASSES]), strict=True)
+    }
+
+
+def units(sizes: Mapping[str, Shape], inputs: int) -> int:
+    """How many numbers an image is and becomes: pixels, the maps before pooling, hidden units, logits."""
+    side, found = isqrt(inputs), inputs
+    for place, (out, *rest) in enumerate(sizes.values()):
+        area = 1
+        if len(rest) > 1:
+            area, side = _outputs(place, side) ** 2, _outputs(place, side) // POOL
+        found += out * area
+    return found
+
+
+def weights(sizes: Mapping[str, Shape]) -> dict[str, int]:
+    """How many weights each layer has."""
+    return {name: prod(size) for name, size in sizes.items()}
+
+
+def rate_of(layer: str) -> str:
+    """Which of `prune.rates` a layer is pruned by."""
+    if layer.startswith("conv_"):
+        return "convolution"
+    return layer if layer in ("hidden_1", "hidden_2", "output") else "deeper"
+
+
+def _outputs(place: int, side: int) -> int:
+    """Height and width of a convolution's maps."""
+    return side + 2 * padding(place, side, KERNEL) - KERNEL + 1

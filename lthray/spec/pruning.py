@@ -1,0 +1,70 @@
+"""The fields that say how networks are pruned, and how many weights each pruning leaves."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from lthray.methods.criteria import CRITERIA
+from lthray.spec.strict import Strict, one_of
+
+Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+class RatesSpec(Strict):
+    """Share of a layer's remaining weights that one pruning removes, in [0, 1)."""
+
+    hidden_1: Rate = 0.2
+    """Rate of the first hidden layer."""
+    hidden_2: Rate = 0.2
+    """Rate of the second hidden layer."""
+    output: Rate = 0.1
+    """Rate of the output layer."""
+    deeper: Rate = 0.2
+    """Rate of each hidden layer from the third on."""
+    convolution: Rate = 0.1
+    """Rate of each convolution."""
+
+
+class PruneSpec(Strict):
+    """Pruning between the rounds."""
+
+    criterion: Annotated[str, one_of(CRITERIA)] = "magnitude"
+    """What scores the weights, of which the smallest scores are pruned: one of `pruning.CRITERIA`."""
+    scope: Literal["layerwise", "global"] = "layerwise"
+    """Compare scores within each layer (layerwise, by `rates`) or over all layers at once (global, by `rate`)."""
+    schedule: Literal["iterative", "one-shot"] = "iterative"
+    """Prune the round before (iterative), or the dense network to as many weights in one pruning (one-shot)."""
+    rates: RatesSpec = RatesSpec()
+    """Share of each layer's remaining weights that one layerwise pruning removes."""
+    rate: Rate = 0.2
+    """Share of the network's remaining weights that one global pruning removes, in [0, 1)."""
+    cutoff: Literal["exclusive", "inclusive"] = "exclusive"
+    """Prune the round(p·n) smallest scores (exclusive), or one more as the released code does (inclusive)."""
+
+
+def number_to_prune(remaining: int, rate: float, cutoff: str) -> int:
+    """How many of `remaining` weights one pruning removes.
+
+    `exclusive` is what the paper describes: `round(rate * remaining)`, half to even. `inclusive` is what its released
+    code does: it removes every magnitude up to *and including* the one at that rank, one weight more.
+    """
+    count = round(rate * remaining)
+    return min(remaining, count + 1) if cutoff == "inclusive" else count
+
+
+def weights_remaining(
+    dense: Mapping[str, int], rates: Mapping[str, float], cutoff: str, rounds: int
+) -> list[dict[str, int]]:
+    """Weights left in rounds 0..`rounds` of each group that is pruned together: one mapping a round.
+
+    Args:
+        dense: Weights of each group in round 0; a layer is a group, or the whole network is.
+        rates: Share of a group's remaining weights that one pruning removes.
+        cutoff: See `number_to_prune`.
+        rounds: Number of prunings.
+    """
+    counts = [dict(dense)]
+    for _ in range(rounds):
+        counts.append({name: n - number_to_prune(n, rates[name], cutoff) for name, n in counts[-1].items()})
+    return counts

@@ -1,0 +1,95 @@
+"""Ray Tune's search spaces: made from what a sweep file says, their bounds, and draws from them."""
+
+import lthray.ray_env  # noqa: F401 - sets what Ray reads when it is imported
+
+# isort: split
+import hashlib
+import json
+import math
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from ray import tune
+from ray.tune.search.sample import Categorical, Domain, Integer, Quantized
+
+from lthray.errors import InputError
+
+REPEATS = 10_000
+"""Draws in a row, each of a setting drawn before, after which a space is taken for exhausted."""
+
+
+def domain(field: str, space: str, arguments: list[Any]) -> Domain:
+    """Tune's own space.
+
+    Raises:
+        InputError: Tune refuses the arguments.
+    """
+    try:
+        made = getattr(tune, space)(arguments) if space == "choice" else getattr(tune, space)(*arguments)
+        made.sample(random_state=np.random.RandomState(0))
+    except (ValueError, AssertionError, OverflowError, ZeroDivisionError) as error:
+        said = (str(error) or type(error).__name__).partition("\n")[0]
+        raise InputError(f"search.space.{field}: found {space}: {arguments}, but Ray Tune says: {said}") from None
+    return made
+
+
+def domains(space: Mapping[str, Mapping[str, list[Any]]]) -> dict[str, Domain]:
+    """Tune's spaces by field."""
+    return {field: domain(field, name, values) for field, one in space.items() for name, values in one.items()}
+
+
+def edges(of: Domain) -> list[Any]:
+    """The values between which all others lie; of a choice, all of them."""
+    if isinstance(of, Categorical):
+        return list(of.categories)
+    last = of.upper - 1 if isinstance(of, Integer) and not _step(of) else of.upper
+    return [of.cast(of.lower), of.cast(last)]
+
+
+def settings(of: Domain) -> float:
+    """How many different values a space has, at most."""
+    if isinstance(of, Categorical):
+        return len(of.categories)
+    step = _step(of) or (1 if isinstance(of, Integer) else 0)
+    low, high = edges(of)
+    return math.floor((high - low) / step + 1e-9) + 1 if step else math.inf
+
+
+def draws(space: Mapping[str, Mapping[str, list[Any]]], seed: int) -> Iterator[dict[str, Any]]:
+    """Different settings, drawn independently: field to value, without end, the same for the same seed.
+
+    Every field has a generator of its own, whose stream NumPy keeps from version to version (`RandomState`), so that
+    the first n are the same however many are drawn, and another field changes no value of this one.
+
+    Raises:
+        InputError: no further setting is found.
+    """
+    sources = {
+        field: (one, np.random.RandomState(int.from_bytes(hashlib.sha256(f"{seed}/{field}".encode()).digest()[:4])))
+        for field, one in domains(space).items()
+    }
+    seen: set[str] = set()
+    repeated = 0
+    while True:
+        drawn = {field: one.sample(random_state=generator) for field, (one, generator) in sources.items()}
+        key = json.dumps(drawn, sort_keys=True)
+        repeated = repeated + 1 if key in seen else 0
+        if repeated > REPEATS:
+            raise InputError(f"search.samples: the space seems to have no more than {len(seen)} different settings")
+        if key not in seen:
+            seen.add(key)
+            yield drawn
+
+
+def holds(of: Domain, value: object) -> bool:
+    """Whether a value is one of a space's."""
+    try:
+        return bool(of.is_valid(value))
+    except TypeError:
+        return False
+
+
+def _step(of: Domain) -> float:
+    sampler = of.get_sampler()
+    return float(sampler.q) if isinstance(sampler, Quantized) and sampler.q != 1 else 0.0

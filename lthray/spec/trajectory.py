@@ -1,0 +1,298 @@
+"""One trajectory's setting: every field of the protocol, its bounds and its identity."""
+
+import hashlib
+import json
+import re
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from lthray.methods import networks
+from lthray.methods.attacks import Setting
+from lthray.methods.datasets import DATASETS
+from lthray.methods.strategies import STRATEGIES, TRANSFER
+from lthray.spec import attack_settings, pruning
+from lthray.spec.attack_settings import AttackLabel, NormName, PgdSpec, TrainAttack
+from lthray.spec.dotted import flatten, nest
+from lthray.spec.pruning import PruneSpec, RatesSpec
+from lthray.spec.strict import Count, Strict, one_of
+
+WHOLE = "all"
+"""The name of the whole network where its layers are pruned together."""
+
+
+class RetrainSpec(Strict):
+    """What the rounds after the first do otherwise than the first."""
+
+    iterations: Annotated[int, Field(ge=0, le=10**9)] = 50_000
+    """Optimizer steps of a round after the first; 0 prunes without training, auto is as many as `iterations`."""
+    train_attack: TrainAttack = "none"
+    """Attack that the rounds after the first train against; auto is `train_attack`."""
+
+
+class TransferFields(Strict):
+    """Whose masks a trajectory of strategy transfer trains under; found by `sources.resolved`, not set."""
+
+    source: Annotated[str, Field(pattern="^([0-9a-f]{12})?$")] = ""
+    """The source's trajectory_id; empty for other strategies."""
+    setting: str = ""
+    """What is to be known of the source, in words; not in the trajectory's own id, for `source` stands for it."""
+
+
+class TrajectorySpec(Strict):
+    """Every field of a trajectory; the defaults are those of the preset `paper`."""
+
+    protocol: Literal["paper", "released-code"] = "paper"
+    """Preset from which the other fields take their defaults."""
+    dataset: Literal["mnist", "fashion-mnist", "digits-8x8"] = "fashion-mnist"
+    """Images to train on."""
+    model: Annotated[str, one_of(networks.MODELS)] = "lenet-300-100"
+    """Network: one of `networks.MODELS`."""
+    widths: tuple[int, ...] = Field(default="auto", validate_default=True)
+    """Units of each hidden layer of `model: mlp`, a list; `auto`, the model's own, for every other."""
+    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    """Seed of the start, the batches and the attacks' random starts."""
+    strategy: Annotated[str, one_of(STRATEGIES)] = "reset"
+    """How a round starts, for example from θ0 (reset), a new draw (random) or the trained weights (continued)."""
+    rewind_to: str = "init"
+    """What `reset` restarts from: θ0 (init), the weights at the end-of-round-0, or those at its iteration:K."""
+    train_attack: TrainAttack = "none"
+    """Attack trained against."""
+    eval_attacks: tuple[str, ...] = Field(default="auto", validate_default=True)
+    """Attacks measured: `auto` (the train attack, or both for `none`) or a list; always with the train attack."""
+    rounds: Annotated[int, Field(ge=0, le=1000)] = 20
+    """Prunings; a trajectory has one training more than that."""
+    iterations: Count = 50_000
+    """Optimizer steps of a round."""
+    batch_size: Count = 60
+    """Images of a batch."""
+    drop_last: bool = True
+    """Drop what is left of an epoch after its last whole batch (true), or train on it as a smaller batch (false)."""
+    eval_every: Count = 500
+    """Iterations between evaluations."""
+    eval_clock: Literal["round", "epoch"] = "round"
+    """Count `eval_every` from the start of the round, or anew in each epoch as the released code does."""
+    validation_size: Count = Field(default=10_000, validate_default=True)
+    """First training images, kept for validation; digits-8x8 has a fixed split of 360 instead."""
+    learning_rate: Annotated[float, Field(gt=0)] = 1.2e-3
+    """Adam's learning rate."""
+    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    """Share of the label spread over all classes, in training and validation."""
+    adversarial_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    """Weight of the adversarial half of the loss, where there is a train attack."""
+    norm: NormName = "linf"
+    """Norm that attacks are measured in: the maximum of the pixels (linf), or l2."""
+    epsilon: Annotated[float, Field(ge=0)] = 0.3
+    """Radius of the attacks in the norm, in pixel values of [0, 1]."""
+    attack_label: AttackLabel = "predicted"
+    """Label that attacks move away from: the model's own on the clean image, or the true one."""
+    pgd: PgdSpec = PgdSpec()
+    """Projected gradient descent."""
+    prune: PruneSpec = PruneSpec()
+    """Pruning; under strategy transfer, how the source was pruned."""
+    retrain: RetrainSpec = Field(default={}, validate_default=True)
+    """The rounds after the first."""
+    transfer: TransferFields = TransferFields()
+    """Whose masks are trained under, where the strategy is transfer."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _name_network(cls, fields: object) -> object:
+        return networks.canonical(fields) if isinstance(fields, dict) else fields
+
+    @field_validator("widths", mode="before")
+    @classmethod
+    def _resolve_widths(cls, value: object, info: ValidationInfo) -> object:
+        return networks.resolve_widths(info.data["model"], value) if "model" in info.data else ()
+
+    @field_validator("eval_attacks", mode="before")
+    @classmethod
+    def _resolve_eval_attacks(cls, value: object, info: ValidationInfo) -> object:
+        return attack_settings.eval_attacks(value, info.data.get("train_attack", "none"))
+
+    @field_validator("epsilon")
+    @classmethod
+    def _check_epsilon(cls, value: float, info: ValidationInfo) -> float:
+        if {"norm", "dataset"} <= info.data.keys():
+            attack_settings.check_length(value, info.data["norm"], DATASETS[info.data["dataset"]].inputs)
+        return value
+
+    @field_validator("retrain", mode="before")
+    @classmethod
+    def _resolve_retrain(cls, value: object, info: ValidationInfo) -> object:
+        if not isinstance(value, Mapping):
+            return value
+        given = {name: one for name, one in value.items() if one != "auto"}
+        return {name: info.data[name] for name in RetrainSpec.model_fields if name in info.data} | given
+
+    @field_validator("validation_size")
+    @classmethod
+    def _resolve_validation_size(cls, value: int, info: ValidationInfo) -> int:
+        dataset = info.data.get("dataset")
+        fixed = DATASETS[dataset].validation if dataset else None
+        if fixed is None:
+            return value
+        if value not in (fixed, cls.model_fields["validation_size"].default):
+            raise ValueError(f"{dataset} has a fixed validation split of {fixed} images: leave this key out")
+        return fixed
+
+    @field_validator("rewind_to")
+    @classmethod
+    def _check_rewind_to(cls, value: str) -> str:
+        if value not in ("init", "end-of-round-0") and not re.fullmatch(r"iteration:[1-9][0-9]{0,8}", value):
+            raise ValueError("allowed are init, end-of-round-0 and iteration:K, for example iteration:500")
+        return value
+
+    @model_validator(mode="after")
+    def _check_pruning(self) -> Self:
+        at, prune = self.rewind_iteration, self.prune
+        if at is not None and at >= self.iterations:
+            raise ValueError(
+                f"rewind_to: iteration:{at} is not before the end of a round of {self.iterations} iterations;"
+                " a smaller number, or end-of-round-0"
+            )
+        if prune.scope == "global" and prune.rates != RatesSpec():
+            raise ValueError("prune.rates: is for prune.scope layerwise; with global, give prune.rate")
+        if prune.scope == "layerwise" and prune.rate != PruneSpec().rate:
+            raise ValueError("prune.rate: is for prune.scope global; with layerwise, give prune.rates")
+        layers = list(self.layer_sizes)
+        for name, rate in RatesSpec():
+            if getattr(prune.rates, name) != rate and name not in map(networks.rate_of, layers):
+                raise ValueError(f"prune.rates.{name}: is for no layer of {self.model}, which has {', '.join(layers)}")
+        for number, groups in enumerate(self.weights_left()):
+            for name, count in groups.items():
+                if count < 1:
+                    what = "the network" if name == WHOLE else name
+                    raise ValueError(f"rounds: {self.rounds} prunes {what} to nothing in round {number}; fewer rounds")
+        return self
+
+    @model_validator(mode="after")
+    def _check_transfer(self) -> Self:
+        if self.transfer.source and self.strategy != TRANSFER:
+            raise ValueError(f"transfer.source: is for strategy {TRANSFER}, not {self.strategy}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_sizes(self) -> Self:
+        if self.train_size < 1:
+            raise ValueError(
+                f"validation_size: {self.validation_size} leaves no training images of {self.dataset}'s"
+                f" {DATASETS[self.dataset].examples}"
+            )
+        if self.batch_size > self.train_size:
+            raise ValueError(
+                f"batch_size: {self.batch_size} is more than the {self.train_size} training images of {self.dataset}"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_attacks(self) -> Self:
+        attack_settings.check({name: self.setting(name) for name in ("pgd", *self.eval_attacks)}, self.inputs)
+        return self
+
+    @property
+    def inputs(self) -> int:
+        """Pixels of an image."""
+        return DATASETS[self.dataset].inputs
+
+    @property
+    def train_size(self) -> int:
+        """Training images."""
+        return DATASETS[self.dataset].examples - self.validation_size
+
+    @property
+    def epoch_batches(self) -> int:
+        """Batches of an epoch."""
+        whole, left = divmod(self.train_size, self.batch_size)
+        return whole + (1 if left and not self.drop_last else 0)
+
+    @property
+    def layer_sizes(self) -> dict[str, networks.Shape]:
+        """The shape of each layer's weights, in order: (out, in), of convolutions (out, in, height, width)."""
+        return networks.layer_sizes(self.model, self.widths, self.inputs)
+
+    @property
+    def units(self) -> int:
+        """Numbers that an image is and becomes on its way through the network."""
+        return networks.units(self.layer_sizes, self.inputs)
+
+    def weights_left(self, rounds: int | None = None) -> list[dict[str, int]]:
+        """Weights left in what is pruned together, one mapping a round 0..`rounds`, by default the trajectory's.
+
+        That is each layer, or under `prune.scope: global` the whole network under the name `all`: how many each layer
+        then keeps, the scores decide.
+        """
+        dense = networks.weights(self.layer_sizes)
+        rates = {name: getattr(self.prune.rates, networks.rate_of(name)) for name in dense}
+        if self.prune.scope == "global":
+            dense, rates = {WHOLE: sum(dense.values())}, {WHOLE: self.prune.rate}
+        return pruning.weights_remaining(dense, rates, self.prune.cutoff, self.rounds if rounds is None else rounds)
+
+    def setting(self, attack: str) -> Setting:
+        """An attack with all its numbers, from its full name (`attackspec.full_name`)."""
+        return attack_settings.resolve(attack, self.epsilon, self.norm, self.attack_label, self.pgd)
+
+    def flat(self) -> dict[str, Any]:
+        """Every field under its dotted name, as tables carry it; `eval_attacks` (full names) and `widths` joined."""
+        joined = {"eval_attacks": ",".join(self.eval_attacks), "widths": "-".join(map(str, self.widths))}
+        return flatten(self.model_dump()) | joined
+
+    @classmethod
+    def from_flat(cls, fields: Mapping[str, Any]) -> Self:
+        """The trajectory whose fields `flat` gave."""
+        attacks, widths = fields["eval_attacks"].split(","), fields["widths"].split("-")
+        return cls.model_validate(nest({**fields, "eval_attacks": attacks, "widths": [int(one) for one in widths]}))
+
+    @property
+    def trajectory_id(self) -> str:
+        """Twelve hex digits that stand for every field that can change a number.
+
+        `rounds` is left out: it says how long the trajectory goes on, and no number of an earlier round depends on it.
+        So is `transfer.setting`, which says in words what `transfer.source` stands for.
+        """
+        fields = {name: value for name, value in self.flat().items() if name not in ("rounds", "transfer.setting")}
+        text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def stack_key(self) -> tuple[Any, ...]:
+        """Trajectories of one key may share a stack: they differ in seed, strategy, source and `rewind_to` at most."""
+        free = ("seed", "strategy", "rewind_to", "transfer.source", "transfer.setting")
+        return tuple(value for name, value in self.flat().items() if name not in free)
+
+    @property
+    def needs_dense_ticket(self) -> bool:
+        """Whether later rounds go back to the weights at the end of round 0, to start from or to prune."""
+        pruned_again = self.prune.schedule == "one-shot" and self.strategy != TRANSFER
+        return self.rewind_to == "end-of-round-0" or pruned_again
+
+    @property
+    def rewind_iteration(self) -> int | None:
+        """The iteration of round 0 that `rewind_to` names, if it does."""
+        kind, _, iteration = self.rewind_to.partition(":")
+        return int(iteration) if kind == "iteration" else None
+
+    def in_round(self, number: int) -> Self:
+        """The setting that a round trains with: after round 0, what `retrain` says."""
+        return self.model_copy(update=self.retrain.model_dump()) if number else self
+
+    def iterations_from(self, number: int) -> int:
+        """Optimizer steps of round `number` and all after it."""
+        first = 0 if number else self.iterations
+        return first + (self.rounds + 1 - max(number, 1)) * self.retrain.iterations
+
+    def evaluation_iterations(self) -> dict[int, int]:
+        """The iterations of a round at which it is evaluated, each with the iteration the released code reports.
+
+        The last iteration is always among them. With `eval_clock: round` both numbers are the same.
+        """
+        if self.eval_clock == "round":
+            return {i: i for i in [*range(0, self.iterations, self.eval_every), self.iterations]}
+        at = [
+            start + batch
+            for start in range(0, self.iterations + 1, self.epoch_batches)
+            for batch in range(0, self.epoch_batches, self.eval_every)
+        ]
+        at = [*[i for i in at if i < self.iterations], self.iterations]
+        return {iteration: label * self.eval_every for label, iteration in enumerate(at)}

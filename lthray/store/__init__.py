@@ -1,0 +1,1 @@
+"""The results folder: tables, tickets, and the masks taken from other folders."""

@@ -1,0 +1,267 @@
+"""The results folder: what is written, what is done, what can be continued.
+
+Every file has one writer at a time, is written beside its place under a name that readers pass over, and is renamed
+into it (on an object store it is put there at once), so that nobody ever reads a torn file. A round is done when it has
+its row in `rounds`, which is written last.
+"""
+
+import io
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from upath import UPath
+
+from lthray.engine.results import Failure, Resume, RoundResult, Ticket
+from lthray.errors import InputError
+from lthray.files import clear_parts, location, names, read, replace
+from lthray.spec.trajectory import TrajectorySpec
+from lthray.store import tickets
+from lthray.store.tables import CURVES, EVALUATIONS, MEASURED, ROUNDS, curve_rows, evaluation_rows, round_row, versions
+
+SWEEP = "sweep.yaml"
+READERS = 16
+"""Files read at a time: on storage far away it is waiting that takes the time."""
+
+
+class Store:
+    """A results folder, by its path or its URL."""
+
+    def __init__(self, folder: str | Path | UPath) -> None:
+        self.folder: UPath = folder if isinstance(folder, UPath) else location(folder)
+
+    def create(self, sweep: str) -> None:
+        """Makes the folder's parts, clears what a killed writer left, and writes `sweep.yaml`.
+
+        Raises:
+            InputError: the folder can't be written.
+        """
+        try:
+            clear_parts(self.folder)
+            replace(self.folder / SWEEP, sweep.encode())
+        except OSError as error:
+            raise InputError(f"{self.folder}: can't be written: {error.strerror or error}") from None
+
+    def clear_parts(self) -> None:
+        """Removes what killed writers left beside the places of files."""
+        clear_parts(self.folder)
+
+    def require(self) -> None:
+        """Checks that this is a results folder.
+
+        Raises:
+            InputError: it is not.
+        """
+        if not self.holds_sweep():
+            if not self.folder.is_dir():
+                raise InputError(f"{self.folder}: no such folder")
+            raise InputError(f"{self.folder}: holds no results: there is no {SWEEP} in it")
+
+    def holds_sweep(self) -> bool:
+        """Whether a sweep was begun here."""
+        return bool((self.folder / SWEEP).is_file())
+
+    def rounds_done(self, trajectory_id: str) -> int:
+        """Number of finished rounds, which is the number of the next one.
+
+        Raises:
+            InputError: the file of the trajectory's rounds is damaged.
+        """
+        path = self._table("rounds", trajectory_id)
+        try:
+            rounds = pq.read_table(io.BytesIO(read(path)), columns=["round"])["round"].to_pylist()
+        except FileNotFoundError:
+            return 0
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"{path}: can't be read ({error}); delete it to train the trajectory again") from None
+        return next((i for i, number in enumerate(sorted(rounds)) if i != number), len(rounds))
+
+    def means(self, specs: Sequence[TrajectorySpec], metric: str) -> list[float]:
+        """A column of `rounds`, as means over trajectories, for the rounds from 0 on that all of them have finished."""
+        each = []
+        for spec in specs:
+            path = self._table("rounds", spec.trajectory_id)
+            if not path.exists():
+                return []
+            table = pq.read_table(io.BytesIO(path.read_bytes()), columns=["round", metric])
+            rows = dict(zip(table["round"].to_pylist(), table[metric].to_pylist(), strict=True))
+            each.append([rows[i] for i in takewhile(rows.__contains__, range(spec.rounds + 1))])
+        return [sum(values) / len(values) for values in zip(*each, strict=False)]
+
+    def done(self, specs: Iterable[TrajectorySpec]) -> dict[str, int]:
+        """Number of finished rounds by trajectory, at most those asked for.
+
+        Raises:
+            InputError: the file of a trajectory's rounds is damaged.
+        """
+        wanted = {spec.trajectory_id: spec.rounds + 1 for spec in specs}
+        begun = [name for name in names(self.folder / "rounds", ".parquet") if name in wanted]
+        with ThreadPoolExecutor(READERS) as readers:
+            found = dict(zip(begun, readers.map(self.rounds_done, begun), strict=True))
+        return {name: min(found.get(name, 0), of) for name, of in wanted.items()}
+
+    def resume(self, spec: TrajectorySpec) -> Resume | None:
+        """What a trajectory needs to go on after its last finished round; None where none is finished."""
+        done = self.rounds_done(spec.trajectory_id)
+        if not done:
+            return None
+        return Resume(
+            last=self.ticket(spec, done - 1),
+            dense=self.ticket(spec, 0) if spec.needs_dense_ticket else None,
+            early=None if spec.rewind_iteration is None else self.ticket(spec, 0, spec.rewind_iteration),
+        )
+
+    def ticket(self, spec: TrajectorySpec, number: int, iteration: int | None = None) -> Ticket:
+        """The ticket of a finished round, or the network at an iteration that was kept.
+
+        Raises:
+            InputError: its file is missing or damaged.
+        """
+        try:
+            return tickets.read(self._tickets(spec.trajectory_id), number, spec.layer_sizes, iteration)
+        except InputError as error:
+            raise InputError(f"{error}; delete rounds/{spec.trajectory_id}.parquet to train it again") from None
+
+    def with_tickets(self) -> list[str]:
+        """The trajectories that have tickets here."""
+        return names(self.folder / "tickets", "")
+
+    def compact(self, trajectory_id: str) -> bool:
+        """Leaves only a few ticket files of a trajectory; see `tickets.compact`."""
+        return tickets.compact(self._tickets(trajectory_id))
+
+    def write_round(self, result: RoundResult) -> None:
+        """Writes a finished round: ticket, curves and, last, its row in rounds; the same again changes nothing.
+
+        A round that is there already stays as it is: the worker of a driver that died, or of a node that was lost and
+        came back, may still finish a round that another has written meanwhile.
+        """
+        spec = result.spec
+        if self.rounds_done(spec.trajectory_id) > result.round:
+            return
+        shared = {
+            "trajectory_id": spec.trajectory_id,
+            **spec.flat(),
+            "round": result.round,
+            "weights_remaining": result.weights_remaining,
+            "weights_remaining_count": result.weights_remaining_count,
+        }
+        if result.early:
+            at = spec.rewind_iteration
+            tickets.write(self._tickets(spec.trajectory_id), result.round, result.early, shared | {"iteration": at}, at)
+        tickets.write(self._tickets(spec.trajectory_id), result.round, result.ticket, shared)
+        self._append("curves", CURVES, spec, result.round, [shared | row for row in curve_rows(result)])
+        evaluations = [shared | row for row in evaluation_rows(result)]
+        if evaluations or self._table("evaluations", spec.trajectory_id).exists():
+            self._append("evaluations", EVALUATIONS, spec, result.round, evaluations)
+        self._append("rounds", ROUNDS, spec, result.round, [shared | round_row(result)])
+        for record in (self._failure(spec.trajectory_id), self._stopped(spec.trajectory_id)):
+            record.unlink(missing_ok=True)
+
+    def measured(self, trajectory_id: str) -> set[tuple[Any, ...]]:
+        """What a trajectory's rows of `evaluations` say: their `MEASURED`.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        table = self._evaluations(trajectory_id)
+        return set(zip(*(table[name].to_pylist() for name in MEASURED), strict=True))
+
+    def write_evaluation(self, spec: TrajectorySpec, row: Mapping[str, Any]) -> None:
+        """Adds a measurement of a stored ticket to `evaluations`; one of the same `MEASURED` gives way to it.
+
+        Args:
+            spec: The trajectory.
+            row: All that `EVALUATIONS` has besides id, fields and versions.
+        """
+        rows = [one for one in self._evaluations(spec.trajectory_id).to_pylist() if not _same(one, row)]
+        rows.append({"trajectory_id": spec.trajectory_id, **spec.flat()} | dict(row) | versions())
+        rows.sort(key=lambda one: tuple(one[name] for name in MEASURED))
+        _write(self._table("evaluations", spec.trajectory_id), pa.Table.from_pylist(rows, EVALUATIONS))
+
+    def _evaluations(self, trajectory_id: str) -> pa.Table:
+        path = self._table("evaluations", trajectory_id)
+        try:
+            return pq.read_table(io.BytesIO(read(path)), schema=EVALUATIONS)
+        except FileNotFoundError:
+            return EVALUATIONS.empty_table()
+        except (OSError, pa.ArrowException) as error:
+            raise InputError(f"{path}: can't be read ({error}); delete it to measure again") from None
+
+    def write_failure(self, failure: Failure) -> None:
+        """Writes why a trajectory can't go on; the next finished round of it takes this away."""
+        record = {
+            "trajectory_id": failure.spec.trajectory_id,
+            "round": failure.round,
+            "error": failure.reason,
+            "fields": failure.spec.flat(),
+        }
+        replace(self._failure(failure.spec.trajectory_id), json.dumps(record, indent=1).encode())
+
+    def failures(self) -> dict[str, dict[str, Any]]:
+        """What `write_failure` wrote, by trajectory."""
+        found = names(self.folder / "failures", ".json")
+        with ThreadPoolExecutor(READERS) as readers:
+            return dict(zip(found, readers.map(lambda name: json.loads(read(self._failure(name))), found), strict=True))
+
+    def write_stopped(self, spec: TrajectorySpec, metric: str, value: float) -> None:
+        """Writes that a search's scheduler has stopped a trajectory, at the metric's value (a mean over seeds).
+
+        The next finished round of it takes this away.
+        """
+        record = {
+            "trajectory_id": spec.trajectory_id,
+            "round": self.rounds_done(spec.trajectory_id) - 1,
+            "metric": metric,
+            "value": value,
+        }
+        replace(self._stopped(spec.trajectory_id), json.dumps(record, indent=1).encode())
+
+    def stopped(self) -> set[str]:
+        """The trajectories that `write_stopped` was told of."""
+        return set(names(self.folder / "stopped", ".json"))
+
+    def _stopped(self, trajectory_id: str) -> UPath:
+        return self.folder / "stopped" / f"{trajectory_id}.json"
+
+    def _failure(self, trajectory_id: str) -> UPath:
+        return self.folder / "failures" / f"{trajectory_id}.json"
+
+    def _table(self, table: str, trajectory_id: str) -> UPath:
+        return self.folder / table / f"{trajectory_id}.parquet"
+
+    def _tickets(self, trajectory_id: str) -> UPath:
+        return self.folder / "tickets" / trajectory_id
+
+    def _append(
+        self, table: str, schema: pa.Schema, spec: TrajectorySpec, number: int, rows: Sequence[dict[str, Any]]
+    ) -> None:
+        """Puts a round's rows behind those of the rounds before it; later rows, left by a kill, go.
+
+        Rows of earlier rounds take over `rounds`, the only field that may differ from theirs.
+        """
+        path = self._table(table, spec.trajectory_id)
+        new = pa.Table.from_pylist(list(rows), schema)
+        if path.exists():
+            old = pq.read_table(io.BytesIO(read(path)), schema=schema)
+            old = old.filter(pc.less(old["round"], number))
+            place = schema.get_field_index("rounds")
+            old = old.set_column(place, schema.field(place), pa.array([spec.rounds] * len(old), pa.int64()))
+            new = pa.concat_tables([old, new])
+        _write(path, new)
+
+
+def _write(path: UPath, table: pa.Table) -> None:
+    content = io.BytesIO()
+    pq.write_table(table, content, compression="zstd")
+    replace(path, content.getvalue())
+
+
+def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
+    return all(one[name] == other[name] for name in MEASURED)

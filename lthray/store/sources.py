@@ -1,0 +1,138 @@
+"""Masks of another results folder, copied: what the trajectories of strategy transfer train under.
+
+`sources/<trajectory_id>.safetensors` has the masks of a source (`round-07.hidden_1.mask`, uint8), and
+`sources/<trajectory_id>.json`, written last, says whose they are. Once they are there, the other folder is not needed.
+"""
+
+import io
+import json
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+from pydantic import ValidationError
+from safetensors.numpy import save
+from upath import UPath
+
+from lthray.engine.results import Array
+from lthray.errors import InputError
+from lthray.files import names, read, replace
+from lthray.spec.trajectory import WHOLE, TrajectorySpec
+from lthray.store import tickets
+from lthray.store.folder import READERS, Store
+
+FOLDER = "sources"
+
+
+@dataclass(frozen=True)
+class Source:
+    """A trajectory that masks can be taken from."""
+
+    trajectory_id: str
+    fields: dict[str, Any]
+    """Its fields by dotted name, as its tables carry them."""
+    rounds: int
+    """Rounds that it has, the dense one included."""
+    asked: dict[str, Any] = field(default_factory=dict)
+    """Of a copy: the folder that it was taken from (`from`), and what was looked for there (`where`)."""
+
+    def has(self, wanted: Mapping[str, Any]) -> bool:
+        """Whether its fields are these."""
+        return all(self.fields.get(name) == value for name, value in wanted.items())
+
+    @property
+    def spec(self) -> TrajectorySpec:
+        """Its fields as a trajectory's.
+
+        Raises:
+            InputError: another version of lthray wrote them.
+        """
+        try:
+            return TrajectorySpec.from_flat(self.fields)
+        except KeyError as error:
+            said = f"{error.args[0]} is missing"
+        except ValidationError as error:
+            first = error.errors()[0]
+            said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
+        raise InputError(
+            f"trajectory {self.trajectory_id}: its fields are not known to this version of lthray: {said}"
+        ) from None
+
+
+def copy(source: Source, spec: TrajectorySpec, origin: Store, store: Store, before: int) -> None:
+    """Copies a source's masks; `before` rounds of it were copied earlier and must be the same now."""
+    name, folder = source.trajectory_id, store.folder / FOLDER
+    found = tickets.masks(origin.folder / "tickets" / name, range(1, spec.rounds + 1), spec.layer_sizes)
+    _check_masks(found, spec, origin.folder)
+    for number in range(1, before):
+        for layer, mask in masks(store, spec, number).items():
+            if not np.array_equal(mask, found[number][layer]):
+                raise InputError(
+                    f"{origin.folder}: {layer} of round {number} of {name} is not what it was when {folder} was filled:"
+                    " it was trained again; use another results folder"
+                )
+    flat = {f"round-{number:02d}.{layer}.mask": mask for number, one in found.items() for layer, mask in one.items()}
+    try:
+        replace(folder / f"{name}.safetensors", save(flat))
+        replace(folder / f"{name}.json", json.dumps(asdict(source), indent=1).encode())
+    except OSError as error:
+        raise InputError(f"{folder}: can't be written: {error.strerror or error}") from None
+
+
+def masks(store: Store, spec: TrajectorySpec, number: int) -> dict[str, Array]:
+    """The masks of a round of a trajectory's source by layer, uint8 (out, in), from the sweep's own folder.
+
+    Raises:
+        InputError: the copy is missing or damaged.
+    """
+    file = store.folder / FOLDER / f"{spec.transfer.source}.safetensors"
+    try:
+        return tickets.masks_of(file, number, spec.layer_sizes)
+    except InputError as error:
+        raise InputError(f"{error}; delete {file.with_suffix('.json')} to copy it again") from None
+
+
+def copied(store: Store) -> list[Source]:
+    """The sources whose masks are in a sweep's own folder."""
+    folder = store.folder / FOLDER
+    found = []
+    for name in names(folder, ".json"):
+        try:
+            found.append(Source(**json.loads(read(folder / f"{name}.json"))))
+        except (ValueError, TypeError):
+            raise InputError(f"{folder / f'{name}.json'}: can't be read; delete it to copy the masks again") from None
+    return found
+
+
+def trained(origin: Store) -> list[Source]:
+    """Every trajectory of a results folder that has rounds."""
+    origin.require()
+    found = names(origin.folder / "rounds", ".parquet")
+    if not found:
+        raise InputError("has no finished rounds yet")
+    with ThreadPoolExecutor(READERS) as readers:
+        return list(readers.map(lambda name: source_of(origin, name), found))
+
+
+def source_of(origin: Store, name: str) -> Source:
+    """A trajectory of a results folder as a source."""
+    done, path = origin.rounds_done(name), origin.folder / "rounds" / f"{name}.parquet"
+    row = pq.read_table(io.BytesIO(read(path)), use_threads=False).slice(0, 1).to_pylist()[0]
+    return Source(name, {field: row[field] for field in TrajectorySpec().flat() if field in row}, done)
+
+
+def _check_masks(masks: Mapping[int, Mapping[str, Array]], spec: TrajectorySpec, folder: UPath) -> None:
+    """Masks must keep what the pruning fields say, for on that rests how a round is computed."""
+    for number, layers in masks.items():
+        kept = {name: int(mask.sum()) for name, mask in layers.items()}
+        left = spec.weights_left(number)[number]
+        for name, count in left.items():
+            found = sum(kept.values()) if name == WHOLE else kept[name]
+            if found != count or any(layers[one].shape != shape for one, shape in spec.layer_sizes.items()):
+                raise InputError(
+                    f"{folder / 'tickets' / spec.transfer.source}: round {number} keeps {found:,} weights of {name}"
+                    f" where its pruning leaves {count:,}: it is damaged"
+                )

@@ -1,0 +1,39 @@
+"""Loggers of others that a sweep file names: Ray's own callbacks, fed with every trial's progress."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from ray.tune import Callback
+
+import lthray.ray_env  # noqa: F401 - sets what Ray reads when it is imported
+from lthray.errors import InputError
+
+CALLBACKS = {
+    "tensorboard": ("ray.tune.logger", "TBXLoggerCallback", "tensorboardX"),
+    "mlflow": ("ray.tune.logger.mlflow", "MLflowLoggerCallback", "mlflow"),
+    "wandb": ("ray.tune.logger.wandb", "WandbLoggerCallback", "wandb"),
+}
+"""A logger's module, callback and package."""
+
+
+def callbacks(loggers: Mapping[str, Mapping[str, Any]]) -> list[Callback]:
+    """Ray's callbacks of the loggers that a sweep file names, with their options.
+
+    Raises:
+        InputError: a logger's package is not installed, it does not take an option, or it can't begin.
+    """
+    made = []
+    for name, options in loggers.items():
+        module, callback, package = CALLBACKS[name]
+        try:
+            import_module(package)
+        except ImportError:
+            raise InputError(f"loggers.{name}: the package {package} is not installed: pip install {package}") from None
+        try:
+            one = getattr(import_module(module), callback)(**options)
+            one.setup()  # Tune does it again; here a server out of reach is still told in a line
+        except Exception as error:  # noqa: BLE001 - every logger has exceptions of its own
+            raise InputError(f"loggers.{name}: {(str(error) or type(error).__name__).splitlines()[0]}") from None
+        made.append(one)
+    return made

@@ -1,0 +1,112 @@
+"""Which trajectories are trained side by side, and on what share of the machines."""
+
+import heapq
+import itertools
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from lthray.errors import InputError
+from lthray.spec.sweepfile import ResourcesSpec
+from lthray.spec.trajectory import TrajectorySpec
+from lthray.sweep.events import Note, Notify
+from lthray.worker.memory import generous
+
+LARGEST_STACK = {"cpu": 5, "gpu": 64}
+"""What `stack: auto` goes up to, where the memory allows it: on a CPU more does not pay."""
+STACK_OVERHEAD = {"cpu": 1.0, "gpu": 15.0}
+"""What a stack costs beside its trajectories, in trajectories; a GPU trains a small stack no faster than a large."""
+
+
+@dataclass(frozen=True)
+class Share:
+    """What a trial gets."""
+
+    cpus: float
+    gpus: float
+    slots: int
+    """Trials that fit at the same time."""
+    memory: float = math.inf
+    """Bytes of a node's memory that a trial may take."""
+
+    @property
+    def kind(self) -> str:
+        """`gpu` or `cpu`."""
+        return "gpu" if self.gpus else "cpu"
+
+
+def plan(
+    missing: Sequence[TrajectorySpec], done: Mapping[str, int], share: Share, stack: int | str, fits: int
+) -> list[tuple[TrajectorySpec, ...]]:
+    """Stacks of trajectories that can be trained side by side, in the order of the grid.
+
+    Args:
+        missing: Trajectories to train.
+        done: Rounds finished, by trajectory.
+        share: What a trial gets.
+        stack: Largest stack, or `auto` for the size that keeps all slots busy for the shortest time.
+        fits: Largest stack that fits into a trial's memory.
+    """
+    groups: dict[tuple[Any, ...], list[TrajectorySpec]] = {}
+    for spec in missing:
+        groups.setdefault((*spec.stack_key, done[spec.trajectory_id]), []).append(spec)
+
+    def cut(size: int) -> list[tuple[TrajectorySpec, ...]]:
+        stacks = []
+        for group in groups.values():
+            parts = math.ceil(len(group) / size)
+            edges = [len(group) * i // parts for i in range(parts + 1)]
+            stacks += [tuple(group[low:high]) for low, high in itertools.pairwise(edges)]
+        return stacks
+
+    def duration(size: int) -> float:
+        slots = [0.0] * share.slots
+        for length in sorted((len(one) + STACK_OVERHEAD[share.kind] for one in cut(size)), reverse=True):
+            heapq.heapreplace(slots, slots[0] + length)
+        return max(slots)
+
+    if isinstance(stack, int):
+        return cut(max(1, min(stack, fits)))
+    largest = max(1, min(LARGEST_STACK[share.kind], fits, max(map(len, groups.values()), default=1)))
+    return cut(min(range(1, largest + 1), key=duration))
+
+
+def largest_stack(missing: Sequence[TrajectorySpec], share: Share, stack: int | str) -> int:
+    """The largest stack that `plan` may make where memory is no matter."""
+    groups = Counter(spec.stack_key for spec in missing)
+    return min(max(groups.values(), default=1), stack if isinstance(stack, int) else LARGEST_STACK[share.kind])
+
+
+def hungriest(missing: Sequence[TrajectorySpec]) -> TrajectorySpec:
+    """The trajectory whose training takes the most memory."""
+    return max(missing, key=lambda spec: generous(spec, 1))
+
+
+def fit_to_cluster(resources: ResourcesSpec, nodes: Sequence[Mapping[str, float]], notify: Notify) -> Share:
+    """A trial's share, cut to what some node has, so that no trial waits for what will never come.
+
+    Raises:
+        InputError: no node has a CPU for trials.
+    """
+    if not any(node.get("CPU", 0.0) for node in nodes):
+        raise InputError("no node of the Ray cluster has a CPU for trials: wait until its workers have joined")
+    most_gpus = max(node.get("GPU", 0.0) for node in nodes)
+    gpus = min(resources.gpus, most_gpus)
+    if resources.gpus and not most_gpus:
+        notify(Note("no GPU in reach of Ray: trials run on CPU"))
+    elif gpus < resources.gpus:
+        notify(Note(f"no node has {resources.gpus:g} GPUs: trials take {gpus:g}"))
+    most_cpus = max(node.get("CPU", 0.0) for node in nodes if node.get("GPU", 0.0) >= gpus)
+    cpus = min(resources.cpus, most_cpus)
+    if cpus < resources.cpus:
+        notify(Note(f"no node has {resources.cpus:g} CPUs{' beside its GPU' if gpus else ''}: trials take {cpus:g}"))
+    slots = [
+        int(min(node.get("CPU", 0.0) / cpus if cpus else math.inf, node.get("GPU", 0.0) / gpus if gpus else math.inf))
+        for node in nodes
+    ]
+    memory = min(
+        (node.get("memory", math.inf) / n for node, n in zip(nodes, slots, strict=True) if n), default=math.inf
+    )
+    return Share(cpus, gpus, max(1, sum(slots)), memory)

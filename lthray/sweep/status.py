@@ -1,0 +1,116 @@
+"""How far a sweep is, as its results folder tells it: from any process, on any machine that reaches the folder."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from lthray.spec.sweepfile import SweepSpec
+from lthray.spec.trajectory import TrajectorySpec
+from lthray.store.folder import Store
+from lthray.sweep import lock as running
+from lthray.sweep import samples
+
+
+@dataclass(frozen=True)
+class Tally:
+    """Trajectories counted."""
+
+    trajectories: int
+    complete: int
+    """Trajectories with all their rounds."""
+    running: int
+    """In training now, by a sweep that is alive."""
+    stopped: int
+    """Stopped by the scheduler of a search."""
+    failed: int
+    """Not complete, and the last try ended in an error."""
+    rounds_done: int
+    rounds: int
+    """Trainings wanted: `rounds` of the sweep file and one, for each trajectory."""
+
+    @property
+    def waiting(self) -> int:
+        """Neither complete nor running nor stopped nor failed."""
+        return self.trajectories - self.complete - self.running - self.stopped - self.failed
+
+
+@dataclass(frozen=True)
+class Status:
+    """A sweep's state."""
+
+    name: str
+    folder: str
+    varied: list[str]
+    """Fields that the grid varies, but for `seed`, and what tells sources apart where there are several."""
+    groups: dict[tuple[str, ...], Tally]
+    """Tallies by the values of `varied`."""
+    total: Tally
+    failures: dict[str, dict[str, Any]]
+    """Failed trajectories by id: `round`, `error` and `fields`."""
+    undrawn: int
+    """Trajectories of samples that a searcher has not drawn yet; in no tally."""
+    driver: dict[str, Any] | None
+    """What `running.json` says of the sweep that runs, or that died without taking it away (`alive` is false)."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, as `lthray status --json` prints them."""
+
+        def tally(one: Tally) -> dict[str, int]:
+            return asdict(one) | {"waiting": one.waiting}
+
+        return {
+            "name": self.name,
+            "folder": self.folder,
+            **tally(self.total),
+            "groups": [
+                {"fields": dict(zip(self.varied, key, strict=True)), **tally(one)} for key, one in self.groups.items()
+            ],
+            "failures": {name: {"round": one["round"], "error": one["error"]} for name, one in self.failures.items()},
+            "undrawn": self.undrawn,
+            "driver": self.driver,
+        }
+
+
+def status(sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], store: Store) -> Status:
+    """The state of a sweep.
+
+    Args:
+        sweep: The sweep that the folder's `sweep.yaml` describes.
+        trajectories: Its trajectories, those of the samples of a search as far as they are drawn.
+        store: The results folder.
+    """
+    driver = running.read(store.folder)
+    alive = bool(driver and driver["alive"])
+    training = {name for trial in driver["running"] for name in trial["trajectories"]} if driver and alive else set()
+    done, failures, idle = store.done(trajectories), store.failures(), samples.stopped(sweep, store)
+    known = {spec.trajectory_id for spec in trajectories}
+    varied = [name for name in sweep.grid if name != "seed"]
+    varied += ["transfer.setting"] if len({spec.transfer.setting for spec in trajectories} - {""}) > 1 else []
+    groups: dict[tuple[str, ...], list[TrajectorySpec]] = {}
+    for spec in trajectories:
+        fields = spec.flat()
+        groups.setdefault(tuple(str(fields[name]) for name in varied), []).append(spec)
+
+    def tally(specs: Sequence[TrajectorySpec]) -> Tally:
+        incomplete = {spec.trajectory_id for spec in specs if done[spec.trajectory_id] <= spec.rounds}
+        now = incomplete & training
+        return Tally(
+            trajectories=len(specs),
+            complete=len(specs) - len(incomplete),
+            running=len(now),
+            stopped=len((incomplete - now) & idle),
+            failed=len((incomplete - now - idle) & failures.keys()),
+            rounds_done=sum(done[spec.trajectory_id] for spec in specs),
+            rounds=sum(spec.rounds + 1 for spec in specs),
+        )
+
+    return Status(
+        name=sweep.name,
+        folder=str(store.folder),
+        varied=varied,
+        groups={key: tally(specs) for key, specs in groups.items()},
+        total=tally(trajectories),
+        failures={name: one for name, one in failures.items() if name in known},
+        undrawn=sweep.size() - len(trajectories),
+        driver=driver,
+    )

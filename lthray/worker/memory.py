@@ -1,0 +1,115 @@
+"""Memory: what a trial takes, measured on the device that trains, and how out-of-memory errors are known."""
+
+import resource
+import sys
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from lthray.engine.data import Arrays, Dataset, Split, on_device
+from lthray.engine.evaluation import CHUNK
+from lthray.engine.trajectory import run
+from lthray.spec.trajectory import TrajectorySpec
+
+GIB = 2**30
+CUDA_CONTEXT = 0.6 * GIB
+"""What CUDA itself takes in a process and PyTorch does not count; it varies with the driver, this is rather much."""
+PROBED_STACK = 5
+NUMBER, COPIES = 4, 16
+"""Bytes of a number, and more copies than there are of any weight (start, mask, averages, ...) or activation."""
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a trial takes of its share of the memory, in bytes."""
+
+    base: float
+    """The process, its libraries and the data set."""
+    each: float
+    """A trajectory of the stack, at most."""
+    budget: float
+    """What a trial may take."""
+
+    @property
+    def fits(self) -> int:
+        """The largest stack that fits; 0 where not even one trajectory does."""
+        return max(0, int((self.budget - self.base) // self.each))
+
+    def __str__(self) -> str:
+        return (
+            f"a trial takes {_size(self.base)} and {_size(self.each)} for each trajectory of its stack;"
+            f" of its {_size(self.budget)}, a stack of {self.fits:,} fits"
+        )
+
+
+def generous(spec: TrajectorySpec, stack: int) -> float:
+    """More than a CPU trial takes, in bytes: where this fits, nothing needs to be measured."""
+    weights = sum(spec.weights_left(0)[0].values())
+    attacked = {spec.train_attack, spec.retrain.train_attack} != {"none"}
+    images = spec.batch_size * (1 + attacked)
+    each = 64 * 2**20 + COPIES * NUMBER * (weights + images * spec.units)
+    return 1.5 * GIB + COPIES * NUMBER * CHUNK["cpu"] * spec.units + stack * each
+
+
+def measure(fields: Mapping[str, Any], arrays: Arrays, gpus: float, budget: float) -> Footprint:
+    """Trains one iteration and evaluates one chunk of images, with one trajectory and with several.
+
+    To be run in a process of its own, on the device and with the share that a trial has.
+
+    Args:
+        fields: A trajectory's fields as `TrajectorySpec.model_dump` gives them.
+        arrays: Its data set.
+        gpus: A trial's share of a GPU, or a number of GPUs; 0 for a CPU.
+        budget: What a trial on a CPU may take, in bytes; of a GPU it is that share of what is free.
+    """
+    gpu = bool(gpus) and torch.cuda.is_available()
+    device = torch.device("cuda" if gpu else "cpu")
+    if gpu:
+        budget = min(gpus, 1.0) * torch.cuda.mem_get_info()[0]
+    short = {"rounds": 0, "iterations": 1, "eval_every": 1, "rewind_to": "init"}
+    whole = on_device(arrays, int(fields["validation_size"]), device)
+
+    def some(split: Split) -> Split:
+        return Split(split.images[: CHUNK[device.type]], split.labels[: CHUNK[device.type]])
+
+    data = Dataset(whole.train, some(whole.validation), some(whole.test))
+
+    def peak(stack: int) -> float:
+        specs = [TrajectorySpec.model_validate({**fields, **short, "seed": seed}) for seed in range(stack)]
+        _forget_peak()  # reading the data set may have taken more than training does
+        for _ in run(specs, data):
+            pass
+        return torch.cuda.max_memory_reserved() + CUDA_CONTEXT if gpu else _peak_of_process()
+
+    one = peak(1)
+    each = max((peak(PROBED_STACK) - one) / (PROBED_STACK - 1), 2**20)
+    return Footprint(base=one - each, each=each, budget=budget)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether an error says that memory, the GPU's or the machine's, did not suffice."""
+    if isinstance(error, MemoryError | torch.OutOfMemoryError):
+        return True
+    return isinstance(error, RuntimeError) and "allocate memory" in str(error)
+
+
+def _forget_peak() -> None:
+    with suppress(OSError):  # Linux's alone
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak_of_process() -> float:
+    """The most memory that this process has held, since `_forget_peak` where the system knows that."""
+    with suppress(OSError):
+        lines = Path("/proc/self/status").read_text().splitlines()
+        return next(float(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return float(peak if sys.platform == "darwin" else peak * 1024)
+
+
+def _size(count: float) -> str:
+    return f"{count / GIB:.1f} GiB" if count >= GIB else f"{count / 2**20:.0f} MiB"

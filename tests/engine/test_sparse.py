@@ -1,0 +1,259 @@
+"""The sparse way and the dense way of a CPU against the batched one, and its gradients against autograd."""
+
+import subprocess
+import sys
+
+import pytest
+import torch
+from torch.nn import functional as F
+
+from lthray.engine import sparse
+from lthray.engine.evaluation import dense_logits, evaluate
+from lthray.engine.network import glorot_uniform
+from lthray.engine.randomness import Draw, generator
+from lthray.engine.results import RoundResult
+from lthray.engine.sparse import SparseEvaluation, SparseTraining
+from lthray.engine.training import DenseTraining, StackTraining, train
+from lthray.engine.trajectory import run
+from tests.helpers import environment, in_double, trained
+
+DENSITIES = [1.0, 0.5, 0.17, 0.036, 0.01]
+
+
+def networks(specs, share, dtype=torch.float64):
+    """Weights and masks of a stack; the first hidden unit has no weights, the second pixel none, the last no inputs."""
+    drawn = [glorot_uniform(list(spec.layer_sizes.values()), generator(spec.seed, Draw.INIT)) for spec in specs]
+    weights = [torch.stack(layer).to(dtype) for layer in zip(*drawn, strict=True)]
+    masks = [torch.rand(weight.shape, generator=generator(7, Draw.INIT, 1)) < share for weight in weights]
+    if share < 1:
+        masks[0][:, 0] = False
+        masks[0][:, :, 1] = False
+        masks[1][:, :, 0] = False
+        masks[2][:, -1] = False
+    return tuple(w * m for w, m in zip(weights, masks, strict=True)), tuple(masks)
+
+
+@pytest.mark.parametrize("share", DENSITIES)
+@pytest.mark.parametrize("train_attack", ["none", "fgsm", "pgd"])
+def test_200_steps_leave_the_same_weights_in_every_way(train_attack, share, make, digits):
+    """In double precision, with batches of 60 whose last has 57, and once with tiles and a rest."""
+    batch_size = 150 if share == 0.17 else 60
+    specs = [make(train_attack=train_attack, pgd={"steps": 3}, drop_last=False, batch_size=batch_size)]
+    weights, masks = networks(specs, share)
+    data = in_double(digits.train)
+    found = {
+        way: trained(way, specs, weights, masks, data, 200) for way in (StackTraining, DenseTraining, SparseTraining)
+    }
+    for way in (DenseTraining, SparseTraining):
+        for one, other, mask in zip(found[way], found[StackTraining], masks, strict=True):
+            assert (one - other).abs().max() < 1e-9
+            assert not one[~mask].any()
+    moved = max((one - other).abs().max() for one, other in zip(found[SparseTraining], weights, strict=True))
+    assert moved > 0.01
+
+
+@pytest.mark.parametrize("size", [3, 15])
+@pytest.mark.parametrize("way", [DenseTraining, SparseTraining])
+def test_a_trajectory_of_a_stack_is_the_same_bit_for_bit_as_alone_and_within_rounding_as_batched(
+    way, size, make, digits
+):
+    specs = [make(train_attack="pgd", pgd={"steps": 2}, seed=seed) for seed in range(size)]
+    weights, masks = networks(specs, 0.1, torch.float32)
+    stacked = trained(way, specs, weights, masks, digits.train, 10)
+    batched = trained(StackTraining, specs, weights, masks, digits.train, 10)
+    for i in (0, size - 1):
+        part = [tuple(layer[i : i + 1] for layer in layers) for layers in (weights, masks)]
+        alone = trained(way, specs[i : i + 1], *part, digits.train, 10)
+        for one, other in zip(alone, stacked, strict=True):
+            assert torch.equal(one[0], other[i])
+    for one, other in zip(stacked, batched, strict=True):
+        assert (one - other).norm() < 0.005 * other.norm()
+
+
+def test_threads_change_no_bit(make, digits):
+    specs = [make(train_attack="pgd", pgd={"steps": 2}, seed=seed) for seed in range(3)]
+    weights, masks = networks(specs, 0.1, torch.float32)
+    one = (
+        trained(SparseTraining, specs, weights, masks, digits.train, 5),
+        _logits(SparseEvaluation, specs[0], weights, digits),
+    )
+    torch.set_num_threads(3)
+    try:
+        three = (
+            trained(SparseTraining, specs, weights, masks, digits.train, 5),
+            _logits(SparseEvaluation, specs[0], weights, digits),
+        )
+    finally:
+        torch.set_num_threads(1)
+    for a, b in zip(one[0], three[0], strict=True):
+        assert torch.equal(a, b)
+    for a, b in zip(one[1][0], three[1][0], strict=True):
+        assert torch.equal(a, b)
+
+
+def _logits(way, spec, weights, digits, dtype=torch.float32):
+    """Of a single network: logits of every attack and the number of images that nothing moves."""
+    layers = tuple(weight[0] for weight in weights)
+    generators = {attack: [generator(spec.seed, Draw.EVAL_ATTACK)] for attack in spec.eval_attacks}
+    images = digits.test.images.to(dtype)
+    if way is SparseEvaluation:
+        return SparseEvaluation(layers, spec).logits(images, digits.test.labels, generators)
+    return dense_logits(layers, spec, images, digits.test.labels, generators)
+
+
+@pytest.mark.parametrize("share", DENSITIES)
+@pytest.mark.parametrize(
+    "fields", [{}, {"eval_attacks": ["pgd"]}, {"eval_attacks": ["fgsm"]}, {"attack_label": "ground-truth"}]
+)
+def test_logits_under_attack_are_those_of_the_dense_way(fields, share, make, digits):
+    for random_start in (True, False):
+        spec = make(pgd={"steps": 3, "random_start": random_start}, **fields)
+        weights, _ = networks([spec], share)
+        (found, without), (expected, as_many) = (
+            _logits(way, spec, weights, digits, torch.float64) for way in (SparseEvaluation, dense_logits)
+        )
+        assert len(found) == len(expected) == 1 + len(spec.eval_attacks)
+        for one, other in zip(found, expected, strict=True):
+            torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+        assert without == as_many
+        assert not torch.equal(found[0], found[-1])
+
+
+def test_a_gradient_is_that_of_autograd(make, digits):
+    """From Adam's first step, which moves a weight by the learning rate times gradient over its size plus epsilon."""
+    spec = make(label_smoothing=0.1)
+    weights, masks = networks([spec], 0.3)
+    x, y = digits.train.images[:60].double(), digits.train.labels[:60]
+    leaves = [weight[0].clone().requires_grad_() for weight in weights]
+    logits = F.relu(F.relu(x @ leaves[0].T) @ leaves[1].T) @ leaves[2].T
+    F.cross_entropy(logits, y, label_smoothing=0.1).backward()
+
+    training = SparseTraining(weights, masks, [spec])
+    training.step(x[None], y[None], [generator(0, Draw.TRAIN_ATTACK)])
+    for leaf, before, after, mask in zip(leaves, weights, training.current(), masks, strict=True):
+        slope = leaf.grad * mask[0]
+        expected = before[0] - spec.learning_rate * slope / (slope.abs() + 1e-7)
+        torch.testing.assert_close(after[0], expected, rtol=0, atol=1e-10)
+        assert slope.abs().max() > 1e-4
+
+
+def test_images_without_a_gradient_are_counted(make, digits):
+    spec = make()
+    weights, _ = networks([spec], 0.1)
+    dead = (-weights[0].abs(), *weights[1:])
+    for network, count in ((weights, None), (dead, len(digits.test.labels))):
+        (_, found), (_, expected) = (
+            _logits(way, spec, network, digits, torch.float64) for way in (SparseEvaluation, dense_logits)
+        )
+        assert found == expected
+        assert count is None or found == [count, count]
+
+
+@pytest.fixture
+def always(monkeypatch):
+    """Makes every round sparse (2) or dense (0)."""
+    return lambda share: monkeypatch.setattr(sparse, "BREAK_EVEN", share)
+
+
+def test_a_short_trajectory_has_the_accuracies_of_the_dense_way(make, digits, always):
+    """40 iterations in single precision: rounding moves at most a few of 360 images."""
+    spec = make(train_attack="fgsm", eval_attacks=["fgsm", "pgd"], rounds=4, pgd={"steps": 3})
+    found = []
+    for share in (2, 0):
+        always(share)
+        found.append([one for (one,) in run([spec], digits)])
+    for one, other in zip(*found, strict=True):
+        assert isinstance(one, RoundResult)
+        assert isinstance(other, RoundResult)
+        for a, b in zip(one.curves, other.curves, strict=True):
+            assert (a.iteration, a.split, a.attack) == (b.iteration, b.split, b.attack)
+            assert abs(a.accuracy - b.accuracy) < 0.02
+            assert a.loss == pytest.approx(b.loss, rel=0.01)
+            assert a.zero_gradient_share == b.zero_gradient_share
+
+
+@pytest.mark.parametrize("share", [2, 0])
+def test_a_loss_that_is_not_finite_is_seen(share, make, digits, always):
+    always(share)
+    spec = make(learning_rate=1e30, train_attack="fgsm", iterations=20, eval_every=10, rounds=0)
+    weights, masks = networks([spec], 0.1, torch.float32)
+    for iteration, now in train(weights, masks, [spec], digits.train, 0):
+        (loss, *_) = (one.loss[0] for one in evaluate(now, [spec], {"test": digits.test}, 0, iteration))
+    assert not torch.tensor(loss).isfinite()
+
+
+def test_nan_weights_give_nan_logits(make, digits):
+    spec = make()
+    weights, _ = networks([spec], 0.1, torch.float32)
+    weights[1][0, 5, 5] = torch.nan
+    (natural, *_), _ = _logits(SparseEvaluation, spec, weights, digits)
+    assert natural.isnan().any()
+
+
+def test_the_way_follows_from_the_round_alone(make):
+    shares = [sum(counts.values()) / 50_200 for counts in make(rounds=12).weights_left()]
+    assert [sparse.sparse_pays(make(rounds=12), number) for number in range(13)] == [
+        share < sparse.BREAK_EVEN for share in shares
+    ]
+    assert shares[0] == 1
+    assert not sparse.sparse_pays(make(), 0)
+    assert sparse.sparse_pays(make(rounds=12), 12)
+
+
+TRAJECTORY = """
+import hashlib
+from pathlib import Path
+import torch
+from lthray.data import on_device, read
+from lthray.spec import TrajectorySpec
+from lthray.trajectory import run
+
+torch.set_num_threads(1)
+data = on_device(read("digits-8x8", Path()), 360, torch.device("cpu"))
+spec = TrajectorySpec(dataset="digits-8x8", rounds=6, iterations=60, eval_every=30, train_attack="pgd")
+for (result,) in run([spec], data):
+    weights = b"".join(layer.tobytes() for layer in result.ticket.weights.values())
+    print(hashlib.sha256(weights).hexdigest(), result.curves)
+"""
+
+
+@pytest.mark.slow
+def test_the_process_that_compiles_has_the_numbers_of_those_that_read_what_it_compiled(tmp_path):
+    said = [
+        subprocess.run(
+            [sys.executable, "-c", TRAJECTORY],
+            capture_output=True, text=True, check=True, timeout=250, env=environment(NUMBA_CACHE_DIR=str(tmp_path)),
+        ).stdout
+        for _ in range(2)
+    ]  # fmt: skip
+    assert list(tmp_path.rglob("*.nbi")), "nothing was kept"
+    assert said[0] == said[1]
+
+
+def test_settings_and_restarts_have_the_logits_of_the_dense_way(make, digits):
+    """One call of the kernels takes an attack of each kind away from one label; the rest is called again."""
+    others = [
+        {"pgd": {"steps": 3, "restarts": 3}},
+        {"fgsm": {"epsilon": 0.1}},
+        {"pgd": {"attack_label": "ground-truth"}},
+    ]
+    spec = make(pgd={"steps": 2, "restarts": 2}, eval_attacks=["fgsm", "pgd", *others], epsilon=0.2)
+    weights, _ = networks([spec], 0.3)
+    (found, without), (expected, as_many) = (
+        _logits(way, spec, weights, digits, torch.float64) for way in (SparseEvaluation, dense_logits)
+    )
+    assert len(found) == 6
+    for one, other in zip(found, expected, strict=True):
+        torch.testing.assert_close(one, other, rtol=1e-9, atol=1e-9)
+    assert without == as_many
+
+
+def test_what_the_kernels_do_not_know_goes_the_dense_way(make):
+    late = 12
+    for fields in ({"norm": "l2"}, {"pgd": {"restarts": 2}}):
+        assert not sparse.sparse_pays(make(train_attack="pgd", **fields), late, training=True)
+    assert sparse.sparse_pays(make(train_attack="fgsm", pgd={"restarts": 2}), late, training=True)
+    assert sparse.sparse_pays(make(norm="l2"), late, training=True)
+    assert sparse.sparse_pays(make(), late, "pgd(restarts=5)")
+    assert not sparse.sparse_pays(make(), late, "fgsm(norm=l2)")
+    assert not sparse.sparse_pays(make(), 0, "pgd")

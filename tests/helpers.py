@@ -1,0 +1,255 @@
+"""What several test files share: small sweeps, processes of the command line, networks to compare with."""
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from html.parser import HTMLParser
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from torch import nn
+from torch.nn import functional as F
+
+from lthray.engine.data import Split
+from lthray.engine.randomness import Draw, generator
+from lthray.engine.results import RoundResult
+from lthray.engine.training import batches
+from lthray.spec.trajectory import TrajectorySpec
+
+ROOT = Path(__file__).parent.parent
+
+
+CPU = torch.device("cpu")
+
+
+TINY = {
+    "name": "tiny",
+    "trajectory": {"dataset": "digits-8x8", "train_attack": "fgsm", "rounds": 2, "iterations": 30, "eval_every": 10},
+    "grid": {"strategy": ["reset", "random", "continued"], "seed": [0, 1]},
+    "resources": {"cpus": 1, "gpus": 0},
+}
+
+
+def free_port() -> int:
+    with socket.socket() as found:
+        found.bind(("127.0.0.1", 0))
+        return int(found.getsockname()[1])
+
+
+def modules(spec: TrajectorySpec, weights: Sequence[torch.Tensor]) -> nn.Sequential:
+    """A trajectory's network as torch's own modules, for flat images (B, D)."""
+    side = {64: 8, 784: 28}[spec.inputs]
+    layers: list[nn.Module] = [nn.Unflatten(1, (1, side, side))] if spec.model == "lenet-5" else []
+    for place, weight in enumerate(weights):
+        out, width, *kernel = weight.shape
+        if kernel:
+            padding = 2 if place == 0 or side == 8 else 0
+            layers += [nn.Conv2d(width, out, 5, padding=padding, bias=False), nn.ReLU(), nn.MaxPool2d(2)]
+        else:
+            layers += [*([nn.Flatten()] if place == 2 else []), nn.Linear(width, out, bias=False), nn.ReLU()]
+    network = nn.Sequential(*layers[:-1])
+    for parameter, weight in zip(network.parameters(), weights, strict=True):
+        parameter.data = weight.clone()
+    return network
+
+
+def totals(counts: list[dict[str, int]]) -> list[int]:
+    """Weights left in the whole network, a number a round."""
+    return [sum(layers.values()) for layers in counts]
+
+
+def command(*arguments: object) -> list[str]:
+    return [sys.executable, "-m", "lthray", *map(str, arguments)]
+
+
+def environment(**variables: str) -> dict[str, str]:
+    clean = {name: value for name, value in os.environ.items() if not name.startswith(("LTHRAY", "RAY_"))}
+    return clean | {"COLUMNS": "160"} | variables
+
+
+def lthray(*arguments: object, cwd: Path | None = None, **variables: str) -> subprocess.CompletedProcess[str]:
+    """Runs the command line as a user does: in a process of its own."""
+    return subprocess.run(
+        command(*arguments), capture_output=True, text=True, cwd=cwd, env=environment(**variables), timeout=280
+    )
+
+
+@dataclass(frozen=True)
+class Head:
+    """A Ray cluster of one node with one CPU, which does not know the lthray under test."""
+
+    url: str
+    client: str
+    """Its address for Ray Client."""
+    environment: dict[str, str]
+    """For processes that talk to it."""
+
+    def job(self, id_: str) -> dict[str, object]:
+        with urllib.request.urlopen(f"{self.url}/api/jobs/{id_}", timeout=60) as answer:
+            return json.load(answer)
+
+    def ends(self, id_: str) -> str:
+        """Waits for a job's end and returns its status."""
+        until = time.monotonic() + 120
+        while (status := str(self.job(id_)["status"])) in ("PENDING", "RUNNING"):
+            assert time.monotonic() < until, f"{id_} is still {status}"
+            time.sleep(1)
+        return status
+
+
+KEYS = ["trajectory_id", "round", "iteration", "split", "attack"]
+
+
+CLOCKS = ["stack", "train_seconds", "eval_seconds"]
+
+
+def tables(folder) -> tuple[pd.DataFrame, pd.DataFrame]:
+    rounds, curves = pd.read_parquet(f"{folder}/rounds"), pd.read_parquet(f"{folder}/curves")
+    return (
+        rounds.drop(columns=CLOCKS).sort_values(KEYS[:2], ignore_index=True),
+        curves.sort_values(KEYS, ignore_index=True),
+    )
+
+
+def start(sweep: Path, out: Path, *options: str, **variables: str) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command("sweep", sweep, "--out", out, *options),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env=environment(**variables),
+        start_new_session=True,
+    )
+
+
+def wait_for(process: subprocess.Popen[str], part: str) -> None:
+    for line in process.stdout:
+        if part in line:
+            return
+    pytest.fail(f"the sweep ended without {part!r}")
+
+
+def readable(folder: Path) -> None:
+    """Whatever was killed: every file that a reader sees is whole."""
+    for table in ("rounds", "curves"):
+        if list((folder / table).glob("*.parquet")):
+            frame = pd.read_parquet(folder / table)
+            assert not frame.duplicated(
+                [c for c in ("trajectory_id", "round", "iteration", "split", "attack") if c in frame]
+            ).any()
+
+
+def failed(process, *parts: str) -> None:
+    """One clear line on stderr and exit status 2."""
+    assert process.returncode == 2, process.stderr
+    lines = process.stderr.strip().splitlines()
+    assert len(lines) == 1, process.stderr
+    assert lines[0].startswith("lthray: ")
+    for part in parts:
+        assert part in lines[0]
+
+
+def trained(way, specs, weights, masks, data, steps):
+    training = way(weights, masks, specs)
+    generators = [generator(spec.seed, Draw.TRAIN_ATTACK, 1) for spec in specs]
+    for _, batch in zip(range(steps), batches(specs, 1, CPU), strict=False):
+        training.step(data.images[batch], data.labels[batch], generators)
+    return training.current()
+
+
+def in_double(split):
+    return Split(split.images.double(), split.labels)
+
+
+def same(one: RoundResult, other: RoundResult) -> bool:
+    """The same numbers, bit for bit; seconds and the stack's size are not among them."""
+    clocks = {"train_seconds": 0.0, "eval_seconds": 0.0, "stack": 0, "ticket": None, "early": None}
+    layers = one.ticket.weights.keys()
+    return replace(one, **clocks) == replace(other, **clocks) and all(
+        np.array_equal(one.ticket.weights[name], other.ticket.weights[name])
+        and np.array_equal(one.ticket.masks[name], other.ticket.masks[name])
+        for name in layers
+    )
+
+
+def plain(spec, weights, masks, data, round_):
+    """The same round as a researcher writes it: nn.Linear, autograd, torch.optim.Adam, an attack in a loop."""
+    layers = nn.ModuleList([nn.Linear(w.shape[2], w.shape[1], bias=False, dtype=w.dtype) for w in weights])
+    for layer, w in zip(layers, weights, strict=True):
+        layer.weight.data.copy_(w[0])
+
+    def model(x):
+        return layers[2](F.relu(layers[1](F.relu(layers[0](x)))))
+
+    def slope(x, label):
+        leaf = x.clone().requires_grad_()
+        return torch.autograd.grad(F.cross_entropy(model(leaf), label), leaf)[0]
+
+    def attacked(x, y, noise):
+        label = model(x).argmax(-1).detach() if spec.attack_label == "predicted" else y
+        if spec.train_attack == "fgsm":
+            return (x + spec.epsilon * slope(x, label).sign()).clamp(0, 1)
+        start = torch.empty_like(x).uniform_(-spec.epsilon, spec.epsilon, generator=noise)
+        found = (x + start).clamp(0, 1)
+        for _ in range(spec.pgd.steps):
+            found = found + spec.pgd.step_size * slope(found, label).sign()
+            found = (x + (found - x).clamp(-spec.epsilon, spec.epsilon)).clamp(0, 1)
+        return found
+
+    adam = torch.optim.Adam(layers.parameters(), lr=spec.learning_rate, betas=(0.9, 0.999), eps=1e-7)
+    order, noise = generator(spec.seed, Draw.BATCHES, round_), generator(spec.seed, Draw.TRAIN_ATTACK, round_)
+    done = 0
+    while done < spec.iterations:
+        for batch in torch.randperm(len(data.labels), generator=order).split(spec.batch_size):
+            if (len(batch) < spec.batch_size and spec.drop_last) or done == spec.iterations:
+                break
+            x, y = data.images[batch], data.labels[batch]
+            loss = F.cross_entropy(model(x), y, label_smoothing=spec.label_smoothing)
+            if spec.train_attack != "none":
+                worse = F.cross_entropy(model(attacked(x, y, noise)), y, label_smoothing=spec.label_smoothing)
+                loss = (1 - spec.adversarial_weight) * loss + spec.adversarial_weight * worse
+            adam.zero_grad()
+            loss.backward()
+            for layer, mask in zip(layers, masks, strict=True):
+                layer.weight.grad *= mask[0]
+            adam.step()
+            done += 1
+    return [layer.weight.data for layer in layers]
+
+
+VOID = {"meta", "img", "br", "link", "input", "hr"}
+
+
+class Page(HTMLParser):
+    """What a test asks of a page: its elements, its text, and that what is opened is closed."""
+
+    def __init__(self, text):
+        super().__init__()
+        self.elements, self.open, self.text = [], [], ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag):
+        assert self.open.pop() == tag
+
+    def handle_data(self, data):
+        if not {"style", "script"} & set(self.open):
+            self.text += data
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]

@@ -1,0 +1,96 @@
+"""The attacks' settings and full names."""
+
+import pytest
+from pydantic import ValidationError
+
+from lthray.spec.attack_settings import full_name, label, parse, word
+from lthray.spec.trajectory import TrajectorySpec
+
+
+def spec(**fields) -> TrajectorySpec:
+    return TrajectorySpec.model_validate(fields)
+
+
+def test_a_full_name_has_the_settings_given_in_a_fixed_order_and_reads_back():
+    own = {"restarts": 2, "steps": 40, "epsilon": 1, "step_size": 0.01, "random_start": True, "norm": "l2"}
+    name = full_name("pgd", own)
+    assert name == "pgd(epsilon=1;norm=l2;steps=40;step_size=0.01;random_start=true;restarts=2)"
+    assert parse(name, ("pgd",)) == ("pgd", own)
+    assert full_name(*parse(name, ("pgd",))) == name
+    assert full_name("pgd", {}) == "pgd"
+    assert full_name("fgsm", {"epsilon": 1e-5}) == "fgsm(epsilon=1e-05)"
+    assert "," not in name  # by which the tables join the names
+    assert label("pgd(steps=40;step_size=0.01)") == "pgd steps 40 step_size 0.01"
+
+
+def test_the_word_of_a_name_never_changes():
+    assert word("pgd(steps=40)") == 969417497
+    assert word("pgd(steps=41)") != word("pgd(steps=40)")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        ["pgd", {"pgd": {"steps": 40, "step_size": 0.01}}, "fgsm"],
+        [{"pgd": {"step_size": 0.01, "steps": 40}}, {"fgsm": None}, {"pgd": {}}],
+        ["fgsm", "pgd", "pgd(steps=40;step_size=0.01)"],
+        [{"fgsm": {}, "pgd": {"steps": 40, "step_size": 0.01}}, "pgd", "pgd"],
+    ],
+)
+def test_every_way_to_write_eval_attacks_is_the_same(given):
+    found = spec(eval_attacks=given)
+    assert found.eval_attacks == ("fgsm", "pgd", "pgd(steps=40;step_size=0.01)")
+    assert found.flat()["eval_attacks"] == "fgsm,pgd,pgd(steps=40;step_size=0.01)"
+    assert found.trajectory_id == spec(eval_attacks=list(found.eval_attacks)).trajectory_id
+    assert TrajectorySpec.model_validate(found.model_dump()) == found
+
+
+def test_a_mapping_is_a_list_of_one_setting_an_attack_and_the_train_attack_stays_plain():
+    found = spec(train_attack="pgd", eval_attacks={"pgd": {"steps": 40}})
+    assert found.eval_attacks == ("pgd", "pgd(steps=40)")
+    assert spec(eval_attacks={"pgd": {"steps": 40}}).eval_attacks == ("pgd(steps=40)",)
+
+
+def test_settings_that_are_not_given_are_the_trajectorys():
+    found = spec(epsilon=0.2, attack_label="ground-truth", pgd={"steps": 7, "restarts": 3})
+    one = found.setting("pgd(norm=l2;step_size=2)")
+    assert (one.epsilon, one.norm, one.attack_label) == (0.2, "l2", "ground-truth")
+    assert (one.steps, one.step_size, one.random_start, one.restarts) == (7, 2.0, True, 3)
+    assert found.setting("fgsm(epsilon=0.1)").step_size == 0.1
+    assert found.setting("fgsm").restarts == 1
+    assert found.setting("autoattack(epsilon=0.5)").epsilon == 0.5
+    assert spec().setting("autoattack").attack_label == "ground-truth"
+
+
+@pytest.mark.parametrize(
+    ("fields", "said"),
+    [
+        ({"eval_attacks": {"pgd": {"stepz": 3}}}, "pgd has no setting stepz; it has epsilon, norm"),
+        ({"eval_attacks": {"fgsm": {"steps": 3}}}, "fgsm has no setting steps; it has epsilon, norm, attack_label$"),
+        ({"eval_attacks": {"pgd": {"steps": 0}}}, "pgd: steps: found 0"),
+        ({"eval_attacks": {"pgd": {"steps": 2.5}}}, "pgd: steps: found 2.5"),
+        ({"eval_attacks": {"pgd": {"norm": "l1"}}}, "pgd: norm: found 'l1', but allowed are linf, l2"),
+        ({"eval_attacks": {"pgd": 40}}, "pgd: found 40, but settings are a mapping"),
+        ({"eval_attacks": ["autoattack"]}, "autoattack is no attack; allowed are fgsm, pgd"),
+        ({"eval_attacks": ["pgd(steps=x)"]}, "pgd: steps: found 'x'"),
+        ({"eval_attacks": [["pgd"]]}, "allowed are auto"),
+        ({"eval_attacks": [{3: {}}]}, "3 is no attack"),
+        ({"eval_attacks": {"pgd": {"epsilon": 3.0}}}, r"pgd\(epsilon=3\): epsilon: found 3, but with norm linf"),
+        ({"eval_attacks": {"pgd": {"random_start": False, "restarts": 2}}}, "more than one from the same start"),
+        ({"pgd": {"random_start": False, "restarts": 2}}, "more than one from the same start"),
+        ({"pgd": {"restarts": 0}}, "greater than or equal to 1"),
+        ({"pgd": {"step_size": 1.5}}, "pgd.step_size: found 1.5, but with norm linf it should be"),
+        ({"epsilon": 1.5}, "with norm linf it should be less than or equal to 1"),
+        ({"norm": "l2", "epsilon": 28.5}, "with norm l2 it should be less than or equal to 28"),
+        ({"norm": "l2", "epsilon": 8.5, "dataset": "digits-8x8"}, "with norm l2 it should be less than or equal to 8"),
+        ({"norm": "l2", "pgd": {"step_size": 29.0}}, "pgd.step_size: found 29, but with norm l2"),
+        ({"norm": "l1"}, "allowed are linf, l2"),
+    ],
+)  # fmt: skip
+def test_what_is_impossible_is_said(fields, said):
+    with pytest.raises(ValidationError, match=said.replace("$", r"( \[|$)")):
+        spec(**fields)
+
+
+def test_l2_has_longer_radii_and_steps():
+    assert spec(norm="l2", epsilon=28.0, pgd={"step_size": 28.0}).epsilon == 28

@@ -1,0 +1,110 @@
+"""Data sets through the real readers."""
+
+import gzip
+import struct
+
+import numpy as np
+import pytest
+import torch
+
+from lthray.engine.data import on_device
+from lthray.errors import InputError
+from lthray.sweep import datasets
+from tests.helpers import CPU
+
+
+def write_idx(path, array: np.ndarray) -> None:
+    """The format of the MNIST files: 0, 0, type 8 (uint8), dimensions, sizes big-endian, bytes."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes())
+
+
+def write_mnist(folder, name="MNIST", n=60_000):
+    """Images whose first pixel is their label, as torchvision reads them."""
+    raw = folder / name / "raw"
+    for prefix, size in (("train", n), ("t10k", 10_000)):
+        labels = (np.arange(size) % 10).astype(np.uint8)
+        images = np.zeros((size, 28, 28), np.uint8)
+        images[:, 0, 0], images[:, 27, 27] = labels, 255
+        write_idx(raw / f"{prefix}-images-idx3-ubyte", images)
+        write_idx(raw / f"{prefix}-labels-idx1-ubyte", labels)
+    return raw
+
+
+@pytest.mark.parametrize(("name", "folder"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST")])
+def test_files_are_read_in_place(name, folder, tmp_path):
+    raw = write_mnist(tmp_path, folder)
+    before = sorted(path.name for path in raw.iterdir())
+    assert datasets.is_here(name, tmp_path)
+    arrays = datasets.read(name, tmp_path)
+    assert sorted(path.name for path in raw.iterdir()) == before
+    assert arrays.images.shape == (60_000, 784)
+    assert arrays.test_images.shape == (10_000, 784)
+    assert arrays.labels[:12].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 0, 1]
+
+    splits = on_device(arrays, 10_000, CPU)
+    assert (len(splits.train.labels), len(splits.validation.labels), len(splits.test.labels)) == (
+        50_000,
+        10_000,
+        10_000,
+    )
+    assert splits.validation.images[3, 0] == pytest.approx(3 / 255)
+    assert splits.train.images.max() == 1
+    assert splits.train.images.dtype == torch.float32
+    assert splits.train.labels.dtype == torch.int64
+    assert torch.equal(splits.validation.labels, torch.arange(10_000) % 10)
+
+
+def test_digits_are_split_in_stratified_fifths_that_never_change():
+    arrays = datasets.read("digits-8x8", None)
+    splits = on_device(arrays, 360, CPU)
+    assert (len(splits.train.labels), len(splits.validation.labels), len(splits.test.labels)) == (1_077, 360, 360)
+    for split in (splits.validation, splits.test):
+        assert split.labels.bincount().min() >= 34
+        assert split.labels.bincount().max() <= 38
+        assert (split.images.min(), split.images.max()) == (0, 1)
+    everything = np.concatenate([arrays.images, arrays.test_images])
+    assert len(everything) == 1_797
+    assert int(arrays.images[:360].astype(int).sum()) == 113292
+    assert int(arrays.test_images.astype(int).sum()) == 113091
+
+
+def test_without_files_and_network_it_says_which_files_to_put_where(tmp_path, monkeypatch):
+    monkeypatch.setattr("torchvision.datasets.FashionMNIST.mirrors", ["http://127.0.0.1:9/"], raising=False)
+    monkeypatch.setattr(
+        "torchvision.datasets.FashionMNIST.resources",
+        [(f"http://127.0.0.1:9/{file}.gz", "0" * 32) for file in datasets.FILES],
+    )
+    assert not datasets.is_here("fashion-mnist", tmp_path)
+    with pytest.raises(InputError) as caught:
+        datasets.read("fashion-mnist", tmp_path)
+    line = str(caught.value)
+    assert "\n" not in line
+    assert "fashion-mnist: can't be downloaded" in line
+    assert "train-images-idx3-ubyte[.gz]" in line
+    assert str(tmp_path / "FashionMNIST" / "raw") in line
+    assert "--data-dir" in line
+
+
+def test_compressed_files_are_enough(tmp_path, monkeypatch):
+    raw = write_mnist(tmp_path)
+    resources = []
+    for file in datasets.FILES:
+        (raw / f"{file}.gz").write_bytes(gzip.compress((raw / file).read_bytes(), 1))
+        (raw / file).unlink()
+        resources.append((f"{file}.gz", None))
+    monkeypatch.setattr("torchvision.datasets.MNIST.resources", resources)
+    assert datasets.read("mnist", tmp_path).images.shape == (60_000, 784)
+
+
+def test_damaged_and_foreign_files_are_named(tmp_path):
+    raw = write_mnist(tmp_path)
+    whole = (raw / "train-images-idx3-ubyte").read_bytes()
+    for content in (whole[:1_000_000], b"", b"hello"):
+        (raw / "train-images-idx3-ubyte").write_bytes(content)
+        with pytest.raises(InputError, match=r"raw: a file is damaged.*delete the folder") as caught:
+            datasets.read("mnist", tmp_path)
+        assert "\n" not in str(caught.value)
+    write_mnist(tmp_path, n=1_000)
+    with pytest.raises(InputError, match=r"found images of shape \(1000, 784\) for mnist, but there should be 60000"):
+        datasets.read("mnist", tmp_path)

@@ -1,0 +1,134 @@
+"""Nothing finished is ever lost: drivers and workers killed for real, at the worst moments."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import pandas as pd
+import psutil
+import pytest
+import yaml
+
+from tests.helpers import TINY, lthray, readable, start, tables, wait_for
+
+pytestmark = pytest.mark.slow
+
+SWEEP = TINY | {
+    "trajectory": TINY["trajectory"] | {"rounds": 4, "iterations": 200, "eval_every": 50},
+    "grid": {"strategy": ["reset", "continued"], "seed": [0, 1]},
+}
+
+
+@pytest.fixture(scope="module")
+def sweep(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("faults") / "tiny.yaml"
+    path.write_text(yaml.safe_dump(SWEEP))
+    return path
+
+
+@pytest.fixture(scope="module")
+def undisturbed(sweep) -> tuple[pd.DataFrame, pd.DataFrame]:
+    assert lthray("sweep", sweep, "--out", sweep.parent / "whole").returncode == 0
+    return tables(sweep.parent / "whole")
+
+
+def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
+    """The processes that train for a driver."""
+    family = psutil.Process(process.pid).children(recursive=True)
+    found = [one for one in family if any("ImplicitFunc" in part for part in one.cmdline())]
+    assert found
+    return found
+
+
+@pytest.mark.parametrize("moment", ["to train", "round 1 of 4", "tickets:5", "curves:3", "rounds:4"])
+def test_a_driver_killed_hard_loses_nothing(moment, sweep, undisturbed, tmp_path):
+    """Killed before and within training, and between writing and renaming each kind of file."""
+    out, driver = tmp_path / "cut", tmp_path / "driver"
+    if ":" in moment:
+        crash = {"LTHRAY_CRASH": moment, "LTHRAY_DRIVER": str(driver)}
+        process = start(sweep, out, PYTHONPATH=str(Path(__file__).parent / "crash"), **crash)
+        driver.write_text(str(process.pid))
+        process.communicate(timeout=120)
+    else:
+        process = start(sweep, out)
+        wait_for(process, moment)
+        process.kill()
+        process.communicate(timeout=120)
+    assert process.returncode == -signal.SIGKILL
+    readable(out)
+    if ":" in moment:
+        assert list(out.rglob(".*.part")), "nothing was being written when the driver was killed"
+
+    again = lthray("sweep", sweep, "--out", out)
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert not list(out.rglob(".*.part"))
+    for found, expected in zip(tables(out), undisturbed, strict=True):
+        pd.testing.assert_frame_equal(found, expected)
+
+
+def test_a_worker_killed_in_round_3_goes_on_from_round_3(sweep, undisturbed, tmp_path):
+    process = start(sweep, tmp_path / "r")
+    wait_for(process, "round 2 of 4")
+    keys = ["trajectory_id", "round"]
+    done = pd.read_parquet(tmp_path / "r" / "rounds", columns=[*keys, "train_seconds"])
+    for worker in workers(process):
+        worker.kill()
+    out, _ = process.communicate(timeout=200)
+    assert process.returncode == 0, out
+    assert "broke or lost its worker; it goes on from its last finished round" in out
+    assert done["round"].max() >= 2
+    after = pd.read_parquet(tmp_path / "r" / "rounds", columns=[*keys, "train_seconds"])
+    same = done.merge(after, on=keys, validate="one_to_one")
+    assert len(same) == len(done)
+    assert (same["train_seconds_x"] == same["train_seconds_y"]).all(), "a finished round was trained again"
+    for found, expected in zip(tables(tmp_path / "r"), undisturbed, strict=True):
+        pd.testing.assert_frame_equal(found, expected)
+
+
+def test_a_worker_that_dies_too_often_is_a_failure_with_its_reason(sweep, tmp_path):
+    process = start(sweep, tmp_path / "r", "--set", "resources.retries=0")
+    wait_for(process, "round 0 of 4")
+    for worker in workers(process):
+        worker.kill()
+    out, _ = process.communicate(timeout=200)
+    assert process.returncode == 1, out
+    assert "its worker process died (killed, out of memory, or crashed) and no retry is left" in out
+    assert lthray("sweep", sweep, "--out", tmp_path / "r").returncode == 0
+    assert not list((tmp_path / "r" / "failures").iterdir())
+
+
+def test_a_second_driver_is_refused_and_the_lock_of_a_dead_one_is_not_in_the_way(sweep, tmp_path):
+    first = start(sweep, tmp_path / "r")
+    wait_for(first, "to train")
+    second = lthray("sweep", sweep, "--out", tmp_path / "r")
+    assert second.returncode == 2
+    assert second.stderr.count("\n") == 1
+    assert f"another sweep is writing into this folder (process {first.pid} on " in second.stderr
+    os.kill(first.pid, signal.SIGKILL)
+    first.communicate()
+    time.sleep(1)
+    assert lthray("sweep", sweep, "--out", tmp_path / "r").returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounting a small disk takes root")
+def test_a_full_disk_is_a_clear_failure_and_the_sweep_goes_on_when_there_is_space(sweep, undisturbed, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m", "tmpfs", disk], capture_output=True, check=False)
+    if mounted.returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        full = lthray("sweep", sweep, "--out", disk / "r", "--set", "resources.retries=0")
+        assert full.returncode == 1, full.stdout + full.stderr
+        assert "No space left on device" in full.stdout
+        assert "Traceback" not in full.stderr
+        readable(disk / "r")
+        subprocess.run(["mount", "-o", "remount,size=100m", disk], check=True)
+        again = lthray("sweep", sweep, "--out", disk / "r")
+        assert again.returncode == 0, again.stdout + again.stderr
+        for found, expected in zip(tables(disk / "r"), undisturbed, strict=True):
+            pd.testing.assert_frame_equal(found, expected)
+    finally:
+        subprocess.run(["umount", disk], check=True)

@@ -1,0 +1,26 @@
+"""The real MNIST and Fashion-MNIST, where LTHRAY_DATA_DIR says they are."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from lthray.engine.data import on_device
+from lthray.engine.trajectory import run
+from lthray.spec.trajectory import TrajectorySpec
+from lthray.sweep.datasets import read
+from tests.helpers import CPU
+
+FOLDER = os.environ.get("LTHRAY_DATA_DIR")
+
+pytestmark = [pytest.mark.slow, pytest.mark.skipif(not FOLDER, reason="LTHRAY_DATA_DIR is not set")]
+
+
+@pytest.mark.parametrize(("dataset", "least"), [("fashion-mnist", 0.86), ("mnist", 0.975)])
+def test_a_dense_natural_lenet_learns_within_5_000_iterations(dataset, least):
+    spec = TrajectorySpec(dataset=dataset, rounds=0, iterations=5_000, eval_every=2_500, eval_attacks=["fgsm"])
+    data = on_device(read(dataset, Path(FOLDER)), spec.validation_size, CPU)
+    ((result,),) = run([spec], data)
+    accuracy = result.row("none", "test", 5_000).accuracy
+    print(f"{dataset}: {100 * accuracy:.2f} % of the test images after 5,000 iterations")
+    assert accuracy >= least

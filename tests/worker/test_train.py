@@ -1,0 +1,153 @@
+"""The body of a trial, without Ray."""
+
+import pandas as pd
+import pytest
+
+from lthray.store.folder import Store
+from lthray.sweep import datasets
+from lthray.worker import train as worker
+
+
+@pytest.fixture
+def arrays():
+    return {"digits-8x8": datasets.read("digits-8x8", None)}
+
+
+@pytest.fixture
+def store(tmp_path):
+    store = Store(tmp_path)
+    store.create("name: x\n")
+    return store
+
+
+def train(specs, store, arrays):
+    reports = []
+    worker.train_stack([spec.model_dump() for spec in specs], store.folder, arrays, 1, True, reports.append)
+    return reports
+
+
+def test_it_trains_writes_and_reports_every_round(make, store, arrays):
+    specs = [make(seed=seed, train_attack="fgsm") for seed in (0, 1)]
+    reports = train(specs, store, arrays)
+    done = [one for one in reports if one["round_done"]]
+    assert [(one["round"], one["iteration"], one["running"], one["iterations_done"]) for one in done] == [
+        (0, 40, 2, 80), (1, 40, 2, 160), (2, 40, 2, 240),
+    ]  # fmt: skip
+    assert done[1]["weights_remaining"] == 40_260 / 50_200
+    assert done[0]["rate"] > 0
+    rounds = pd.read_parquet(store.folder / "rounds")
+    assert len(rounds) == 6
+    last = rounds[rounds["round"] == 2]
+    assert done[2]["natural"] == pytest.approx(last["final_none_accuracy_test"].mean())
+    assert done[2]["adversarial"] == {"fgsm": pytest.approx(last["final_fgsm_accuracy_test"].mean())}
+
+
+def test_it_goes_on_where_each_trajectory_stands(make, store, arrays):
+    """After a kill, some of a stack may have a round more than others."""
+    specs = [make(seed=seed) for seed in (0, 1)]
+    train(specs, store, arrays)
+    whole = pd.read_parquet(store.folder / "curves")
+    for table in ("rounds", "curves"):
+        path = store.folder / table / f"{specs[0].trajectory_id}.parquet"
+        frame = pd.read_parquet(path)
+        frame[frame["round"] < 1].to_parquet(path)
+    reports = train(specs, store, arrays)
+    assert [(one["round"], one["running"]) for one in reports if one["round_done"]] == [(1, 1), (2, 1)]
+    again = pd.read_parquet(store.folder / "curves")
+    keys = ["trajectory_id", "round", "iteration", "split", "attack"]
+    pd.testing.assert_frame_equal(
+        whole.sort_values(keys, ignore_index=True), again.sort_values(keys, ignore_index=True)
+    )
+    assert train(specs, store, arrays) == []
+
+
+def test_a_failure_is_written_and_reported(make, store, arrays):
+    spec = make(learning_rate=1e30)
+    failure, report = train([spec], store, arrays)
+    ((trajectory_id, number, reason),) = failure["failures"]
+    assert (trajectory_id, number, report["running"]) == (spec.trajectory_id, 0, 0)
+    assert store.failures()[trajectory_id]["error"] == reason
+    assert store.rounds_done(trajectory_id) == 0
+
+
+def test_long_rounds_report_in_between_but_not_too_often(make, store, arrays, monkeypatch):
+    monkeypatch.setattr(worker, "REPORT_SECONDS", 0.0)
+    often = train([make(iterations=20, eval_every=5, rounds=0)], store, arrays)
+    assert [one["iteration"] for one in often] == [0, 5, 10, 15, 20, 20]
+    assert [one["round_done"] for one in often] == [False] * 5 + [True]
+    monkeypatch.setattr(worker, "REPORT_SECONDS", 3600.0)
+    seldom = train([make(iterations=20, eval_every=5, rounds=0, seed=1)], store, arrays)
+    assert [one["iteration"] for one in seldom] == [20]
+
+
+def test_a_damaged_ticket_is_the_failure_of_its_trajectory_alone(make, store, arrays):
+    specs = [make(seed=seed, rounds=1) for seed in (0, 1)]
+    train(specs, store, arrays)
+    (store.folder / "tickets" / specs[0].trajectory_id / "round-01.safetensors").write_bytes(b"torn")
+    longer = [make(seed=seed, rounds=2) for seed in (0, 1)]
+    failure, report = train(longer, store, arrays)
+    ((trajectory_id, number, reason),) = failure["failures"]
+    assert (trajectory_id, number) == (specs[0].trajectory_id, 2)
+    assert "round-01.safetensors: can't be read" in reason
+    assert (report["round"], report["running"]) == (2, 1)
+    assert store.rounds_done(longer[1].trajectory_id) == 3
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"rewind_to": "iteration:7"},
+        {
+            "rewind_to": "iteration:7",
+            "strategy": "shuffled",
+            "prune": {"schedule": "one-shot", "criterion": "gradient"},
+        },
+        {"strategy": "kept-signs", "prune": {"scope": "global", "criterion": "adversarial-gradient", "rate": 0.1}},
+    ],
+)
+def test_a_kill_after_any_round_changes_no_number(fields, make, tmp_path, arrays):
+    """A worker that dies as it has written a round, and another that goes on from the files."""
+    spec = make(train_attack="fgsm", **fields)
+    whole, torn = Store(tmp_path / "whole"), Store(tmp_path / "torn")
+    for store in (whole, torn):
+        store.create("name: x\n")
+    train([spec], whole, arrays)
+
+    class KilledError(Exception):
+        pass
+
+    def report(said):
+        if said["round_done"]:
+            raise KilledError
+
+    for number in range(3):
+        with pytest.raises(KilledError):
+            worker.train_stack([spec.model_dump()], torn.folder, arrays, 1, True, report)
+        assert torn.rounds_done(spec.trajectory_id) == number + 1
+    frames = [pd.read_parquet(store.folder / "curves") for store in (whole, torn)]
+    pd.testing.assert_frame_equal(*frames)
+    for number in range(3):
+        one, other = (store.ticket(spec, number) for store in (whole, torn))
+        for name in spec.layer_sizes:
+            assert (one.weights[name] == other.weights[name]).all()
+            assert (one.masks[name] == other.masks[name]).all()
+
+
+def test_a_round_that_can_t_begin_is_a_failure_each_time(make, store, arrays, monkeypatch):
+    """The second time nothing is trained before."""
+    import torch
+
+    import lthray.engine.trajectory
+
+    def by_layer(net):
+        return tuple(torch.full_like(weight, place) for place, weight in enumerate(net.weights))
+
+    monkeypatch.setitem(lthray.engine.trajectory.CRITERIA, "random", by_layer)
+    spec = make(prune={"criterion": "random", "scope": "global", "rate": 0.4})
+    for _ in range(2):
+        reports = train([spec], store, arrays)
+        assert [one["failures"] for one in reports if one["failures"]] == [
+            [(spec.trajectory_id, 1, "prune.scope global took the last weight of hidden_1")]
+        ]
+        assert store.rounds_done(spec.trajectory_id) == 1
+    assert len(reports) == 1
