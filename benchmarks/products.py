@@ -1,4 +1,4 @@
-"""How fast the two libraries in torch multiply LeNet-300-100 on this processor: why `lthray.products` is there.
+"""How fast the two libraries in torch multiply LeNet-300-100 on this processor: why `lthray.engine.matmul` is there.
 
     python benchmarks/products.py [--repeats N]
 

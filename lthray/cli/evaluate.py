@@ -63,7 +63,7 @@ def evaluate(
         named = _attack(attack, set_ or [])
         conditions = _conditions(where or [])
         from lthray.store.folder import Store
-        from lthray.sweep.evaluate import chosen
+        from lthray.sweep.selection import chosen
         from lthray.worker.wanted import Wanted
 
         store, wanted = Store(folder), Wanted(named, split.value, images, frozenset(rounds or ()))

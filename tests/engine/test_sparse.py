@@ -204,9 +204,10 @@ TRAJECTORY = """
 import hashlib
 from pathlib import Path
 import torch
-from lthray.data import on_device, read
-from lthray.spec import TrajectorySpec
-from lthray.trajectory import run
+from lthray.engine.data import on_device
+from lthray.sweep.datasets import read
+from lthray.spec.trajectory import TrajectorySpec
+from lthray.engine.trajectory import run
 
 torch.set_num_threads(1)
 data = on_device(read("digits-8x8", Path()), 360, torch.device("cpu"))

@@ -128,7 +128,7 @@ def test_a_trial_that_breaks_before_it_says_anything_is_a_failure_with_its_reaso
     path = sweep_file(trajectory=TINY["trajectory"] | {"rounds": 0}, grid={"seed": [0]}, resources={"retries": 0})
     out = tmp_path / "r"
     code = (
-        "import lthray.sweep; from lthray.store import Store; create = Store.create;"
+        "import lthray.sweep; from lthray.store.folder import Store; create = Store.create;"
         " Store.create = lambda self, text: (create(self, text),"
         " (self.folder / 'tickets').write_text(''));"
         f" from lthray.cli.main import app; app(['sweep', {str(path)!r}, '--out', {str(out)!r}])"

@@ -16,9 +16,9 @@ GIB = 2**30
 MEASURE = """
 import sys
 import numpy as np
-from lthray import memory
-from lthray.data import Arrays
-from lthray.spec import TrajectorySpec
+from lthray.worker import memory
+from lthray.engine.data import Arrays
+from lthray.spec.trajectory import TrajectorySpec
 
 draw = np.random.default_rng(0)
 images = [draw.integers(0, 256, (n, 784), dtype=np.uint8) for n in (60_000, 1_000)]
@@ -33,10 +33,10 @@ STARVED = """
 import resource, sys
 import numpy as np
 import torch
-from lthray import worker
-from lthray.data import Arrays
-from lthray.spec import TrajectorySpec
-from lthray.store import Store
+from lthray.worker import train as worker
+from lthray.engine.data import Arrays
+from lthray.spec.trajectory import TrajectorySpec
+from lthray.store.folder import Store
 
 draw, out, gib = np.random.default_rng(0), sys.argv[1], float(sys.argv[2])
 images = [draw.integers(0, 256, (n, 784), dtype=np.uint8) for n in (60_000, 1_000)]
