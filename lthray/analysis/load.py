@@ -15,7 +15,7 @@ import yaml
 from upath import UPath
 
 from lthray.analysis import ticket_masks
-from lthray.analysis.numbers import summary
+from lthray.analysis.numbers.fields import name_sources
 
 REQUIRED = (
     "trajectory_id", "protocol", "dataset", "seed", "strategy", "train_attack", "eval_attacks", "rounds", "round",
@@ -142,7 +142,7 @@ def load(*folders: str | Path | UPath) -> Results:
     order = [*(["folder"] if several else []), "trajectory_id", "round"]
     return Results(
         folders=labels,
-        rounds=summary.by_source(_with_round_iterations(_concatenate(tables).sort_values(order, ignore_index=True))),
+        rounds=name_sources(_with_round_iterations(_concatenate(tables).sort_values(order, ignore_index=True))),
         sweeps={label: _read_sweep(folder / "sweep.yaml") for label, folder in labels.items()},
         failures=pd.concat([part for part in lost if len(part)] or lost[:1], ignore_index=True),
         stopped={

@@ -6,7 +6,7 @@ PGD starts where FGSM ends and takes more steps; where it does less harm, its st
 
 import pandas as pd
 
-from lthray.analysis.numbers import summary
+from lthray.analysis.numbers.fields import as_floats
 
 MOMENTS = ("early_stopping", "final")
 SPLITS = ("validation", "test")
@@ -34,7 +34,7 @@ def weaker_pgd(rounds: pd.DataFrame, by: float = WEAKER_BY) -> pd.DataFrame:
     """
     parts = []
     for moment, split in _measurements():
-        fgsm, pgd = (summary.numbers(rounds, f"{moment}_{name}_accuracy_{split}") for name in ("fgsm", "pgd"))
+        fgsm, pgd = (as_floats(rounds, f"{moment}_{name}_accuracy_{split}") for name in ("fgsm", "pgd"))
         part = rounds.assign(moment=moment, split=split, fgsm=fgsm, pgd=pgd, excess=pgd - fgsm)
         parts.append(part[part["excess"] > by])
     return pd.concat(parts, ignore_index=True)
@@ -53,7 +53,7 @@ def no_gradient(rounds: pd.DataFrame, above: float = NO_GRADIENT) -> pd.DataFram
     """
     parts = []
     for moment, split in _measurements():
-        share = summary.numbers(rounds, f"{moment}_zero_gradient_share_{split}")
+        share = as_floats(rounds, f"{moment}_zero_gradient_share_{split}")
         part = rounds.assign(moment=moment, split=split, share=share)
         parts.append(part[part["share"] > above])
     return pd.concat(parts, ignore_index=True)
@@ -62,14 +62,10 @@ def no_gradient(rounds: pd.DataFrame, above: float = NO_GRADIENT) -> pd.DataFram
 def audited(rounds: pd.DataFrame) -> str:
     """What of this could be looked at, in one sentence."""
     both = sum(
-        int(
-            (
-                summary.numbers(rounds, f"{m}_fgsm_accuracy_{s}") + summary.numbers(rounds, f"{m}_pgd_accuracy_{s}")
-            ).count()
-        )
+        int((as_floats(rounds, f"{m}_fgsm_accuracy_{s}") + as_floats(rounds, f"{m}_pgd_accuracy_{s}")).count())
         for m, s in _measurements()
     )
-    shares = sum(int(summary.numbers(rounds, f"{m}_zero_gradient_share_{s}").count()) for m, s in _measurements())
+    shares = sum(int(as_floats(rounds, f"{m}_zero_gradient_share_{s}").count()) for m, s in _measurements())
     compared = f"{both:,} measurements under both attacks were compared" if both else "no network met both attacks"
     known = f"{shares:,} shares of inputs without a gradient were looked at" if shares else "no shares were recorded"
     return f"{compared}; {known}"

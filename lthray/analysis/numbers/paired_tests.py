@@ -13,7 +13,8 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats as sps
 
-from lthray.analysis.numbers import summary
+from lthray.analysis.numbers.fields import sort_key, varied
+from lthray.analysis.numbers.summary import one_per_seed
 
 DENSE = "dense"
 """What a strategy is compared against where it is its own dense network: round 0 of the same seed."""
@@ -51,14 +52,14 @@ def compare(
 
     Args:
         rounds: A table of rounds (`load`).
-        measure: A measure of `stats.tidy_rounds`, such as one of `stats.MEASURES`.
+        measure: A measure of `tidy_rounds`, such as one of `MEASURES`.
         against: Strategies, or `dense`.
         boundary: The difference that the hypotheses are about, in the measure's unit.
         strategy: The strategy that is compared.
         resamples: Bootstrap resamples; 0 leaves the intervals out (NaN).
 
     Returns:
-        The columns of `stats.varied(rounds)`, `dataset`, `train_attack`, `eval_attack`; `strategy`, `against`,
+        The columns of `varied(rounds)`, `dataset`, `train_attack`, `eval_attack`; `strategy`, `against`,
         `round`, `weights_remaining` (mean, (0, 1]), `measure`, `n` (seeds paired, at least 1), `mean_difference` and
         `sd_difference` (sample standard deviation, NaN with one seed) in the measure's unit, `ci_low` and `ci_high`
         (percentile bootstrap, 95 %, of the mean; NaN with one seed), `boundary`, `test_sd` (what the tests took for
@@ -68,10 +69,10 @@ def compare(
     Raises:
         ValueError: There is no such measure.
     """
-    tidy = summary.one_per_seed(rounds)
+    tidy = one_per_seed(rounds)
     if measure not in tidy.columns:
         raise ValueError(f"no measure {measure!r} among the columns of tidy_rounds")
-    keys = [*summary.varied(rounds), "dataset", "train_attack", "eval_attack"]
+    keys = [*varied(rounds), "dataset", "train_attack", "eval_attack"]
     tidy = tidy.assign(
         _group=tidy.groupby(keys, dropna=False, observed=True, sort=False).ngroup(), _value=tidy[measure]
     )
@@ -87,7 +88,7 @@ def compare(
         "ci_low", "ci_high", "boundary", "test_sd", "p_above", "p_below", "p_above_holm", "p_below_holm",
     )  # fmt: skip
     order = [*keys, "against", "round"]
-    return table[[*keys, *columns]].sort_values(order, key=summary.ranks, ignore_index=True)
+    return table[[*keys, *columns]].sort_values(order, key=sort_key, ignore_index=True)
 
 
 def holm(p: Floats) -> Floats:
