@@ -49,6 +49,36 @@ def test_an_unknown_field_keeps_groups_apart_and_an_unknown_measurement_does_not
     assert set(summarise(frame)["early_stopping_iteration_n"]) == {1}
 
 
+def test_files_say_what_a_new_column_is(tmp_path):
+    """A constant of each trajectory that differs from seed to seed: a machine's name is no setting, an optimizer is."""
+    frames = [synthetic.trajectory(seed=seed).assign(host=f"node-{seed}", optimizer="adam") for seed in (0, 1)]
+    frames += [synthetic.trajectory(seed=2, epsilon=0.1).assign(host="node-2", optimizer="sgd")]
+    roles = {"host": "bookkeeping", "optimizer": "field"}
+    rounds = load(synthetic.write(tmp_path / "new", frames, roles=roles)).rounds
+    assert varied(rounds) == ["epsilon", "optimizer"]
+    assert set(summarise(rounds)["early_stopping_iteration_n"]) == {1, 2}
+    for kept in (
+        rounds[rounds["seed"] < 9].sort_values("seed"),
+        rounds.assign(mine=1.0).reset_index(drop=True),
+        pd.concat([rounds, rounds]),
+    ):
+        assert varied(kept) == ["epsilon", "optimizer"]
+    # beside a folder of lthray 0.1, which says nothing of its columns
+    old = synthetic.write(tmp_path / "old", synthetic.grid(seed=[0, 1]))
+    for folders in ((old, tmp_path / "new"), (tmp_path / "new", old)):
+        assert load(*folders).rounds.attrs["roles"]["host"] == "bookkeeping"
+        assert "host" not in varied(load(*folders).rounds)
+    # without roles a constant of unknown name counts as a field, which keeps groups apart rather than mixes them
+    assert "host" in varied(load(synthetic.write(tmp_path / "silent", frames)).rounds)
+
+
+def test_a_role_goes_before_what_a_name_suggests(tmp_path):
+    frames = [synthetic.trajectory(seed=0).assign(final_layer=name) for name in ("linear", "cosine")]
+    frames[1]["trajectory_id"] += "b"
+    rounds = load(synthetic.write(tmp_path, frames, roles={"final_layer": "field"})).rounds
+    assert varied(rounds) == ["final_layer"]
+
+
 def test_where_and_how_it_ran_does_not_keep_seeds_apart():
     second = synthetic.trajectory(seed=1).assign(device="cuda", torch_version="2.12.0", stack=9)
     frame = rounds(synthetic.trajectory(seed=0), second)
