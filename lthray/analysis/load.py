@@ -224,7 +224,7 @@ def _concatenate(tables: list[pa.Table], *, categories: bool = False) -> pd.Data
 
 
 def _read_metadata(schema: pa.Schema, key: bytes) -> dict[str, str]:
-    """What files say of their columns, by column; files of lthray 0.1 say nothing (`field_columns` falls back on names)."""
+    """What files say of their columns, by column; files of lthray 0.1 say nothing (see `field_columns`)."""
     said = {column.name: (column.metadata or {}).get(key) for column in schema}
     return {name: value.decode() for name, value in said.items() if value is not None}
 

@@ -1,7 +1,6 @@
 """Figures 1 and 3: accuracy and loss as training proceeds, a curve for each weights remaining."""
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from lthray.analysis.figures import layout, style
-from lthray.analysis.numbers.curves import POSTER_WEIGHTS, rounds_shown
+from lthray.analysis.numbers.curves import rounds_shown
 from lthray.analysis.numbers.fields import select
 from lthray.analysis.numbers.summary import Panel, list_strategies
 
@@ -31,11 +30,7 @@ class _Column:
     strategies: list[str]
 
 
-def draw_accuracy_curves(
-    curves: pd.DataFrame,
-    place: layout.Layout | None = None,
-    weights: Sequence[float] = POSTER_WEIGHTS,
-) -> Figure:
+def draw_accuracy_curves(curves: pd.DataFrame, place: layout.Layout | None = None) -> Figure:
     """Figure 1 of the poster: adversarial test accuracy as training proceeds.
 
     A curve per weights remaining (the mean over seeds; where a strategy is alone, with a band of one standard deviation
@@ -46,28 +41,21 @@ def draw_accuracy_curves(
     Args:
         curves: The rows of `learning_curves` for one data set and one setting, but for what is placed.
         place: The fields on colour, row and column.
-        weights: The weights remaining to show; of each, the nearest round.
 
     Raises:
         ValueError: There are no rows, or rows of more than one figure.
     """
-    return _figure(curves, place or layout.Layout(), weights, "accuracy_test", "Adversarial test accuracy, %", 100)
+    return _figure(curves, place or layout.Layout(), "accuracy_test", "Adversarial test accuracy, %", 100)
 
 
-def draw_loss_curves(
-    curves: pd.DataFrame,
-    place: layout.Layout | None = None,
-    weights: Sequence[float] = POSTER_WEIGHTS,
-) -> Figure:
+def draw_loss_curves(curves: pd.DataFrame, place: layout.Layout | None = None) -> Figure:
     """Figure 3 of the poster: adversarial validation loss as training proceeds, laid out as `draw_accuracy_curves`."""
-    return _figure(curves, place or layout.Layout(), weights, "loss_validation", "Adversarial validation loss", 1)
+    return _figure(curves, place or layout.Layout(), "loss_validation", "Adversarial validation loss", 1)
 
 
-def _figure(
-    curves: pd.DataFrame, place: layout.Layout, weights: Sequence[float], measure: str, name: str, scale: float
-) -> Figure:
+def _figure(curves: pd.DataFrame, place: layout.Layout, measure: str, name: str, scale: float) -> Figure:
     panel = style.single_panel(curves, place.fields)
-    shown = rounds_shown(curves, weights)
+    shown = rounds_shown(curves)
     curves = curves[curves["round"].isin(shown)]
     columns = _columns(curves, place)
     rows = layout.facets(curves, _row_fields(place))

@@ -65,10 +65,10 @@ def percent_label(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0") if value >= 1 else f"{value:.2g}"
 
 
-def weight_ticks(weights: Sequence[float], most: int = _MAX_TICKS) -> list[float]:
+def weight_ticks(weights: Sequence[float]) -> list[float]:
     """The weights remaining to write on an axis: rounds' own, from the densest on, far enough apart to read."""
     values = sorted({float(f"{value:.3g}") for value in weights}, reverse=True)
-    gap = math.log(values[0] / values[-1]) / most
+    gap = math.log(values[0] / values[-1]) / _MAX_TICKS
     ticks = values[:1]
     for value in values[1:]:
         if math.log(ticks[-1] / value) >= gap:

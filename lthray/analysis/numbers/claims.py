@@ -191,9 +191,9 @@ def _seeds_needed(claim: Claim, tested: pd.DataFrame, tests: int) -> int | None:
     ratios = effects / spreads
     one, every = LEVEL / 2 / tests, LEVEL / 2
     if claim.rule == TENDENCY:
-        return seeds_needed(float(np.abs(ratios).max()), 1.0, one, POWER)
+        return seeds_needed(float(np.abs(ratios).max()), one, POWER)
     if claim.rule == EVERYWHERE:
         ratios = -ratios
     if (ratios > 0).any():
-        return seeds_needed(float(ratios.max()), 1.0, one, POWER)
-    return seeds_needed(float((-ratios).min()), 1.0, every, POWER)
+        return seeds_needed(float(ratios.max()), one, POWER)
+    return seeds_needed(float((-ratios).min()), every, POWER)

@@ -1,7 +1,5 @@
 """Numbers from learning curves: early stopping, and means over seeds as training proceeds."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
@@ -91,10 +89,10 @@ def learning_curves(curves: pd.DataFrame, rounds: pd.DataFrame) -> pd.DataFrame:
     return table.sort_values([*keys, "iteration"], key=sort_key, ignore_index=True)
 
 
-def rounds_shown(rounds: pd.DataFrame, weights: Sequence[float] = POSTER_WEIGHTS) -> list[int]:
-    """The rounds whose mean weights remaining are nearest, in ratio, to those given; each once, in order."""
+def rounds_shown(rounds: pd.DataFrame) -> list[int]:
+    """The rounds whose mean weights remaining are nearest, in ratio, to `POSTER_WEIGHTS`; each once, in order."""
     mean = rounds.groupby("round")["weights_remaining"].mean()
-    distances = np.abs(np.log(mean.to_numpy(float)[:, None] / np.asarray(weights)))
+    distances = np.abs(np.log(mean.to_numpy(float)[:, None] / np.asarray(POSTER_WEIGHTS)))
     return sorted({int(mean.index[place]) for place in distances.argmin(axis=0)})
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 from lthray.analysis.figures import layout
 from lthray.analysis.files import replace_file
 from lthray.analysis.load import Results
-from lthray.analysis.numbers.attack_audit import audited
+from lthray.analysis.numbers.attack_audit import describe_audit
 from lthray.analysis.numbers.claims import LEVEL, MARGIN, evidence, verdicts
 from lthray.analysis.numbers.curves import CURVES_READ, learning_curves, rounds_shown
 from lthray.analysis.numbers.evaluations import summarise_evaluations
@@ -79,7 +79,7 @@ def write_report(
         name=overview.name(results),
         facts=overview.facts(results),
         warnings=overview.warnings(results, summary),
-        audited=audited(results.rounds),
+        audited=describe_audit(results.rounds),
         searches=searches,
         groups=groups,
         all_open=len(groups) <= _OPEN_GROUPS,

@@ -276,7 +276,7 @@ def test_an_attack_that_is_weaker_than_it_should_be_is_named(tmp_path):
     assert "1 group of networks looks more robust to PGD than to FGSM" in text
     assert "by up to 12.0 points (round 1, final, test, seed 0)" in text
     assert "up to 25.0 % of the inputs (round 1, final, test, seed 0)" in text
-    assert "2 shares of inputs without a gradient were looked at" in text
+    assert "2 shares of inputs without a gradient were checked" in text
 
 
 def test_further_processes_draw_the_same(tmp_path, trajectories, monkeypatch):
