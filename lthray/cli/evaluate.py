@@ -111,13 +111,13 @@ def _attack(attack: str, sets: Sequence[str]) -> str:
 
 
 def _conditions(where: Sequence[str]) -> dict[str, list[Any]]:
-    from lthray.spec.field_names import FIELDS, nearest
+    from lthray.spec.field_names import FIELDS, did_you_mean
 
     found: dict[str, list[Any]] = {}
     for one in where:
         key, value = _assignment("--where", one, "--where strategy=reset")
         if key not in FIELDS:
-            raise InputError(f"--where {one}: unknown field {key}{nearest(key, FIELDS)}")
+            raise InputError(f"--where {one}: unknown field {key}{did_you_mean(key, FIELDS)}")
         found[key] = value if isinstance(value, list) else [value]
     return found
 

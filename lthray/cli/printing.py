@@ -10,7 +10,7 @@ from rich.text import Text
 
 from lthray.cli.live import clock, trials_table
 from lthray.engine.results import Failure
-from lthray.spec.sweepfile import SweepSpec
+from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.sweep.status import Status, Tally
 

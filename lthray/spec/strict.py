@@ -1,7 +1,7 @@
 """Models that refuse what they do not know."""
 
 from collections.abc import Collection
-from typing import Annotated
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
@@ -25,4 +25,12 @@ def one_of(names: Collection[str], *others: str) -> AfterValidator:
     return AfterValidator(check)
 
 
+def check_distinct(values: list[Any]) -> list[Any]:
+    """Lets a list through in which no value is given twice."""
+    if any(value in values[:place] for place, value in enumerate(values)):
+        raise ValueError("it takes different values, each given once")
+    return values
+
+
+Distinct = AfterValidator(check_distinct)
 Count = Annotated[int, Field(ge=1, le=10**9)]
