@@ -14,7 +14,7 @@ from lthray.spec.explain import explain, kind
 from lthray.spec.field_names import FIELDS, GROUPS, by_dotted_name, did_you_mean
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
-from lthray.spec.yaml_text import read_yaml
+from lthray.spec.yaml_text import read_assignment, read_yaml
 
 SECTIONS_OF_FIELDS = ("trajectory", "grid", "search.space", "transfer.where")
 """The mappings of a sweep file whose keys are fields of a trajectory."""
@@ -47,8 +47,9 @@ def parse(tree: object, sets: Sequence[str] = ()) -> SweepSpec:
         raise InputError(f"found {kind(tree)}, but a sweep file is a mapping of {', '.join(SweepSpec.model_fields)}")
     tree = deepcopy(tree)
     for assignment in sets:
+        key, value = read_assignment("--set", assignment, "iterations=2000")
         try:
-            _assign(tree, assignment)
+            _assign(tree, key, value)
         except InputError as error:
             raise InputError(f"--set {assignment}: {error}") from None
     try:
@@ -57,16 +58,12 @@ def parse(tree: object, sets: Sequence[str] = ()) -> SweepSpec:
         raise InputError(explain(error, SweepSpec)) from None
 
 
-def _assign(tree: dict[str, Any], assignment: str) -> None:
+def _assign(tree: dict[str, Any], key: str, value: Any) -> None:
     """Applies one `--set`. A field of the trajectory, or `protocol`, is then no longer varied.
 
     Raises:
-        InputError: it does not read key=value, its key is unknown, or what it is to be in is no mapping.
+        InputError: its key is unknown, or what it is to be in is no mapping.
     """
-    key, equals, text = assignment.partition("=")
-    if not equals or not key:
-        raise InputError("it reads key=value, for example --set iterations=2000")
-    value = read_yaml(text, key)
     if key.partition(".")[0] not in SweepSpec.model_fields:
         if key not in FIELDS and key not in GROUPS:
             raise InputError(f"{key}: unknown key{did_you_mean(key, [*FIELDS, *SweepSpec.model_fields])}")

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from lthray.spec.field_names import FieldName, by_dotted_name
 from lthray.spec.strict import Distinct, Strict
@@ -19,8 +19,6 @@ Values = Annotated[
 
 class TransferSpec(Strict):
     """Whose masks the trajectories of strategy transfer train under."""
-
-    model_config = ConfigDict(serialize_by_alias=True)
 
     origin: Annotated[str, Field(alias="from", min_length=1)]
     """The results folder to take masks from, by path or URL."""

@@ -279,8 +279,8 @@ def test_dry_run_says_how_many_samples_in_how_many_cells(sweep_file):
     assert lines[0].split()[:4] == ["trajectory", "learning_rate", "adversarial_weight", "strategy"]
     assert (
         lines[-2]
-        == "a search of 5 samples in 2 cells of the grid, with 3 seeds each: 30 trajectories, at most, for asha"
-        " stops poor ones"
+        == "a search of 5 samples in 2 cells of the grid, with 3 seeds each: 30 trajectories at most, because asha"
+        " stops poor samples"
     )
     assert lines[-1].startswith("30 trajectories, 0 of them complete")
     wrong = lthray("sweep", path, "--set", "search.samples=many", "--dry-run")
