@@ -20,7 +20,7 @@ import lthray.ray_env  # noqa: F401 - sets what Ray reads when it is imported
 from lthray.engine.data import Arrays
 from lthray.engine.results import Failure
 from lthray.files import is_local
-from lthray.spec.sweepfile import ResourcesSpec
+from lthray.spec.sweep import ResourcesSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.sweep.events import (
