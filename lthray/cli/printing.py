@@ -141,6 +141,8 @@ def _counts(tally: Tally, stopped: bool) -> tuple[str, ...]:
 
 def _driver_lines(status: Status) -> Iterator[RenderableType]:
     driver = status.driver
+    if status.outdated:
+        yield Text(status.outdated, style="red")
     if status.undrawn:
         yield Text(f"{status.undrawn} more trajectories are of samples yet to be drawn", style="dim")
     if driver is None:

@@ -1,5 +1,6 @@
 """`lthray sweep`: trains what is missing of a sweep."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -23,6 +24,9 @@ def sweep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the trajectories and what they cost; train nothing.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write into the folder even if it holds another sweep.")
+    ] = False,
 ) -> None:
     """Train what is missing of a sweep's trajectories.
 
@@ -33,19 +37,25 @@ def sweep(
     console = Console()
     with mistakes():
         from lthray.spec.sweepfile import load
+        from lthray.store.folder import Store
+        from lthray.sweep.opening import check_owner, migrate, outdated_line
 
         spec, trajectories = load(sweep_file, set_ or [])
         folder = out or str(Path("results") / spec.name)
+        store = Store(folder)
+        if not force:
+            check_owner(store, spec, trajectories)
         if dry_run:
             from lthray.cli.printing import plan_page
-            from lthray.store.folder import Store
             from lthray.sweep.samples import trajectories as known
 
-            store = Store(folder)
             found = known(spec, trajectories, store)
             wide = console if console.is_terminal else Console(width=200)
             wide.print(plan_page(spec, found, store.done(found), folder))
+            if line := outdated_line(store, spec, trajectories):
+                wide.print(line, highlight=False, soft_wrap=True)
             return
+        migrate(store, spec, trajectories, partial(console.print, highlight=False, soft_wrap=True))
         from platformdirs import user_cache_path
 
         from lthray.cli import live
