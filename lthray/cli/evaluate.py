@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
+from functools import partial
 from typing import Annotated, Any
 
 import typer
@@ -63,11 +64,17 @@ def evaluate(
     with mistakes():
         named = _attack(attack, set_ or [])
         conditions = _conditions(where or [])
-        from lthray.store.folder import Store
+        from lthray.spec.sweepfile import load
+        from lthray.store.folder import SWEEP, Store
+        from lthray.sweep.opening import migrate
         from lthray.sweep.selection import chosen
         from lthray.worker.wanted import Wanted
 
         store, wanted = Store(folder), Wanted(named, split.value, images, frozenset(rounds or ()))
+        store.require()
+        console = make_console()
+        if not dry_run:
+            migrate(store, *load(store.folder / SWEEP), partial(console.print, highlight=False, soft_wrap=True))
         sweep, trajectories = chosen(store, wanted, conditions)
         if dry_run:
             from lthray.cli.printing import measuring_page
@@ -78,7 +85,6 @@ def evaluate(
         from lthray.cli.printing import remeasured_page
         from lthray.sweep.evaluate import run
 
-        console = make_console()
         with live.watch(console) as notify:
             outcome = run(store, sweep, trajectories, wanted, data_folder(data_dir), address, notify)
         console.print(remeasured_page(outcome, wanted, folder), soft_wrap=True)

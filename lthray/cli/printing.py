@@ -159,6 +159,8 @@ def _counts(tally: Tally, stopped: bool) -> tuple[str, ...]:
 
 def _driver_lines(status: Status) -> Iterator[RenderableType]:
     driver = status.driver
+    if status.outdated:
+        yield Text(status.outdated, style="red")
     if status.undrawn:
         yield Text(f"{counted(status.undrawn, 'more trajectory')} to come, of samples not drawn yet", style="dim")
     if driver is None:

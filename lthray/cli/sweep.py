@@ -1,5 +1,6 @@
 """`lthray sweep`: trains a sweep's unfinished trajectories."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -32,6 +33,9 @@ def sweep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the trajectories and what is still to train; train nothing.")
     ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write into the folder even if it holds another sweep.")
+    ] = False,
 ) -> None:
     """Train the sweep's unfinished trajectories.
 
@@ -41,23 +45,30 @@ def sweep(
     """
     with mistakes():
         from lthray.spec.sweepfile import load
+        from lthray.store.folder import Store
+        from lthray.sweep.opening import check_owner, migrate, outdated_line
 
         spec, trajectories = load(sweep_file, set_ or [])
         folder = out or str(Path("results") / spec.name)
+        store = Store(folder)
+        if not force:
+            check_owner(store, spec, trajectories)
         if dry_run:
             from lthray.cli.printing import plan_page
-            from lthray.store.folder import Store
             from lthray.sweep.samples import trajectories as known
 
-            store = Store(folder)
             found = known(spec, trajectories, store)
-            make_console(width=200).print(plan_page(spec, found, store.done(found), folder))
+            wide = make_console(width=200)
+            wide.print(plan_page(spec, found, store.done(found), folder))
+            if line := outdated_line(store, spec, trajectories):
+                wide.print(line, highlight=False, soft_wrap=True)
             return
+        console = make_console()
+        migrate(store, spec, trajectories, partial(console.print, highlight=False, soft_wrap=True))
         from lthray.cli import live
         from lthray.cli.printing import outcome_page
         from lthray.sweep import run as ray_sweep
 
-        console = make_console()
         with live.watch(console) as notify:
             outcome = ray_sweep.run(spec, trajectories, folder, data_folder(data_dir), address, notify)
         console.print(outcome_page(outcome, folder), soft_wrap=True)

@@ -129,6 +129,10 @@ class SweepSpec(Strict):
         seeds = [{"seed": seed} for seed in self.grid.get("seed", [])] or [{}]
         return tuple(self._validated(sample.cell | sample.drawn | seed) for seed in seeds)
 
+    def sample_id(self, sample: Sample) -> str:
+        """Stands for a sample, whatever the grid's seeds are: the id of its trajectory of seed 0."""
+        return self.stack_of(sample)[0].model_copy(update={"seed": 0}).trajectory_id
+
     def trajectories(self) -> list[TrajectorySpec]:
         """One trajectory a cell; with a search, those of `samples`. Sources are yet to be found (`sources.resolved`).
 

@@ -144,3 +144,20 @@ def versions() -> dict[str, str]:
         "torch_version": version("torch"),
         "python_version": platform.python_version(),
     }
+
+
+def refit(table: pa.Table, schema: pa.Schema, spec: TrajectorySpec) -> pa.Table:
+    """A trajectory's rows under `schema`, whichever version of lthray wrote them.
+
+    A field that they lack has the trajectory's value, which is its base value, for the id is the same; so have the id
+    itself, `rounds` and `transfer.source`, whose values may have changed since. A measure that they lack is null.
+    """
+    fields = {"trajectory_id": spec.trajectory_id, **spec.flat()}
+    changed = {"trajectory_id", "rounds", "transfer.source"}
+
+    def column(field: pa.Field) -> pa.Array | pa.ChunkedArray:
+        if field.name in table.column_names and field.name not in changed:
+            return table[field.name].cast(field.type)
+        return pa.array([fields.get(field.name)] * len(table), field.type)
+
+    return pa.table([column(field) for field in schema], schema=schema)

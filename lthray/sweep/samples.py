@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from lthray.files import names, replace
+from lthray.files import names, read, replace
 from lthray.spec.search import Sample
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
@@ -25,7 +25,7 @@ def known(sweep: SweepSpec, store: Store) -> list[Sample]:
     if not sweep.search or sweep.search.searcher == "random":
         return sweep.samples()
     folder = store.folder / "samples"
-    records = [json.loads((folder / f"{name}.json").read_bytes()) for name in names(folder, ".json")]
+    records = [json.loads(read(folder / f"{name}.json")) for name in names(folder, ".json")]
     found: list[Sample] = []
     for cell in sweep.cells():
         mine = [one for one in records if one["cell"] == cell and sweep.search.holds(one["drawn"])]
@@ -36,8 +36,10 @@ def known(sweep: SweepSpec, store: Store) -> list[Sample]:
 
 def remember(sweep: SweepSpec, store: Store, sample: Sample, number: int) -> None:
     """Writes a sample that a searcher has drawn, the `number`th of its cell, before anything of it is trained."""
-    name = sweep.stack_of(sample)[0].model_copy(update={"seed": 0}).trajectory_id
-    replace(store.folder / "samples" / f"{name}.json", json.dumps(asdict(sample) | {"number": number}).encode())
+    replace(
+        store.folder / "samples" / f"{sweep.sample_id(sample)}.json",
+        json.dumps(asdict(sample) | {"number": number}).encode(),
+    )
 
 
 def trajectories(sweep: SweepSpec, given: Sequence[TrajectorySpec], store: Store) -> list[TrajectorySpec]:

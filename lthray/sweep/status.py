@@ -9,6 +9,7 @@ from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.sweep import lock as running
 from lthray.sweep import samples
+from lthray.sweep.opening import outdated_line
 
 
 @dataclass(frozen=True)
@@ -49,6 +50,8 @@ class Status:
     """Failed trajectories by id: `round`, `error` and `fields`."""
     undrawn: int
     """Trajectories of samples that a searcher has not drawn yet; in no tally."""
+    outdated: str | None
+    """That results of an older lthray have to be migrated; in no tally."""
     driver: dict[str, Any] | None
     """What `running.json` says of the sweep that runs, or that died without taking it away (`alive` is false)."""
 
@@ -67,6 +70,7 @@ class Status:
             ],
             "failures": {name: {"round": one["round"], "error": one["error"]} for name, one in self.failures.items()},
             "undrawn": self.undrawn,
+            "outdated": self.outdated,
             "driver": self.driver,
         }
 
@@ -112,5 +116,6 @@ def status(sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], store: Stor
         total=tally(trajectories),
         failures={name: one for name, one in failures.items() if name in known},
         undrawn=sweep.size() - len(trajectories),
+        outdated=outdated_line(store, sweep, trajectories),
         driver=driver,
     )

@@ -94,6 +94,10 @@ def _only(candidates: Sequence[Source], spec: TrajectorySpec, wanted: Mapping[st
     matching = [one for one in candidates if one.has(wanted)]
     fitting = [one for one in matching if one.spec.layer_sizes == spec.layer_sizes]
     if len(fitting) == 1:
+        if fitting[0].spec.trajectory_id != fitting[0].trajectory_id:
+            raise InputError(
+                f"trajectory {fitting[0].trajectory_id} is named as an older lthray did: run lthray migrate"
+            )
         if (done := fitting[0].rounds) <= spec.rounds:
             raise InputError(
                 f"trajectory {fitting[0].trajectory_id} has rounds 0 to {done - 1}, but rounds: {spec.rounds} asks for"
