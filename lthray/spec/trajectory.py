@@ -6,10 +6,10 @@ import re
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PlainSerializer, ValidationInfo, field_validator, model_validator
 
 from lthray.methods import networks
-from lthray.methods.attacks import Setting
+from lthray.methods.attacks import Attack, Setting
 from lthray.methods.datasets import DATASETS
 from lthray.methods.strategies import STRATEGIES, TRANSFER
 from lthray.spec import attack_settings, pruning
@@ -59,7 +59,7 @@ class TrajectorySpec(Strict):
     """What `reset` restarts from: θ0 (init), the weights at the end-of-round-0, or those at its iteration:K."""
     train_attack: TrainAttack = "none"
     """Attack trained against."""
-    eval_attacks: tuple[str, ...] = Field(default="auto", validate_default=True)
+    eval_attacks: tuple[Annotated[Attack, PlainSerializer(str)], ...] = Field(default="auto", validate_default=True)
     """Attacks measured: `auto` (the train attack, or both for `none`) or a list; always with the train attack."""
     rounds: Annotated[int, Field(ge=0, le=1000)] = 20
     """Prunings; a trajectory has one training more than that."""
@@ -188,7 +188,8 @@ class TrajectorySpec(Strict):
 
     @model_validator(mode="after")
     def _check_attacks(self) -> Self:
-        attack_settings.check({name: self.setting(name) for name in ("pgd", *self.eval_attacks)}, self.inputs)
+        for attack in (Attack("pgd"), *self.eval_attacks):
+            attack_settings.check(attack, self.setting(attack), self.inputs)
         return self
 
     @property
@@ -229,13 +230,19 @@ class TrajectorySpec(Strict):
             dense, rates = {WHOLE: sum(dense.values())}, {WHOLE: self.prune.rate}
         return pruning.weights_remaining(dense, rates, self.prune.cutoff, self.rounds if rounds is None else rounds)
 
-    def setting(self, attack: str) -> Setting:
-        """An attack with all its numbers, from its full name (`attackspec.full_name`)."""
-        return attack_settings.resolve(attack, self.epsilon, self.norm, self.attack_label, self.pgd)
+    def setting(self, attack: Attack) -> Setting:
+        """An attack with every number: its own settings, and this trajectory's where it has none."""
+        common = {"epsilon": self.epsilon, "norm": self.norm, "attack_label": self.attack_label}
+        return attack_settings.resolve(attack, common | vars(self.pgd))
+
+    @property
+    def train_setting(self) -> Setting | None:
+        """The train attack with every number; None without a train attack."""
+        return None if self.train_attack == "none" else self.setting(Attack(self.train_attack))
 
     def flat(self) -> dict[str, Any]:
         """Every field under its dotted name, as tables carry it; `eval_attacks` (full names) and `widths` joined."""
-        joined = {"eval_attacks": ",".join(self.eval_attacks), "widths": "-".join(map(str, self.widths))}
+        joined = {"eval_attacks": ",".join(map(str, self.eval_attacks)), "widths": "-".join(map(str, self.widths))}
         return flatten(self.model_dump()) | joined
 
     @classmethod
