@@ -38,6 +38,7 @@ def train_nothing(trajectories, folder, data, threads, gpus, report) -> None:
     import numpy as np
 
     from lthray.engine.results import CurveRow, RoundResult, Ticket
+    from lthray.methods.attacks import NATURAL
     from lthray.spec.trajectory import TrajectorySpec
     from lthray.store.folder import Store
 
@@ -47,7 +48,7 @@ def train_nothing(trajectories, folder, data, threads, gpus, report) -> None:
         {name: np.zeros(shape, np.float32) for name, shape in shapes},
         {name: np.ones(shape, np.uint8) for name, shape in shapes},
     )
-    curves = [CurveRow(1, 1, split, "none", 0.0, 0.0, None) for split in ("validation", "test")]
+    curves = [CurveRow(1, 1, split, NATURAL, 0.0, 0.0, None) for split in ("validation", "test")]
     Store(folder).write_round(RoundResult(spec, 0, ticket, curves, 1, 1, 0.0, 0.0, "cpu", {}))
     progress = {"round": 0, "iteration": 1, "round_done": True, "iterations_done": 1, "rate": 0.0, "running": 1}
     report(progress | {"weights_remaining": 1.0, "natural": 0.0, "adversarial": {}, "device": "cpu", "failures": []})

@@ -20,11 +20,14 @@ import lthray
 from lthray.engine.data import Split
 from lthray.engine.evaluation import evaluate
 from lthray.engine.matmul import product
-from lthray.engine.network import Weights, glorot_uniform
+from lthray.engine.network import glorot_uniform
 from lthray.engine.randomness import Draw, generator
+from lthray.engine.results import share_remaining
+from lthray.engine.state import begin_round
 from lthray.engine.training import train
 from lthray.errors import InputError
 from lthray.methods.criteria import prune
+from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
 
 WORKS = ("natural step", "fgsm step", "pgd step", "pgd evaluation")
@@ -96,7 +99,7 @@ def alternate(jobs: Mapping[str, Job], repeats: int, clock: Clock) -> dict[str, 
     return seconds
 
 
-def pruned(spec: TrajectorySpec, rounds: int) -> tuple[Weights, Weights]:
+def pruned(spec: TrajectorySpec, rounds: int) -> tuple[Layers, Layers]:
     """First weights after `rounds` prunings, and their masks, (1, out, in) a layer."""
     drawn = glorot_uniform(list(spec.layer_sizes.values()), generator(spec.seed, Draw.INIT))
     weights: list[Tensor] = [weight[None] for weight in drawn]
@@ -164,7 +167,7 @@ class Bench:
             jobs = {"lthray": (lambda: evaluate(weights, [spec], {"test": self.few}, number, 0), IMAGES)}
             jobs |= {name: (partial(o.evaluate, self.few.images, self.few.labels), IMAGES) for name, o in others}
         else:
-            training = train(weights, masks, [spec], self.data, number)
+            training = train(begin_round(weights, [spec], number), masks, [spec], self.data, number)
             next(training)
             jobs = {"lthray": (lambda: next(training), LONGER * steps)}
             jobs |= {name: (partial(o.train, self.data.images, self.data.labels, steps), steps) for name, o in others}
@@ -174,7 +177,7 @@ class Bench:
         return Row(
             work=work,
             round=number,
-            weights_remaining=sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks),
+            weights_remaining=share_remaining(masks),
             seconds={name: Spread.of(seconds[name]) for name in jobs},
             ratio={
                 name: Spread.of([other / own for other, own in zip(seconds[name], ours, strict=True)])
@@ -185,18 +188,18 @@ class Bench:
             ),
         )
 
-    def _others(self, weights: Weights, masks: Weights, spec: TrajectorySpec, attack: str) -> list[tuple[str, Any]]:
+    def _others(self, weights: Layers, masks: Layers, spec: TrajectorySpec, attack: str) -> list[tuple[str, Any]]:
         if self.peers is None:
             return []
         one = [weight[0] for weight in weights], [mask[0] for mask in masks]
         return list(self.peers.peers(*one, spec, attack, self.every_peer).items())
 
 
-def products(work: str, spec: TrajectorySpec, masks: Weights) -> list[Job]:
+def products(work: str, spec: TrajectorySpec, masks: Layers) -> list[Job]:
     """The dense matrix products that the work can't do without, a job a layer, and for how many units they are."""
     trains = work.endswith("step")
     batch, times = (spec.batch_size, 10) if trains else (512, IMAGES // 512)
-    attacks = [spec.train_attack] if trains else spec.eval_attacks
+    attacks = [spec.train_attack] if trains else [attack.name for attack in spec.eval_attacks]
     # an FGSM step moves along the natural image's gradient; PGD starts at noise and needs a pass more
     backward = sum({"none": 0, "fgsm": 1, "pgd": spec.pgd.steps}[attack] for attack in attacks)
     forward = 1 + sum({"none": 0, "fgsm": 1, "pgd": spec.pgd.steps + 1}[attack] for attack in attacks)

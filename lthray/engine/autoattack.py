@@ -12,9 +12,11 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lthray.engine.network import Weights, cross_entropy_gradient, forward, image_gradient, one_hot
+from lthray.engine.network import cross_entropy_gradient, forward, image_gradient, one_hot
 from lthray.errors import InputError
+from lthray.methods.attacks import NATURAL, Attack
 from lthray.methods.datasets import CLASSES
+from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
 
 ITERATIONS, QUERIES, SEED = 100, 5_000, 0
@@ -56,7 +58,7 @@ class _Logits(torch.autograd.Function):
 class _Network(nn.Module):
     """What torchattacks attacks: images (B, 1, H, W) in, logits (B, C) out."""
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Layers) -> None:
         super().__init__()
         self.weights = weights
         self.place = nn.Parameter(torch.empty(0, device=weights[0].device), requires_grad=False)
@@ -83,20 +85,20 @@ def suite(model: nn.Module, norm: str, epsilon: float) -> Any:
 
 
 def autoattack_logits(
-    weights: Weights,
+    weights: Layers,
     spec: TrajectorySpec,
     images: Tensor,
     labels: Tensor,
-    generators: Mapping[str, Sequence[torch.Generator]],
-) -> tuple[list[Tensor], list[Tensor]]:
-    """As `evaluation.dense_logits`, for AutoAttack alone; it has its own seed, always the same, and no use for ours."""
-    ((name, _),) = generators.items()
-    setting, side = spec.setting(name), round(images.shape[1] ** 0.5)
+    generators: Mapping[Attack, Sequence[torch.Generator]],
+) -> tuple[dict[Attack, Tensor], dict[Attack, Tensor]]:
+    """As `evaluation.dense_logits`, for AutoAttack alone, which draws from the constant SEED and not from ours."""
+    (attack,) = generators
+    setting, side = spec.setting(attack), round(images.shape[1] ** 0.5)
     natural = forward(weights, images)
     slope = cross_entropy_gradient(natural[-1], one_hot(labels, natural[-1]))
-    without = (image_gradient(weights, natural, slope) == 0).all(-1).sum(-1)
+    unmoved = (image_gradient(weights, natural, slope) == 0).all(-1).sum(-1)
     if setting.epsilon == 0:
-        return [natural[-1], natural[-1]], [without]
+        return {NATURAL: natural[-1], attack: natural[-1]}, {attack: unmoved}
     with torch.random.fork_rng(), torch.enable_grad():
-        attacked = suite(_Network(weights), setting.norm, setting.epsilon)(images.view(-1, 1, side, side), labels)
-    return [natural[-1], forward(weights, attacked.detach().flatten(1))[-1]], [without]
+        adversarial = suite(_Network(weights), setting.norm, setting.epsilon)(images.view(-1, 1, side, side), labels)
+    return {NATURAL: natural[-1], attack: forward(weights, adversarial.detach().flatten(1))[-1]}, {attack: unmoved}

@@ -6,10 +6,93 @@ unit's sum stays in registers while its weights are read. Lanes beyond the last 
 Sums may be reordered and contracted; NaN and infinity are kept, so that a diverged network is seen.
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
+from lthray.engine import adam
 from lthray.engine.numba_tiles import TILE, Array, Number, compiled, compiled_anew, weighted_sum
-from lthray.engine.records import Attack, Loss, Moments, Network, Rates, Targets, Workspace
+
+
+class Network(NamedTuple):
+    """The n weights that remain, ordered by the unit they lead to and by the unit they come from."""
+
+    pixels: int
+    """Units below are pixels."""
+    inner: int
+    """Units below are pixels or hidden; those from here on are logits."""
+    rows: Array
+    """(units + 1,) int64: unit u has the incoming weights rows[u] to rows[u + 1]."""
+    inputs: Array
+    """(n,) uint16: the unit that each weight comes from."""
+    weights: Array
+    """(n,), unit by unit."""
+    columns: Array
+    """(units + 1,) int64: unit u has the outgoing weights columns[u] to columns[u + 1] of the second order."""
+    outputs: Array
+    """(n,) uint16: the unit that each weight leads to, in the second order."""
+    turned: Array
+    """(n,): the weights in the second order."""
+    place: Array
+    """(n,) int32: where each weight of the first order stands in the second."""
+
+
+class Workspace(NamedTuple):
+    """A tile's arrays."""
+
+    natural: Array
+    """(pixels, TILE): the images as they are."""
+    active: Array
+    """(units, TILE): activations; its pixels are the images that go through the network."""
+    slope: Array
+    """(units, TILE): gradient of each image's loss by what goes into each unit."""
+    lanes: Array
+    """(2, TILE): an image's largest logit and its sum of exponentials."""
+    labels: Array
+    """(2, TILE) int64: the true ones, and those that attacks move away from."""
+
+
+class Targets(NamedTuple):
+    """What the classes' probabilities should be."""
+
+    true: Number
+    other: Number
+
+
+class Attack(NamedTuple):
+    """FGSM is one step of length ε from the natural images."""
+
+    steps: int
+    """0 where there is no attack."""
+    epsilon: Number
+    step_size: Number
+    black: Number
+    """Smallest pixel, 0."""
+    white: Number
+    """Largest pixel, 1."""
+    predicted: bool
+    """Away from the model's own prediction, not from the label."""
+    targets: Targets
+    """Hard labels."""
+
+
+class Loss(NamedTuple):
+    """The training loss."""
+
+    targets: Targets
+    natural: Number
+    """Weight of a natural image; of all B together, 1 - `adversarial_weight`."""
+    adversarial: Number
+    """Weight of an adversarial one."""
+
+
+class Moments(NamedTuple):
+    """Gradient of the loss by each weight, Adam's averages of it and of its square, and ones; (n,) each."""
+
+    gradient: Array
+    mean: Array
+    square: Array
+    keep: Array
 
 
 @compiled
@@ -126,7 +209,7 @@ def train_step(
     noise: Array,
     attack: Attack,
     loss: Loss,
-    rates: Rates,
+    rates: adam.Rates,
 ) -> None:
     """One optimizer step on images (B, D) and labels (B,); no gradient flows through the attack."""
     for first in range(0, len(images), TILE):
@@ -137,7 +220,7 @@ def train_step(
                 restart(net, work, noise, first, attack)
             perturb(net, work, attack)
             _add_gradients(net, moments, work, count, loss.targets, loss.adversarial)
-    adam(net.weights, moments.gradient, moments.keep, moments.mean, moments.square, rates)
+    adam.update(net.weights, moments.gradient, moments.keep, moments.mean, moments.square, rates)
     for k in range(len(net.weights)):
         net.turned[net.place[k]] = net.weights[k]
         moments.gradient[k] = 0
@@ -159,16 +242,6 @@ def _add_gradients(
             for b in range(TILE):
                 total += slope[b] * inputs[b]
             moments.gradient[k] = total
-
-
-@compiled
-def adam(weights: Array, gradient: Array, keep: Array, mean: Array, square: Array, rates: Rates) -> None:
-    """One step of Adam in a single pass; weights (n,) whose `keep` is 0 stay as they are, and so do their averages."""
-    for k in range(len(weights)):
-        slope = gradient[k] * keep[k]
-        mean[k] = rates.old_mean * mean[k] + rates.new_mean * slope
-        square[k] = rates.old_square * square[k] + rates.new_square * slope * slope
-        weights[k] -= rates.step * mean[k] / (np.sqrt(square[k]) * rates.root + rates.epsilon)
 
 
 @compiled

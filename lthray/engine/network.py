@@ -15,12 +15,10 @@ from torch import Tensor
 
 from lthray.engine.convolution import convolve, input_gradient, is_convolution, pool, pool_gradient, weight_gradient
 from lthray.engine.matmul import product
-from lthray.methods.networks import Shape
-
-Weights = tuple[Tensor, ...]
+from lthray.methods.networks import Layers, Shape
 
 
-def glorot_uniform(sizes: Sequence[Shape], generator: torch.Generator) -> Weights:
+def glorot_uniform(sizes: Sequence[Shape], generator: torch.Generator) -> Layers:
     """Weights uniform in ±sqrt(6 / (in + out)) (Glorot and Bengio 2010, equation 16), one network.
 
     `in` and `out` are how many inputs a unit has and how many units an input goes into: of a convolution, maps times
@@ -41,7 +39,7 @@ def _glorot_limit(size: Shape) -> float:
     return limit
 
 
-def forward(weights: Weights, images: Tensor) -> list[Tensor]:
+def forward(weights: Layers, images: Tensor) -> list[Tensor]:
     """The images, what every layer makes of them and, last, the logits.
 
     Args:
@@ -60,7 +58,7 @@ def forward(weights: Weights, images: Tensor) -> list[Tensor]:
     return activations
 
 
-def image_gradient(weights: Weights, activations: Sequence[Tensor], logit_gradient: Tensor) -> Tensor:
+def image_gradient(weights: Layers, activations: Sequence[Tensor], logit_gradient: Tensor) -> Tensor:
     """Gradient by the images (S, B, D), from the gradient by the logits (S, B, C)."""
     gradient = logit_gradient
     for place in range(len(weights) - 1, 0, -1):
@@ -68,7 +66,7 @@ def image_gradient(weights: Weights, activations: Sequence[Tensor], logit_gradie
     return _input_gradient(weights[0], activations[0], 0, gradient)
 
 
-def weight_gradients(weights: Weights, activations: Sequence[Tensor], logit_gradient: Tensor) -> Weights:
+def weight_gradients(weights: Layers, activations: Sequence[Tensor], logit_gradient: Tensor) -> Layers:
     """Gradient by each layer's weights, summed over the B images, from the gradient by the logits (S, B, C)."""
     gradient, gradients = logit_gradient, []
     for place in range(len(weights) - 1, -1, -1):
@@ -83,7 +81,7 @@ def weight_gradients(weights: Weights, activations: Sequence[Tensor], logit_grad
     return tuple(reversed(gradients))
 
 
-def _inputs(weights: Weights, activations: Sequence[Tensor], place: int) -> tuple[Tensor, Tensor | None]:
+def _inputs(weights: Layers, activations: Sequence[Tensor], place: int) -> tuple[Tensor, Tensor | None]:
     """What goes into a layer: what the one before it made, if that is a convolution pooled, and then from where."""
     if place and is_convolution(weights[place - 1]):
         return pool(activations[place], weights[place - 1].shape[-4])
@@ -98,7 +96,7 @@ def _input_gradient(weight: Tensor, inputs: Tensor, place: int, gradient: Tensor
 
 
 def _backward(
-    weights: Weights, activations: Sequence[Tensor], place: int, given: tuple[Tensor, Tensor | None], gradient: Tensor
+    weights: Layers, activations: Sequence[Tensor], place: int, given: tuple[Tensor, Tensor | None], gradient: Tensor
 ) -> Tensor:
     """The gradient before the ReLU that a layer's inputs come from, from the gradient behind the layer.
 

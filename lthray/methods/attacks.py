@@ -12,16 +12,41 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Attack:
+    """An attack, and the settings that it does not take from the trajectory; `spec.attack_settings` makes valid ones.
+
+    It prints as its full name, `pgd(steps=40;step_size=0.01)`, or as its name alone where it has no settings.
+    """
+
+    name: str
+    """One of `ATTACKS` or `SUITES`."""
+    settings: tuple[tuple[str, object], ...] = ()
+    """Names and values, in the order in which the registry lists them."""
+
+    def __str__(self) -> str:
+        return f"{self.name}({';'.join(f'{name}={_text(value)}' for name, value in self.settings)})".removesuffix("()")
+
+
+def _text(value: object) -> str:
+    """A value as YAML writes it, so that equal values are the same text."""
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value).lower()
+
+
+NATURAL = Attack("none")
+"""No attack: the images as they are."""
+
+
+@dataclass(frozen=True)
 class Setting:
-    """An attack with all its numbers; those below `attack_label` are PGD's, and FGSM's are one step of length ε."""
+    """An attack with every number resolved."""
 
     attack: str
-    """One of `ATTACKS`, or `autoattack`."""
+    """One of `ATTACKS` or `SUITES`."""
     epsilon: float
     """Radius of the ball around an image."""
     norm: str
-    """One of `NORMS`: in what the radius and the steps are measured."""
-    attack_label: str
+    """One of `NORMS`: how the radius and the steps are measured."""
+    attack_label: str = "ground-truth"
     """What it moves away from: the model's own prediction (predicted), or the true label (ground-truth)."""
     steps: int = 1
     step_size: float = 0.0
@@ -142,12 +167,31 @@ def _fgsm(at: Attacked) -> "Tensor":
 
 
 def _pgd(at: Attacked) -> "Tensor":
-    one = at.setting
-    return pgd(at.images, at.gradient_at, one.epsilon, one.steps, one.step_size, at.noise(), one.norm)
+    setting = at.setting
+    return pgd(at.images, at.gradient_at, setting.epsilon, setting.steps, setting.step_size, at.noise(), setting.norm)
 
 
-ATTACKS: "dict[str, Callable[[Attacked], Tensor]]" = {"fgsm": _fgsm, "pgd": _pgd}
-"""The attacks that a network is trained against and measured under: adversarial images of one start."""
+SINGLE_STEP = ("epsilon", "norm", "attack_label")
+"""Settings of an attack that takes one step of length ε."""
+ITERATED = (*SINGLE_STEP, "steps", "step_size", "random_start", "restarts")
+"""Settings of an attack that takes several steps."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """How an attack runs, and which settings it takes."""
+
+    run: "Callable[[Attacked], Tensor]"
+    """Makes the adversarial images (S, B, D) of one start."""
+    settings: tuple[str, ...] = ITERATED
+    """Names of its settings, in the order of its full name."""
+
+
+ATTACKS = {"fgsm": Method(_fgsm, SINGLE_STEP), "pgd": Method(_pgd)}
+"""The attacks that a network is trained against and measured under."""
+
+SUITES = {"autoattack": ("epsilon", "norm")}
+"""The suites of attacks that only `lthray evaluate` runs, and the settings that each takes."""
 
 
 def random_start(setting: Setting, images: "Tensor", generators: "Sequence[Generator]") -> "Tensor | None":
@@ -155,8 +199,8 @@ def random_start(setting: Setting, images: "Tensor", generators: "Sequence[Gener
     if not setting.random_start:
         return None
     noise = images.new_empty(images.shape)
-    for one, generator in zip(noise.view(-1, *images.shape[-2:]), generators, strict=True):
-        NORMS[setting.norm].draw(one, setting.epsilon, generator)
+    for part, generator in zip(noise.view(-1, *images.shape[-2:]), generators, strict=True):
+        NORMS[setting.norm].draw(part, setting.epsilon, generator)
     return noise
 
 
@@ -171,6 +215,6 @@ def stronger(logits: "Tensor", before: "Tensor", targets: "Tensor") -> "Tensor":
         before: The same of the best before it.
         targets: One-hot, what the attack moves away from.
     """
-    fooled, was = (one.argmax(-1) != targets.argmax(-1) for one in (logits, before))
-    loss, best = ((one.logsumexp(-1) - (one * targets).sum(-1)) for one in (logits, before))
-    return (fooled & ~was) | ((fooled == was) & (loss > best))
+    fooled, fooled_before = (each.argmax(-1) != targets.argmax(-1) for each in (logits, before))
+    loss, loss_before = ((each.logsumexp(-1) - (each * targets).sum(-1)) for each in (logits, before))
+    return (fooled & ~fooled_before) | ((fooled == fooled_before) & (loss > loss_before))

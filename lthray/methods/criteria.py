@@ -5,13 +5,12 @@ torch is known here by its tensors alone: sweep files are checked against the na
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
+
+from lthray.methods.networks import Layers
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Layers: TypeAlias = "tuple[Tensor, ...]"
-"""One tensor (out, in) a layer of one network."""
 
 
 @dataclass(frozen=True)

@@ -4,9 +4,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isqrt, prod
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lthray.methods.datasets import CLASSES
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Layers: TypeAlias = "tuple[Tensor, ...]"
+"""One tensor a layer, in order: the weights, masks or gradients of a network, or of a stack with a leading axis S."""
 
 KERNEL, POOL = 5, 2
 """Sides of a convolution's kernel and of the squares that max pooling behind it makes one number of."""

@@ -5,14 +5,12 @@ As in `pruning`, torch is known by its tensors alone.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
+
+from lthray.methods.networks import Layers
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Layers: TypeAlias = "tuple[Tensor, ...]"
-"""One tensor (out, in) a layer of one network."""
-
 
 TRANSFER = "transfer"
 """The strategy whose masks are another trajectory's."""

@@ -2,10 +2,11 @@
 
 from itertools import product
 
-from lthray.methods.attacks import ATTACKS
+from lthray.methods.attacks import ATTACKS, Attack
 from lthray.spec.trajectory import TrajectorySpec
 
 SPLITS = ("validation", "test")
+"""A split's place here is part of the results: random starts are seeded by it."""
 MOMENTS = ("early_stopping", "final")
 
 ACCURACIES = tuple(
@@ -21,5 +22,5 @@ METRICS = (
 
 def measured(spec: TrajectorySpec) -> list[str]:
     """Those of `METRICS` that every round of a trajectory has: accuracies under its own eval attacks alone."""
-    others = [f"_{attack}_accuracy_" for attack in ATTACKS if attack not in spec.eval_attacks]
+    others = [f"_{attack}_accuracy_" for attack in ATTACKS if Attack(attack) not in spec.eval_attacks]
     return [name for name in METRICS if not any(other in name for other in others)]

@@ -163,7 +163,7 @@ class SweepSpec(Strict):
                 if search.metric not in measured(spec):
                     raise InputError(
                         f"search.metric: found {search.metric!r}, but under train_attack {spec.train_attack} only"
-                        f" {', '.join(spec.eval_attacks)} is measured; see eval_attacks"
+                        f" {', '.join(map(str, spec.eval_attacks))} is measured; see eval_attacks"
                     )
 
     def _validated(self, cell: dict[str, Any]) -> TrajectorySpec:

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from operator import attrgetter
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PlainSerializer, ValidationInfo, field_validator, model_validator
 
 from lthray.methods import networks
-from lthray.methods.attacks import Setting
+from lthray.methods.attacks import Attack, Setting
 from lthray.methods.datasets import DATASETS
 from lthray.methods.strategies import STRATEGIES, TRANSFER
 from lthray.spec import attack_settings, pruning
@@ -46,7 +46,7 @@ def _own_widths(fields: Mapping[str, Any]) -> tuple[int, ...] | None:
     return networks.MODELS[fields["model"]].widths
 
 
-def _measured_attacks(fields: Mapping[str, Any]) -> tuple[str, ...]:
+def _measured_attacks(fields: Mapping[str, Any]) -> tuple[Attack, ...]:
     return attack_settings.eval_attacks(AUTO, fields["train_attack"])
 
 
@@ -76,7 +76,9 @@ class TrajectorySpec(Strict):
     """What `reset` restarts from: θ0 (init), the weights at the end-of-round-0, or those at its iteration:K."""
     train_attack: Annotated[TrainAttack, Base("none")] = "none"
     """Attack trained against."""
-    eval_attacks: Annotated[tuple[str, ...], follow(_measured_attacks)] = Field(default=AUTO, validate_default=True)
+    eval_attacks: Annotated[tuple[Annotated[Attack, PlainSerializer(str)], ...], follow(_measured_attacks)] = Field(
+        default=AUTO, validate_default=True
+    )
     """Attacks measured: `auto` (the train attack, or both for `none`) or a list; always with the train attack."""
     rounds: Annotated[int, Field(ge=0, le=1000), Base(20, hashed=False)] = 20
     """Prunings; a trajectory has one training more than that."""
@@ -202,7 +204,8 @@ class TrajectorySpec(Strict):
 
     @model_validator(mode="after")
     def _check_attacks(self) -> Self:
-        attack_settings.check({name: self.setting(name) for name in ("pgd", *self.eval_attacks)}, self.inputs)
+        for attack in (Attack("pgd"), *self.eval_attacks):
+            attack_settings.check(attack, self.setting(attack), self.inputs)
         return self
 
     @property
@@ -243,13 +246,19 @@ class TrajectorySpec(Strict):
             dense, rates = {WHOLE: sum(dense.values())}, {WHOLE: self.prune.rate}
         return pruning.weights_remaining(dense, rates, self.prune.cutoff, self.rounds if rounds is None else rounds)
 
-    def setting(self, attack: str) -> Setting:
-        """An attack with all its numbers, from its full name (`attackspec.full_name`)."""
-        return attack_settings.resolve(attack, self.epsilon, self.norm, self.attack_label, self.pgd)
+    def setting(self, attack: Attack) -> Setting:
+        """An attack with every number: its own settings, and this trajectory's where it has none."""
+        common = {"epsilon": self.epsilon, "norm": self.norm, "attack_label": self.attack_label}
+        return attack_settings.resolve(attack, common | vars(self.pgd))
+
+    @property
+    def train_setting(self) -> Setting | None:
+        """The train attack with every number; None without a train attack."""
+        return None if self.train_attack == "none" else self.setting(Attack(self.train_attack))
 
     def flat(self) -> dict[str, Any]:
         """Every field under its dotted name, as tables carry it; `eval_attacks` (full names) and `widths` joined."""
-        joined = {"eval_attacks": ",".join(self.eval_attacks), "widths": "-".join(map(str, self.widths))}
+        joined = {"eval_attacks": ",".join(map(str, self.eval_attacks)), "widths": "-".join(map(str, self.widths))}
         return flatten(self.model_dump()) | joined
 
     @classmethod

@@ -146,7 +146,7 @@ class Store:
         return Resume(
             last=self.ticket(spec, done - 1),
             dense=self.ticket(spec, 0) if spec.needs_dense_ticket else None,
-            early=None if spec.rewind_iteration is None else self.ticket(spec, 0, spec.rewind_iteration),
+            rewound=None if spec.rewind_iteration is None else self.ticket(spec, 0, spec.rewind_iteration),
         )
 
     def ticket(self, spec: TrajectorySpec, number: int, iteration: int | None = None) -> Ticket:
@@ -184,9 +184,10 @@ class Store:
             "weights_remaining": result.weights_remaining,
             "weights_remaining_count": result.weights_remaining_count,
         }
-        if result.early:
+        if result.rewound:
             at = spec.rewind_iteration
-            tickets.write(self.tickets(spec.trajectory_id), result.round, result.early, shared | {"iteration": at}, at)
+            folder, extra = self.tickets(spec.trajectory_id), {"iteration": at}
+            tickets.write(folder, result.round, result.rewound, shared | extra, at)
         tickets.write(self.tickets(spec.trajectory_id), result.round, result.ticket, shared)
         self._append("curves", CURVES, spec, result.round, [shared | row for row in curve_rows(result)])
         evaluations = [shared | row for row in evaluation_rows(result)]

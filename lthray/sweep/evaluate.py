@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lthray.engine.autoattack import require
 from lthray.engine.results import Failure
-from lthray.spec.attack_settings import AUTOATTACK
+from lthray.methods.attacks import SUITES
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
@@ -61,7 +61,7 @@ def run(
         InputError: the folder, the data or the cluster is not to be had.
         KeyboardInterrupt: interrupted before measuring began; later an interrupt ends in a Remeasured.
     """
-    if wanted.attack.startswith(AUTOATTACK):
+    if wanted.attack.name in SUITES:
         require()
     with reported(store.folder, notify) as tell:
         tickets = {spec.trajectory_id: wanted.rounds_of(spec, store) for spec in trajectories}
@@ -84,7 +84,7 @@ def run(
                         trials=trials,
                         rounds=sum(map(len, before.values())),
                         iterations=sum(len(before[spec.trajectory_id]) * wanted.images_of(spec) for (spec,) in stacks),
-                        attack=wanted.attack,
+                        attack=str(wanted.attack),
                     )
                 )
                 measure = partial(

@@ -35,7 +35,7 @@ def chosen(
         raise InputError(f"--where: none of the {len(every)} trajectories of {store.folder} has {said}")
     for spec in found:
         try:
-            check({wanted.attack: spec.setting(wanted.attack)}, spec.inputs)
+            check(wanted.attack, spec.setting(wanted.attack), spec.inputs)
         except ValueError as error:
             said = str(error).removeprefix(f"eval_attacks: {wanted.attack}: ")
             raise InputError(f"--attack {wanted.attack}: trajectory {spec.trajectory_id}: {said}") from None

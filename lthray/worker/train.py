@@ -15,6 +15,7 @@ from lthray.engine.data import Arrays, Dataset, on_device
 from lthray.engine.results import Failure, RoundResult
 from lthray.engine.trajectory import Progress, device_name, run
 from lthray.errors import InputError
+from lthray.methods.attacks import NATURAL
 from lthray.spec.attack_settings import label
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store import sources
@@ -137,7 +138,7 @@ class _Reporter:
             "iterations_done": self.iterations_done + progress.iteration * progress.running,
             "rate": self.rate,
             "weights_remaining": progress.weights_remaining,
-            "natural": test.pop("none"),
+            "natural": test.pop(str(NATURAL)),
             "adversarial": test,
             "running": progress.running,
             "device": self.device,

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from lthray.methods.attacks import Attack
 from lthray.methods.datasets import DATASETS
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
@@ -11,8 +12,7 @@ from lthray.store.folder import Store
 class Wanted:
     """What is to be measured of tickets."""
 
-    attack: str
-    """Full name."""
+    attack: Attack
     split: str
     """`validation` or `test`."""
     images: int | None
@@ -34,4 +34,4 @@ class Wanted:
         """Those of `rounds_of` that have no row yet."""
         known, images = store.measured(spec.trajectory_id), self.images_of(spec)
         rounds = self.rounds_of(spec, store)
-        return [number for number in rounds if (number, "final", self.split, self.attack, images) not in known]
+        return [number for number in rounds if (number, "final", self.split, str(self.attack), images) not in known]

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from lthray.cli.main import app
 from lthray.engine.trajectory import run
+from lthray.spec.attack_settings import parse
 from lthray.spec.sweepfile import load
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
@@ -66,7 +67,7 @@ def measure(trained, arrays, wanted):
 
 
 def wants(attack, split="test", images=None, rounds=()):
-    return Wanted(attack, split, images, frozenset(rounds))
+    return Wanted(parse(attack), split, images, frozenset(rounds))
 
 
 def rows(store) -> pd.DataFrame:
