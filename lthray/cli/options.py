@@ -1,5 +1,6 @@
-"""What the commands share: arguments, exit statuses, and how mistakes are told."""
+"""What the commands share: arguments, exit statuses, the console, and how they report the user's mistakes."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,21 +13,15 @@ from lthray.errors import InputError
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
-Folder = Annotated[str, typer.Argument(metavar="DIR", help="A results folder, by path or URL (s3://bucket/run).")]
+Folder = Annotated[str, typer.Argument(metavar="DIR", help="The results folder: a path or a URL (s3://bucket/run).")]
 SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.")]
 DataDir = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
         envvar="LTHRAY_DATA_DIR",
-        help="Where data sets are, or are downloaded to. [dim]\\[default: the user's cache folder][/]",
-    ),
-]
-Address = Annotated[
-    str | None,
-    typer.Option(
-        metavar="ADDR",
-        help="A running Ray cluster: auto, HOST:PORT or ray://HOST:PORT. [dim]\\[default: this machine alone][/]",
+        help="Folder of the data sets; a missing one is downloaded into it.",
+        show_default="the user's cache folder",
     ),
 ]
 Settings = Annotated[
@@ -34,15 +29,32 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change the sweep file: iterations=2000, pgd.steps=20, grid.seed=[0,1]. A field fixed this way"
-        " leaves the grid. May be given more than once.",
+        help="Overrides a key of the sweep file: iterations=2000, pgd.steps=20, grid.seed=[0,1]. A field given"
+        " this way is no longer varied. May be repeated.",
     ),
 ]
 
 
+def make_console(width: int | None = None) -> Console:
+    """The console that a command prints its results on, as they are: neither markup nor numbers are coloured.
+
+    Args:
+        width: Columns of tables that must not be cut where nobody looks at a terminal; by default, rich's choice.
+    """
+    console = Console(markup=False, highlight=False)
+    return console if console.is_terminal or not width else Console(width=width, markup=False, highlight=False)
+
+
+def data_folder(data_dir: Path | None) -> Path:
+    """Where the data sets are: `--data-dir`, or the user's cache folder."""
+    from platformdirs import user_cache_path
+
+    return data_dir or user_cache_path("lthray") / "data"
+
+
 @contextmanager
 def mistakes() -> Iterator[None]:
-    """Users see one line for their own mistake, never a traceback."""
+    """Reports a mistake of the user's in one line, without a traceback, and ends the command."""
     console = Console(stderr=True)
     try:
         yield
@@ -52,3 +64,26 @@ def mistakes() -> Iterator[None]:
     except KeyboardInterrupt:
         console.print("lthray: interrupted")
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _cluster_address(address: str | None) -> str | None:
+    """Checks `--address` before anything is read, made or started."""
+    with mistakes():
+        if address and address.startswith("ray://"):
+            raise InputError(
+                f"--address {address}: Ray Client is not supported; send the sweep with lthray submit --address"
+                " http://HEAD:8265, or run lthray on a machine of the cluster with --address HOST:PORT"
+            )
+        if address and address != "auto" and not re.fullmatch(r"[^/\s]+:\d+", address):
+            raise InputError(f"--address {address}: found neither auto nor HOST:PORT, such as 10.0.0.5:6379")
+    return address
+
+
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDR",
+        callback=_cluster_address,
+        help="A running Ray cluster: auto or HOST:PORT. [dim]\\[default: this machine alone][/]",
+    ),
+]

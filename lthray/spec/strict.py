@@ -4,7 +4,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
 
 
@@ -42,4 +42,12 @@ def one_of(registry: Collection[str], *others: str) -> OneOf:
     return OneOf(registry, others)
 
 
+def check_distinct(values: list[Any]) -> list[Any]:
+    """Lets a list through in which no value is given twice."""
+    if any(value in values[:place] for place, value in enumerate(values)):
+        raise ValueError("it takes different values, each given once")
+    return values
+
+
+Distinct = AfterValidator(check_distinct)
 Count = Annotated[int, Field(ge=1, le=10**9)]

@@ -4,7 +4,8 @@ from collections.abc import Callable, Sequence
 
 from lthray.errors import InputError
 from lthray.files import read
-from lthray.spec.sweepfile import SweepSpec, load
+from lthray.spec.sweep import SweepSpec
+from lthray.spec.sweepfile import load
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.spec.yaml_text import read_yaml
 from lthray.store import migration

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from lthray.engine.data import Arrays
 from lthray.engine.results import Failure
-from lthray.spec.sweepfile import SweepSpec
+from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.sweep import samples, transfer, tuners

@@ -7,7 +7,7 @@ from typing import Any
 
 from lthray.files import names, read, replace
 from lthray.spec.search import Sample
-from lthray.spec.sweepfile import SweepSpec
+from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.sweep.transfer import resolved

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lthray.spec.sweepfile import SweepSpec
+from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.sweep import lock as running

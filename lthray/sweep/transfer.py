@@ -8,7 +8,7 @@ from lthray.errors import InputError
 from lthray.files import location
 from lthray.methods.strategies import TRANSFER
 from lthray.spec.presets import preset
-from lthray.spec.sweepfile import SweepSpec
+from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec, TransferFields
 from lthray.spec.transfer import TransferSpec
 from lthray.store.folder import Store

@@ -13,9 +13,10 @@ import yaml
 from lthray.engine.results import Failure
 from lthray.engine.trajectory import run
 from lthray.errors import InputError
-from lthray.spec import spaces
+from lthray.spec import search, spaces
 from lthray.spec.metrics import METRICS
 from lthray.spec.search import SPACES, Sample
+from lthray.spec.strict import Strict
 from lthray.spec.sweepfile import parse
 from lthray.store.folder import Store
 from lthray.store.tables import ROUNDS
@@ -29,9 +30,9 @@ SEARCH = {
 }
 
 
-def sweep(*sets, trajectory=None, grid=None, **search):
+def sweep(*sets, trajectory=None, grid=None, **keys):
     """A sweep with a search; keywords replace its keys."""
-    sections = {"trajectory": TINY["trajectory"] | (trajectory or {}), "search": SEARCH | search}
+    sections = {"trajectory": TINY["trajectory"] | (trajectory or {}), "search": SEARCH | keys}
     return parse(TINY | sections | ({"grid": grid} if grid else {}), sets)
 
 
@@ -131,6 +132,20 @@ def test_set_changes_the_search():
     assert sweep("search=null").search is None
     assert parse(TINY, [f"search={json.dumps(SEARCH)}"]).search == sweep().search
     assert "search" not in yaml.safe_load(parse(TINY).resolved())
+
+
+def test_a_scheduler_and_a_searcher_are_an_entry_each(monkeypatch):
+    class Patience(Strict):
+        rounds: int = 2
+
+    monkeypatch.setitem(search.SCHEDULERS, "patience", Patience)
+    monkeypatch.setitem(search.SEARCHERS, "grid", lambda space, arguments: "" if space == "choice" else "only choice")
+    assert sweep(scheduler={"patience": {"rounds": 3}}).search.scheduler == {"patience": {"rounds": 3}}
+    with pytest.raises(InputError, match=r"search\.scheduler: .*patience\.round: unknown key; did you mean rounds\?"):
+        sweep(scheduler={"patience": {"round": 3}})
+    assert sweep(searcher="grid", space={"epsilon": {"choice": [0.1, 0.2]}}).search.adaptive
+    with pytest.raises(InputError, match=r"^search\.space\.learning_rate: only choice$"):
+        sweep(searcher="grid")
 
 
 def test_a_nested_field_may_be_nested_in_the_space():
@@ -233,7 +248,10 @@ MISTAKES = {
         {"search": SEARCH | {"scheduler": {"asha": {"grace": 2}}}},
         ["search.scheduler", "asha.grace", "grace_period, reduction_factor"],
     ),
-    "an unknown searcher": ({"search": SEARCH | {"searcher": "bayes"}}, ["search.searcher", "'bayes'", "'optuna'"]),
+    "an unknown searcher": (
+        {"search": SEARCH | {"searcher": "bayes"}},
+        ["search.searcher", "'bayes'", "allowed are random, optuna"],
+    ),
     "what Optuna can't draw": (
         {"search": SEARCH | {"searcher": "optuna", "space": {"epsilon": {"qloguniform": [0.1, 0.4, 0.1]}}}},
         ["search.space.epsilon", "Optuna does not quantize"],
@@ -261,8 +279,8 @@ def test_dry_run_says_how_many_samples_in_how_many_cells(sweep_file):
     assert lines[0].split()[:4] == ["trajectory", "learning_rate", "adversarial_weight", "strategy"]
     assert (
         lines[-2]
-        == "a search of 5 samples in 2 cells of the grid, with 3 seeds each: 30 trajectories, at most, for asha"
-        " stops poor ones"
+        == "a search of 5 samples in 2 cells of the grid, with 3 seeds each: 30 trajectories at most, because asha"
+        " stops poor samples"
     )
     assert lines[-1].startswith("30 trajectories, 0 of them complete")
     wrong = lthray("sweep", path, "--set", "search.samples=many", "--dry-run")

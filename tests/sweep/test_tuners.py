@@ -277,7 +277,7 @@ def test_optuna_killed_goes_on_with_the_samples_it_has(tmp_path):
     kept, _ = tables(tmp_path / "r")
     status = lthray("status", tmp_path / "r")
     if len(before) < 5:
-        assert f"{2 * (5 - len(before))} more trajectories are of samples yet to be drawn" in status.stdout
+        assert f"{2 * (5 - len(before))} more trajectories to come, of samples not drawn yet" in status.stdout
 
     again = lthray("sweep", path, "--out", tmp_path / "r")
     assert again.returncode == 0, again.stdout + again.stderr

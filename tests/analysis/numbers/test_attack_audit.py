@@ -31,7 +31,7 @@ def test_one_attack_alone_is_not_compared():
     bare = rounds.drop(columns=[name for name in rounds.columns if "_fgsm_" in name])
     assert attack_audit.weaker_pgd(rounds).empty
     assert attack_audit.weaker_pgd(bare).empty
-    assert "no network met both attacks" in attack_audit.audited(bare)
+    assert "no network met both attacks" in attack_audit.describe_audit(bare)
 
 
 def test_inputs_without_a_gradient():

@@ -3,6 +3,7 @@
 import pandas as pd
 
 from lthray.analysis import load, write_report
+from lthray.analysis.numbers.evaluations import summarise_evaluations
 from lthray.analysis.page import evaluations
 from tests.analysis import synthetic
 
@@ -24,7 +25,7 @@ def test_seeds_are_averaged_and_a_seed_counts_once():
         made_up(first, "pgd(steps=40)", [0.1, 0.2]),
         made_up(synthetic.trajectory(seed=9), "autoattack", [0.9] * 3),  # of no trajectory of the rounds
     ])  # fmt: skip
-    summary = evaluations.summarise(table, rounds)
+    summary = summarise_evaluations(table, rounds)
     found = {
         (row["attack"], row["strategy"], row["round"]): (round(row["accuracy_mean"], 9), row["accuracy_n"])
         for row in summary.to_dict("records")

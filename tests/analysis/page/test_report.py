@@ -6,7 +6,7 @@ import pandas as pd
 import pytest
 
 from lthray.analysis import LayoutError, load, write_report
-from lthray.analysis.numbers import summary
+from lthray.analysis.numbers.summary import summarise
 from lthray.analysis.page import drawing, overview, tables
 from tests.analysis import synthetic
 from tests.helpers import Page
@@ -101,7 +101,7 @@ def test_a_table_has_a_cell_for_every_measure_and_strategy():
             synthetic.trajectory(train_attack="fgsm", strategy="continued", rounds=0),
         ]
     )
-    early, end = tables.page_tables(summary.summarise(frame))
+    early, end = tables.page_tables(summarise(frame))
     assert early.strategies == end.strategies == ("reset", "continued")
     assert [len(row.cells) for row in (*early.rows, *end.rows)] == [6, 6, 4, 4]
     assert [cell is None for cell in early.rows[1].cells] == [False, True] * 3
@@ -110,7 +110,7 @@ def test_a_table_has_a_cell_for_every_measure_and_strategy():
 def test_the_csv_is_the_summary(written):
     folder, _ = written
     read = pd.read_csv(folder / "report" / "tables" / "figure_2.csv")
-    expected = summary.summarise(load(folder).rounds)
+    expected = summarise(load(folder).rounds)
     pd.testing.assert_frame_equal(read, expected, check_dtype=False)
 
 
@@ -174,7 +174,7 @@ def test_states_of_trajectories(tmp_path):
     facts = overview.facts(results)
     assert facts["Trajectories"] == "4 (1 complete, 1 partial, 2 failed)"
     assert facts["Versions"] == "lthray 0.1.0; torch 2.11.0; Python 3.11.9"
-    failed, partial = overview.warnings(results, summary.summarise(results.rounds))
+    failed, partial = overview.warnings(results, summarise(results.rounds))
     assert failed.title == "2 trajectories failed"
     assert any(case.endswith(", round 2: boom") and "seed 2" in case for case in failed.cases)
     assert any(case.endswith(": at once") for case in failed.cases)
@@ -276,7 +276,7 @@ def test_an_attack_that_is_weaker_than_it_should_be_is_named(tmp_path):
     assert "1 group of networks looks more robust to PGD than to FGSM" in text
     assert "by up to 12.0 points (round 1, final, test, seed 0)" in text
     assert "up to 25.0 % of the inputs (round 1, final, test, seed 0)" in text
-    assert "2 shares of inputs without a gradient were looked at" in text
+    assert "2 shares of inputs without a gradient were checked" in text
 
 
 def test_further_processes_draw_the_same(tmp_path, trajectories, monkeypatch):

@@ -10,7 +10,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from lthray.analysis.figures import layout, style
-from lthray.analysis.numbers import masks, summary
+from lthray.analysis.numbers.fields import distinct, select
+from lthray.analysis.numbers.masks import PAIR
 
 MOST_LINES = 6
 """Pairs of strategies that are drawn together; of more, those with the first strategy."""
@@ -25,7 +26,7 @@ _TITLES = {
 }
 
 
-def figure_6(density: pd.DataFrame, place: layout.Layout | None = None) -> Figure:
+def draw_layer_density(density: pd.DataFrame, place: layout.Layout | None = None) -> Figure:
     """How many of its weights each layer has left, against those of the network.
 
     A column per layer, a row per train attack, a line per strategy: the mean over seeds, with a band of one standard
@@ -57,7 +58,7 @@ def figure_6(density: pd.DataFrame, place: layout.Layout | None = None) -> Figur
     return _figure(density, [*free, *rest], colour, title, draw, [])
 
 
-def figure_7(overlap: pd.DataFrame) -> Figure:
+def draw_overlap(overlap: pd.DataFrame) -> Figure:
     """How much of each layer's mask two networks have in common: |A ∩ B| / |A ∪ B| in %, Figures 7 to 10.
 
     A column per layer, a row per train attack (or pair of them), a line per strategy (or pair of them), or per pair of
@@ -76,7 +77,7 @@ def figure_7(overlap: pd.DataFrame) -> Figure:
     between = str(overlap["between"].iloc[0])
     by_pair = between == "dataset"
     panel = style.single_panel(overlap, ["dataset"] if by_pair else [])
-    shown, dropped = shown_pairs(overlap)
+    shown, dropped = select_pairs(overlap)
 
     def draw(axes: Axes, rows: pd.DataFrame, look: style.Style) -> None:
         style.draw_means(axes, rows, "overlap", look, 100)
@@ -96,13 +97,13 @@ def figure_7(overlap: pd.DataFrame) -> Figure:
     return _figure(shown, rows, "strategy", title, draw, [chance])
 
 
-def shown_pairs(overlap: pd.DataFrame) -> tuple[pd.DataFrame, int]:
+def select_pairs(overlap: pd.DataFrame) -> tuple[pd.DataFrame, int]:
     """The rows to draw, and the number of pairs of strategies left out: of many, those without the first strategy."""
     names = list(overlap["strategy"].unique())
     if overlap["between"].iloc[0] != "strategy" or len(names) <= MOST_LINES:
         return overlap, 0
-    first = names[0].split(masks.PAIR)[0]
-    kept = overlap[overlap["strategy"].str.startswith(f"{first}{masks.PAIR}")]
+    first = names[0].split(PAIR)[0]
+    kept = overlap[overlap["strategy"].str.startswith(f"{first}{PAIR}")]
     return kept, len(names) - kept["strategy"].nunique()
 
 
@@ -115,10 +116,10 @@ def _figure(
     handles: list[Line2D],
 ) -> Figure:
     """A grid of axes, a column per layer and a row per facet, with a line per value of the field on colour."""
-    layers = [layer for _, layer in summary.distinct(frame, ["place", "layer"])]
+    layers = [layer for _, layer in distinct(frame, ["place", "layer"])]
     rows = layout.facets(frame, list(row_fields))
-    values: list[Any] = [value for (value,) in summary.distinct(frame, [colour])]
-    if pairs := any(masks.PAIR in str(value) for value in values):
+    values: list[Any] = [value for (value,) in distinct(frame, [colour])]
+    if pairs := any(PAIR in str(value) for value in values):
         values = list(frame[colour].unique())  # reset before random, as the rows have them
     looks = style.styles("pair" if pairs else colour, values)
     with style.fonts():
@@ -128,9 +129,9 @@ def _figure(
         for row, facet in zip(grid, rows, strict=True):
             for axes, layer in zip(row, layers, strict=True):
                 style.prepare(axes, integer=False)
-                part = summary.select(frame[frame["layer"] == layer], facet)
+                part = select(frame[frame["layer"] == layer], facet)
                 for value, look in looks.items():
-                    if len(own := summary.select(part, {colour: value})):
+                    if len(own := select(part, {colour: value})):
                         draw(axes, own, look)
             row[0].set_ylabel(_row_label(facet), fontsize=10, fontweight="bold", color=style.INK)
         for axes, layer in zip(grid[0], layers, strict=True):

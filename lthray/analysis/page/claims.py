@@ -9,8 +9,20 @@ from typing import Any
 import pandas as pd
 
 from lthray.analysis.figures import layout
-from lthray.analysis.numbers import claims, paired_tests, summary
-from lthray.analysis.numbers.claims import CLAIMS, Claim
+from lthray.analysis.numbers.claims import (
+    CLAIMS,
+    CONTRADICTED,
+    EVERYWHERE,
+    LEVEL,
+    POWER,
+    SOMEWHERE,
+    SUPPORTED,
+    TENDENCY,
+    UNDECIDED,
+    Claim,
+)
+from lthray.analysis.numbers.fields import hashable, show
+from lthray.analysis.numbers.paired_tests import DENSE, RESAMPLES
 
 SCHEMA_VERSION = 1
 """Of `claims.json`; a change that can break a reader raises it (docs/analysis.md has the schema)."""
@@ -60,7 +72,7 @@ class Group:
     @property
     def tally(self) -> str:
         """How many there are of each: "2 supported, 1 undecided"."""
-        kinds = (claims.SUPPORTED, claims.CONTRADICTED, claims.UNDECIDED, NO_VERDICT)
+        kinds = (SUPPORTED, CONTRADICTED, UNDECIDED, NO_VERDICT)
         counts = [(sum(one.verdict == kind for one in self.verdicts), kind) for kind in kinds]
         return ", ".join(f"{count} {kind}" for count, kind in counts if count)
 
@@ -69,8 +81,8 @@ def groups(found: pd.DataFrame, shown: pd.DataFrame, margin: float) -> list[Grou
     """The verdicts as printed.
 
     Args:
-        found: The verdicts (`judgement.verdicts`).
-        shown: The evidence behind them (`judgement.evidence`).
+        found: The verdicts (`verdicts`).
+        shown: The evidence behind them (`evidence`).
         margin: The margin they were found with, as a share.
     """
     keys = _group_keys(found)
@@ -108,8 +120,8 @@ def claims_json(found: pd.DataFrame, shown: pd.DataFrame, margin: float) -> str:
         entry["evidence"] = [{name: one[name] for name in _EVIDENCE} for one in rows.to_dict("records")]
         entries.append(entry)
     tree = {
-        "schema": "lthray-claims", "version": SCHEMA_VERSION, "level": claims.LEVEL, "power": claims.POWER,
-        "margin": margin, "resamples": paired_tests.RESAMPLES, "claims": entries,
+        "schema": "lthray-claims", "version": SCHEMA_VERSION, "level": LEVEL, "power": POWER,
+        "margin": margin, "resamples": RESAMPLES, "claims": entries,
     }  # fmt: skip
     return json.dumps(_plain(tree), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
@@ -126,11 +138,11 @@ _EVIDENCE = (
 
 
 def _words(claim: Claim, row: dict[Hashable, Any], rows: pd.DataFrame, margin: float) -> str:
-    other = "the dense network" if row["against"] == paired_tests.DENSE else f"{row['against']} networks"
+    other = "the dense network" if row["against"] == DENSE else f"{row['against']} networks"
     if row["verdict"] is None:
         if row["seeds"]:
             return "One seed: without a second there is no telling chance from effect. Five are a good start."
-        what = "no pruned rounds" if row["against"] == paired_tests.DENSE else f"no {row['against']} networks"
+        what = "no pruned rounds" if row["against"] == DENSE else f"no {row['against']} networks"
         return f"There are {what} of the same seeds to compare."
     found = _found(claim, row, other, margin)
     return " ".join(part for part in (found, _at_sparsest(claim, rows), _more_seeds(claim, row)) if part)
@@ -145,9 +157,9 @@ def _found(claim: Claim, row: dict[Hashable, Any], other: str, margin: float) ->
         else (f"earlier than {other}", f"later than {other}")
     )
     tested, shown_for, shown_against = row["tested"], row["shown_for"], row["shown_against"]
-    if claim.rule == claims.EVERYWHERE and row["verdict"] == claims.SUPPORTED:
+    if claim.rule == EVERYWHERE and row["verdict"] == SUPPORTED:
         return f"{_capital(held)} at each of {tested} P_m."
-    if claim.rule == claims.SOMEWHERE and row["verdict"] == claims.CONTRADICTED:
+    if claim.rule == SOMEWHERE and row["verdict"] == CONTRADICTED:
         return f"{_capital(contrary)} at each of {tested} P_m."
     if not shown_for and not shown_against:
         open_question = f"{contrary} or not" if claim.more_is_better else f"earlier or later than {other}"
@@ -174,9 +186,9 @@ def _at_sparsest(claim: Claim, rows: pd.DataFrame) -> str:
 
 
 def _more_seeds(claim: Claim, row: dict[Hashable, Any]) -> str:
-    if row["verdict"] != claims.UNDECIDED:
+    if row["verdict"] != UNDECIDED:
         return ""
-    if claim.rule == claims.TENDENCY and row["shown_for"] and row["shown_against"]:
+    if claim.rule == TENDENCY and row["shown_for"] and row["shown_against"]:
         return "Mixed: more seeds would not decide it."
     if pd.isna(row["seeds_needed"]):
         return f"More than 1,000 seeds, or none, would decide it ({row['seeds']} now)."
@@ -215,7 +227,7 @@ def _title(group: dict[str, Any]) -> str:
     """A group as a heading: "fashion-mnist · pgd.steps 7 · trained against fgsm, attacked with fgsm"."""
     train = "trained without attack" if group["train_attack"] == "none" else f"trained against {group['train_attack']}"
     words = [str(group["dataset"])]
-    words += [f"{name} {summary.show(group[name])}" for name in group if name not in ("dataset", *layout.ATTACKS)]
+    words += [f"{name} {show(group[name])}" for name in group if name not in ("dataset", *layout.ATTACKS)]
     return " · ".join([*words, f"{train}, attacked with {group['eval_attack']}"])
 
 
@@ -225,11 +237,11 @@ def _group_keys(found: pd.DataFrame) -> list[str]:
 
 def _by_verdict(shown: pd.DataFrame, keys: list[str]) -> dict[tuple[Any, ...], pd.DataFrame]:
     names = [*keys, "claim", "against"]
-    return {summary.hashable(key): part for key, part in shown.groupby(names, dropna=False, observed=True)}
+    return {hashable(key): part for key, part in shown.groupby(names, dropna=False, observed=True)}
 
 
 def _identity(row: dict[Hashable, Any], keys: list[str]) -> tuple[Any, ...]:
-    return summary.hashable(tuple(row[name] for name in (*keys, "claim", "against")))
+    return hashable(tuple(row[name] for name in (*keys, "claim", "against")))
 
 
 def _plain(value: Any) -> Any:

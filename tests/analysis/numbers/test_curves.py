@@ -105,4 +105,3 @@ def test_rounds_nearest_to_the_posters():
     rounds = synthetic.trajectory(rounds=20)
     assert rounds_shown(rounds) == [0, 3, 8, 11, 15, 18]
     assert rounds_shown(rounds[rounds["round"] < 10]) == [0, 3, 8, 9]
-    assert rounds_shown(rounds, [0.5]) == [3]

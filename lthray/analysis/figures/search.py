@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from lthray.analysis.figures import layout, style
-from lthray.analysis.numbers import summary
+from lthray.analysis.numbers.fields import select, show
 from lthray.analysis.numbers.search import COMPLETE, Search, Space
 
 _WIDTH, _COLUMNS = 11.0, 3
@@ -19,7 +19,7 @@ _GREY = "#8c959f"
 _EDGE = 0.04
 
 
-def figure_4(samples: pd.DataFrame, search: Search) -> Figure:
+def draw_parameters(samples: pd.DataFrame, search: Search) -> Figure:
     """The metric of every sample against each parameter that was searched.
 
     A point per sample, with a bar of one standard deviation either side where it has several seeds; a colour and a
@@ -48,7 +48,7 @@ def figure_4(samples: pd.DataFrame, search: Search) -> Figure:
             scale = _Scale(space, samples[field])
             for number, cell in enumerate(cells):
                 shift = (number - (len(cells) - 1) / 2) * min(0.12, 0.5 / len(cells)) if scale.choices else 0.0
-                _points(axes, summary.select(samples, cell), search, field, scale, looks[number], shift)
+                _points(axes, select(samples, cell), search, field, scale, looks[number], shift)
             scale.label(axes)
             axes.set_xlabel(field.replace("_", " "), color=style.INK)
         for row in grid:
@@ -61,14 +61,14 @@ def figure_4(samples: pd.DataFrame, search: Search) -> Figure:
     return figure
 
 
-def figure_5(samples: pd.DataFrame, search: Search) -> Figure:
+def draw_parallel_coordinates(samples: pd.DataFrame, search: Search) -> Figure:
     """Parallel coordinates: a line per sample through its parameters to its metric, a row per cell of the grid.
 
     Colour follows the metric, from dark (worst) to bright (best); the best is thick, samples that are not complete
     are grey and end before the metric.
 
     Args:
-        samples: As for `figure_4`; none is the same error.
+        samples: As for `draw_parameters`; none is the same error.
         search: Their search.
     """
     cells = _cells(samples, search)
@@ -80,7 +80,7 @@ def figure_5(samples: pd.DataFrame, search: Search) -> Figure:
         grid = figure.subplots(len(cells), 1, squeeze=False)
         for axes, cell in zip(grid[:, 0], cells, strict=True):
             _frame(axes, [*scales.items(), (_metric_label(search), metric)])
-            _lines(axes, summary.select(samples, cell), search, scales, metric)
+            _lines(axes, select(samples, cell), search, scales, metric)
             axes.set_title(layout.label(cell), loc="left", fontsize=10, fontweight="bold", color=style.INK, pad=18)
         figure.suptitle(_title(samples, search), x=0.008, ha="left", fontsize=12, color=style.INK, parse_math=False)
     return figure
@@ -91,7 +91,7 @@ class _Scale:
 
     def __init__(self, space: Space, values: pd.Series) -> None:
         self.is_log = space.is_log
-        self.choices = [summary.show(one) for one in _ordered(values)] if space.is_choice else None
+        self.choices = [show(one) for one in _ordered(values)] if space.is_choice else None
         numbers = [float(one) for one in space.arguments[:2]] if not space.is_choice and space.arguments else []
         if not self.choices:
             seen = values.astype(float)
@@ -103,7 +103,7 @@ class _Scale:
         """Positions to draw values at: the values themselves, or their places among the choices."""
         if self.choices:
             places = {text: place for place, text in enumerate(self.choices)}
-            return np.array([places[summary.show(value)] for value in values], float)
+            return np.array([places[show(value)] for value in values], float)
         return values.to_numpy(float)
 
     def share(self, values: pd.Series) -> Any:

@@ -10,12 +10,13 @@ import pandas as pd
 
 from lthray.analysis import figures
 from lthray.analysis.figures import layout
-from lthray.analysis.figures.by_layer import shown_pairs
+from lthray.analysis.figures.masks import select_pairs
 from lthray.analysis.figures.style import seeds_label
 from lthray.analysis.files import replace_file
 from lthray.analysis.load import Results
-from lthray.analysis.numbers import masks
-from lthray.analysis.numbers import summary as stats
+from lthray.analysis.numbers.fields import as_floats, trajectory_keys
+from lthray.analysis.numbers.masks import Masks, layer_density, overlaps, summarise_density, summarise_overlaps
+from lthray.analysis.numbers.summary import panels
 from lthray.analysis.page import drawing
 from lthray.analysis.page.tables import csv
 
@@ -69,12 +70,12 @@ def section(
     chosen = rounds_read(rounds)
     found = results.masks(chosen)
     wanted = rounds[rounds["round"].isin(chosen)]
-    density, pairs = masks.layer_density(wanted, found), masks.overlaps(wanted, found)
+    density, pairs = layer_density(wanted, found), overlaps(wanted, found)
     for name, frame in (("layer_density", density), ("mask_overlap", pairs)):
         replace_file(out / "tables" / f"{name}.csv", csv(frame))
     notes = list(_notes(rounds, wanted, found, density, pairs))
     tasks = list(_tasks(density, pairs, place, anchors)) if len(density) else []
-    drawings = drawing.draw_all(partial(_drawn, place, out / "figures"), tasks, processes)
+    drawings = drawing.map_tasks(partial(_write_task, place, out / "figures"), tasks, processes)
     parts: dict[str, list[drawing.Drawing]] = {}
     for task, one in zip(tasks, drawings, strict=True):
         parts.setdefault(task.title, []).append(one)
@@ -83,8 +84,8 @@ def section(
 
 def rounds_read(rounds: pd.DataFrame, budget: int = BUDGET) -> list[int]:
     """The rounds whose masks are read: all, or as many as the budget of weights allows, evenly from the last on."""
-    each = rounds.drop_duplicates(stats.trajectory_keys(rounds))
-    weights = float((stats.numbers(each, "weights_remaining_count") / each["weights_remaining"]).sum())
+    each = rounds.drop_duplicates(trajectory_keys(rounds))
+    weights = float((as_floats(each, "weights_remaining_count") / each["weights_remaining"]).sum())
     numbers = sorted(int(number) for number in rounds["round"].unique())
     most = max(1, int(budget // weights)) if weights > 0 else len(numbers)
     if len(numbers) <= most:
@@ -94,7 +95,7 @@ def rounds_read(rounds: pd.DataFrame, budget: int = BUDGET) -> list[int]:
 
 
 def _notes(
-    rounds: pd.DataFrame, wanted: pd.DataFrame, found: masks.Masks, density: pd.DataFrame, pairs: pd.DataFrame
+    rounds: pd.DataFrame, wanted: pd.DataFrame, found: Masks, density: pd.DataFrame, pairs: pd.DataFrame
 ) -> Iterator[str]:
     if len(density):
         yield (
@@ -112,7 +113,7 @@ def _notes(
                 "Under global pruning the scores say what each layer keeps: in Figure 6, a layer below the diagonal"
                 " lost more than its share."
             )
-    keys = [*stats.trajectory_keys(wanted), "round"]
+    keys = [*trajectory_keys(wanted), "round"]
     lacking = sum(row[-1] not in found.get(row[:-1], {}) for row in wanted[keys].itertuples(index=False, name=None))
     if lacking == len(wanted):
         yield "No tickets were found beside these results, so that nothing can be said of their masks."
@@ -138,17 +139,17 @@ class _Task:
 def _tasks(
     density: pd.DataFrame, pairs: pd.DataFrame, place: layout.Layout, anchors: dict[str, str]
 ) -> Iterator[_Task]:
-    summary, overlap = masks.summarise_density(density), masks.summarise_overlaps(pairs)
+    summary, overlap = summarise_density(density), summarise_overlaps(pairs)
     alike, across = overlap[overlap["between"] != "dataset"], overlap[overlap["between"] == "dataset"]
-    others = {panel.title: panel.summary for panel in stats.panels(alike)} if len(alike) else {}
-    for place_, panel in enumerate(stats.panels(summary, place.fields)):
+    others = {panel.title: panel.summary for panel in panels(alike)} if len(alike) else {}
+    for place_, panel in enumerate(panels(summary, place.fields)):
         anchor = anchors.get(panel.title, f"masks-{place_ + 1}")
         yield _Task(6, panel.title, anchor, panel.summary)
         yield from _overlaps(others.pop(panel.title, alike.iloc[:0]), panel.title, anchor)
     # settings that Figure 6 shows in one, for their fields are placed there
     for place_, (title, part) in enumerate(others.items()):
         yield from _overlaps(part, title, f"overlap-{place_ + 1}")
-    for place_, panel in enumerate(stats.panels(across, ["dataset"]) if len(across) else ()):
+    for place_, panel in enumerate(panels(across, ["dataset"]) if len(across) else ()):
         yield from _overlaps(panel.summary, panel.title, f"data-sets-{place_ + 1}")
 
 
@@ -158,20 +159,24 @@ def _overlaps(overlap: pd.DataFrame, title: str, anchor: str) -> Iterator[_Task]
             yield _Task(number, title, anchor, part)
 
 
-def _drawn(place: layout.Layout, folder: Path, task: _Task) -> drawing.Drawing:
+def _write_task(place: layout.Layout, folder: Path, task: _Task) -> drawing.Drawing:
     name = f"figure-{task.number}-{task.anchor}"
     if task.number == 6:
         caption = (
             "Weights remaining of each layer against those of the network. Mean of"
             f" {seeds_label(task.summary['density_n'])}; bands are ± one sample standard deviation over seeds."
         )
-        figure = figures.figure_6(task.summary, place)
-        return drawing.written(6, figure, folder, name, caption, task.title, "layer_density.csv")
-    _, dropped = shown_pairs(task.summary)
+        figure = figures.draw_layer_density(task.summary, place)
+        return drawing.write_figure(
+            6, figure, folder, name, caption, drawing.describe(task.title, caption), "layer_density.csv"
+        )
+    _, dropped = select_pairs(task.summary)
     caption = (
         f"Overlap of masks {_WHAT[str(task.summary['between'].iloc[0])]}, against the weights remaining. Means over"
         " pairs, with bands of ± one sample standard deviation over them; dashed, independent random masks of the same"
         " densities."
     ) + (f" Pairs without the first strategy ({dropped}) are in the CSV file alone." if dropped else "")
-    figure = figures.figure_7(task.summary)
-    return drawing.written(task.number, figure, folder, name, caption, task.title, "mask_overlap.csv")
+    figure = figures.draw_overlap(task.summary)
+    return drawing.write_figure(
+        task.number, figure, folder, name, caption, drawing.describe(task.title, caption), "mask_overlap.csv"
+    )

@@ -1,7 +1,6 @@
 """Figures 1 and 3: accuracy and loss as training proceeds, a curve for each weights remaining."""
 
 import itertools
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,8 +12,9 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 
 from lthray.analysis.figures import layout, style
-from lthray.analysis.numbers import curves as learning
-from lthray.analysis.numbers import summary
+from lthray.analysis.numbers.curves import rounds_shown
+from lthray.analysis.numbers.fields import select
+from lthray.analysis.numbers.summary import Panel, list_strategies
 
 _WIDTH, _COLUMN = 11.0, 3.4
 _DASHES = ("-", (0, (4, 1.6)), (0, (1, 1.4)))
@@ -30,11 +30,7 @@ class _Column:
     strategies: list[str]
 
 
-def figure_1(
-    curves: pd.DataFrame,
-    place: layout.Layout | None = None,
-    weights: Sequence[float] = learning.POSTER_WEIGHTS,
-) -> Figure:
+def draw_accuracy_curves(curves: pd.DataFrame, place: layout.Layout | None = None) -> Figure:
     """Figure 1 of the poster: adversarial test accuracy as training proceeds.
 
     A curve per weights remaining (the mean over seeds; where a strategy is alone, with a band of one standard deviation
@@ -43,30 +39,23 @@ def figure_1(
     rows, for colours stand for weights remaining here.
 
     Args:
-        curves: The rows of `learning.learning_curves` for one data set and one setting, but for what is placed.
+        curves: The rows of `learning_curves` for one data set and one setting, but for what is placed.
         place: The fields on colour, row and column.
-        weights: The weights remaining to show; of each, the nearest round.
 
     Raises:
         ValueError: There are no rows, or rows of more than one figure.
     """
-    return _figure(curves, place or layout.Layout(), weights, "accuracy_test", "Adversarial test accuracy, %", 100)
+    return _figure(curves, place or layout.Layout(), "accuracy_test", "Adversarial test accuracy, %", 100)
 
 
-def figure_3(
-    curves: pd.DataFrame,
-    place: layout.Layout | None = None,
-    weights: Sequence[float] = learning.POSTER_WEIGHTS,
-) -> Figure:
-    """Figure 3 of the poster: adversarial validation loss as training proceeds, laid out as `figure_1`."""
-    return _figure(curves, place or layout.Layout(), weights, "loss_validation", "Adversarial validation loss", 1)
+def draw_loss_curves(curves: pd.DataFrame, place: layout.Layout | None = None) -> Figure:
+    """Figure 3 of the poster: adversarial validation loss as training proceeds, laid out as `draw_accuracy_curves`."""
+    return _figure(curves, place or layout.Layout(), "loss_validation", "Adversarial validation loss", 1)
 
 
-def _figure(
-    curves: pd.DataFrame, place: layout.Layout, weights: Sequence[float], measure: str, name: str, scale: float
-) -> Figure:
+def _figure(curves: pd.DataFrame, place: layout.Layout, measure: str, name: str, scale: float) -> Figure:
     panel = style.single_panel(curves, place.fields)
-    shown = learning.rounds_shown(curves, weights)
+    shown = rounds_shown(curves)
     curves = curves[curves["round"].isin(shown)]
     columns = _columns(curves, place)
     rows = layout.facets(curves, _row_fields(place))
@@ -78,7 +67,7 @@ def _figure(
             for axes, column in zip(row, columns, strict=True):
                 style.prepare(axes, integer=False)
                 strategies = [str(facet["strategy"])] if "strategy" in facet else column.strategies
-                _draw(axes, summary.select(curves, facet | column.facet), strategies, measure, scale, looks)
+                _draw(axes, select(curves, facet | column.facet), strategies, measure, scale, looks)
             row[0].set_ylabel(layout.label(facet, "\n"), fontsize=10, fontweight="bold", color=style.INK)
         for axes, column in zip(grid[0], columns, strict=True):
             axes.set_title(column.title, loc="left", fontsize=10, fontweight="bold", color=style.INK)
@@ -97,7 +86,7 @@ def _figure(
 
 
 def _columns(curves: pd.DataFrame, place: layout.Layout) -> list[_Column]:
-    strategies = summary.strategies(curves)
+    strategies = list_strategies(curves)
     if place.column or place.row == "strategy":
         facets = layout.facets(curves, [place.column] if place.column else [])
         return [_Column(layout.label(facet), facet, strategies) for facet in facets]
@@ -148,7 +137,7 @@ def _draw(
             axes.fill_between(at, mean - deviation, mean + deviation, color=look[0], alpha=0.15, linewidth=0, zorder=2)
 
 
-def _title(panel: summary.Panel, name: str, measure: str) -> str:
+def _title(panel: Panel, name: str, measure: str) -> str:
     seeds = style.seeds_label(panel.summary[f"{measure}_n"])
     quantity, comma, unit = name.partition(",")
     return f"{panel.title}\n{quantity} as training proceeds{comma}{unit}; mean of {seeds}"

@@ -1,17 +1,16 @@
-"""Networks in a report: which field tells them apart, and their accuracies by the number of weights."""
+"""Networks compared: which field tells them apart, and their accuracies by the number of weights."""
 
 import pandas as pd
 import pytest
 
-from lthray.analysis import figures, load, write_report
-from lthray.analysis.numbers import summary as stats
+from lthray.analysis import figures, load, networks, panels, summarise, varied, write_report
 from tests.analysis import synthetic
 
 MLPS = [("lenet-300-100", "300-100", 266_200), ("mlp", "100-50", 83_900), ("mlp", "1000-300", 1_087_000)]
 NAMED = [("lenet-300-100", "300-100", 266_200), ("lenet-5", "120-84", 61_470)]
 
 
-def networks(chosen, **axes):
+def trajectories(chosen, **axes):
     """Trajectories of several networks; the number of their weights falls by a fifth a round."""
     found = []
     for model, widths, weights in chosen:
@@ -32,15 +31,15 @@ def networks(chosen, **axes):
     ],
 )
 def test_a_network_is_told_by_its_widths_or_its_name_or_both(chosen, fields):
-    rounds = pd.concat(networks(chosen), ignore_index=True)
-    assert stats.varied(rounds) == fields
-    assert len(list(stats.panels(stats.summarise(rounds)))) == len(chosen)
+    rounds = pd.concat(trajectories(chosen), ignore_index=True)
+    assert varied(rounds) == fields
+    assert len(list(panels(summarise(rounds)))) == len(chosen)
 
 
 def test_a_figure_has_a_line_a_network_against_the_number_of_its_weights():
-    summary = stats.summarise(pd.concat(networks(MLPS, seed=[0, 1]), ignore_index=True))
-    compared = stats.networks(summary)
-    figure = figures.figure_11(compared)
+    summary = summarise(pd.concat(trajectories(MLPS, seed=[0, 1]), ignore_index=True))
+    compared = networks(summary)
+    figure = figures.draw_networks(compared)
     figure.canvas.draw()
     assert [axes.get_title(loc="left") for axes in figure.axes] == [
         "Adversarial test accuracy, %", "Natural test accuracy, %",
@@ -61,21 +60,19 @@ def test_a_figure_has_a_line_a_network_against_the_number_of_its_weights():
 
 
 def test_one_network_is_compared_with_none():
-    assert stats.networks(stats.summarise(pd.concat(networks(MLPS[:1]), ignore_index=True))) is None
+    assert networks(summarise(pd.concat(trajectories(MLPS[:1]), ignore_index=True))) is None
 
 
 def test_names_stand_with_widths_where_neither_tells_all():
-    summary = stats.summarise(
-        pd.concat(networks([*MLPS[:2], ("mlp", "120-84", 61_470), *NAMED[1:]]), ignore_index=True)
-    )
-    assert set(stats.networks(summary)["network"]) == {
+    summary = summarise(pd.concat(trajectories([*MLPS[:2], ("mlp", "120-84", 61_470), *NAMED[1:]]), ignore_index=True))
+    assert set(networks(summary)["network"]) == {
         "lenet-300-100 300-100", "mlp 100-50", "mlp 120-84", "lenet-5 120-84",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize(("chosen", "by", "shown"), [(MLPS[:2], ["widths"], 1), (MLPS[:1], [], 0)])
 def test_a_report_compares_the_networks_of_a_folder(chosen, by, shown, tmp_path):
-    folder = synthetic.write(tmp_path / "r", networks(chosen, seed=[0, 1], rounds=1))
+    folder = synthetic.write(tmp_path / "r", trajectories(chosen, seed=[0, 1], rounds=1))
     page = write_report(load(folder), tmp_path / "out", by=by).read_text(encoding="utf-8")
     assert page.count("<strong>Figure 11.</strong>") == shown
     assert len(list((tmp_path / "out" / "figures").glob("figure-11-*.png"))) == shown

@@ -9,7 +9,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from lthray.analysis.figures import layout, style
-from lthray.analysis.numbers import summary as stats
+from lthray.analysis.numbers.fields import distinct, select, show
+from lthray.analysis.numbers.summary import Panel
 
 _WIDTH, _COLUMN = 11.0, 3.4
 
@@ -28,7 +29,7 @@ _SHARE = _Weights("weights_remaining", 100, "Weights remaining, %", style.percen
 _NUMBER = _Weights("weights_remaining_count", 1, "Weights remaining", "{:,.0f}".format)
 
 
-def figure_2(summary: pd.DataFrame, place: layout.Layout | None = None) -> Figure:
+def draw_sparsity(summary: pd.DataFrame, place: layout.Layout | None = None) -> Figure:
     """Figure 2 of the poster: what sparsity does to early stopping and to both accuracies.
 
     Three columns (early-stopping iteration, adversarial and natural test accuracy in %, all at early stopping) against
@@ -37,7 +38,7 @@ def figure_2(summary: pd.DataFrame, place: layout.Layout | None = None) -> Figur
     strategies to the rows; one on column divides every measure.
 
     Args:
-        summary: The rows of `stats.summarise` for one data set and one setting, but for what is placed.
+        summary: The rows of `summarise` for one data set and one setting, but for what is placed.
         place: The fields on colour, row and column; strategies on colour by default.
 
     Raises:
@@ -46,14 +47,14 @@ def figure_2(summary: pd.DataFrame, place: layout.Layout | None = None) -> Figur
     return _figure(summary, place or layout.Layout(), layout.MOMENTS[0][1], _SHARE)
 
 
-def figure_11(summary: pd.DataFrame) -> Figure:
+def draw_networks(summary: pd.DataFrame) -> Figure:
     """Networks compared by the number of their weights: is a large sparse one better than a small dense one?
 
     Two columns (adversarial and natural test accuracy in %, at early stopping) against the number of weights remaining,
     a row per pair of train and eval attack and strategy, a line per network.
 
     Args:
-        summary: The rows of `stats.networks` for one data set and one setting.
+        summary: The rows of `networks` for one data set and one setting.
 
     Raises:
         ValueError: There are no rows, or rows of more than one figure.
@@ -69,14 +70,14 @@ def _figure(
     rows = layout.facets(summary, [*free, *([place.row] if place.row else [])])
     parts = layout.facets(summary, [place.column] if place.column else [])
     columns = [(measure, name, part) for measure, name in measures for part in parts]
-    looks = style.styles(place.colour, [value for (value,) in stats.distinct(summary, [place.colour])])
+    looks = style.styles(place.colour, [value for (value,) in distinct(summary, [place.colour])])
     with style.fonts():
         figure = style.canvas(len(rows), len(columns), max(_WIDTH, _COLUMN * len(columns)))
         grid = figure.subplots(len(rows), len(columns), sharex=True, squeeze=False)
         style.label_weights(grid[0][0], summary[weights.column] * weights.scale, weights.text)
         for row, facet in zip(grid, rows, strict=True):
             for axes, (measure, _, part) in zip(row, columns, strict=True):
-                _draw(axes, stats.select(summary, facet | part), measure, weights, place.colour, looks)
+                _draw(axes, select(summary, facet | part), measure, weights, place.colour, looks)
             row[0].set_ylabel(layout.label(facet, "\n"), fontsize=10, fontweight="bold", color=style.INK)
         for axes, (_, name, part) in zip(grid[0], columns, strict=True):
             title = f"{name}\n{layout.label(part)}" if part else name
@@ -89,7 +90,7 @@ def _figure(
     return figure
 
 
-def _title(panel: stats.Panel) -> str:
+def _title(panel: Panel) -> str:
     seeds = panel.summary["early_stopping_iteration_n"]
     band = ", band ± 1 standard deviation" if seeds.max() > 1 else ""
     return f"{panel.title}\nat early stopping, mean of {style.seeds_label(seeds)}{band}"
@@ -101,8 +102,8 @@ def _draw(
     style.prepare(axes, integer=measure.endswith("_iteration"))
     for value, look in looks.items():
         scale = 1 if measure.endswith("_iteration") else 100
-        chosen = stats.select(rows, {colour: value})
-        style.draw_means(axes, chosen, measure, look, scale, stats.show(value), weights.column, weights.scale)
+        chosen = select(rows, {colour: value})
+        style.draw_means(axes, chosen, measure, look, scale, show(value), weights.column, weights.scale)
     _limit(axes, measure)
 
 

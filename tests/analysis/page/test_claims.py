@@ -5,8 +5,8 @@ import pandas as pd
 import pytest
 
 from lthray.analysis import evidence
-from lthray.analysis.numbers import claims
-from lthray.analysis.page import verdicts
+from lthray.analysis.numbers.claims import verdicts
+from lthray.analysis.page import claims
 from tests.analysis import synthetic
 
 
@@ -21,7 +21,7 @@ def sweep(reset, random=None, measure="adversarial"):
 
 def told(rounds, claim, against, margin=0.01):
     shown = evidence(rounds, margin)
-    (group,) = verdicts.groups(claims.verdicts(rounds, shown), shown, margin)
+    (group,) = claims.groups(verdicts(rounds, shown), shown, margin)
     (verdict,) = [one for one in group.verdicts if (one.number, one.against) == (claim, against)]
     return verdict
 
@@ -68,20 +68,20 @@ def test_one_seed_in_words():
 def test_the_tally_counts_each_kind():
     rounds = sweep(STEADY)
     shown = evidence(rounds)
-    (group,) = verdicts.groups(claims.verdicts(rounds, shown), shown, 0.01)
+    (group,) = claims.groups(verdicts(rounds, shown), shown, 0.01)
     assert group.title == "fashion-mnist · trained against fgsm, attacked with fgsm"
     assert group.tally.endswith("3 no verdict")
 
 
 @pytest.mark.parametrize(("share", "text"), [(0.01, "1 point"), (0.005, "0.5 points"), (0.02, "2 points")])
 def test_points(share, text):
-    assert verdicts.points(share) == text
+    assert claims.points(share) == text
 
 
 def test_json_has_null_where_there_is_no_number():
     rounds = sweep([[0.8, 0.8]]).assign(epsilon=math.nan)
     shown = evidence(rounds)
-    text = verdicts.claims_json(claims.verdicts(rounds, shown), shown, 0.01)
+    text = claims.claims_json(verdicts(rounds, shown), shown, 0.01)
     entry = json.loads(text)["claims"][0]
     assert entry["verdict"] is None
     assert entry["seeds_needed"] is None
@@ -95,6 +95,6 @@ def test_json_names_the_setting():
     rounds = pd.concat([sweep(STEADY).assign(epsilon=value) for value in (0.1, 0.3)])
     rounds["trajectory_id"] += rounds["epsilon"].astype(str)
     shown = evidence(rounds)
-    entries = json.loads(verdicts.claims_json(claims.verdicts(rounds, shown), shown, 0.01))["claims"]
+    entries = json.loads(claims.claims_json(verdicts(rounds, shown), shown, 0.01))["claims"]
     assert [entry["setting"] for entry in entries[::6]] == [{"epsilon": 0.1}, {"epsilon": 0.3}]
     assert entries[0]["rule"] == "somewhere"

@@ -11,7 +11,7 @@ from lthray.analysis import figures
 from lthray.analysis.figures import layout
 from lthray.analysis.files import replace_file
 from lthray.analysis.load import Results
-from lthray.analysis.numbers import summary
+from lthray.analysis.numbers.fields import show
 from lthray.analysis.numbers.search import (
     ATTACK_FIELDS,
     COMPLETE,
@@ -125,9 +125,19 @@ def _section(
         " are not complete.",
     }
     drawings = []
-    for number, draw in ((4, figures.figure_4), (5, figures.figure_5)):
+    for number, draw in ((4, figures.draw_parameters), (5, figures.draw_parallel_coordinates)):
         figure, file = draw(table, search), f"figure-{number}-{name}"
-        drawings.append(drawing.written(number, figure, out / "figures", file, captions[number], title, numbers))
+        drawings.append(
+            drawing.write_figure(
+                number,
+                figure,
+                out / "figures",
+                file,
+                captions[number],
+                drawing.describe(title, captions[number]),
+                numbers,
+            )
+        )
     headings, rows = printed(best(table, search), search)
     return SearchSection(name, title, notes(search, rounds, table), drawings, headings, rows)
 
@@ -148,7 +158,7 @@ def _measured(row: dict[Hashable, Any], prefix: str, search: Search) -> str:
 
 
 def _value(value: object) -> str:
-    return _DIGITS.format(value) if isinstance(value, float) else summary.show(value)
+    return _DIGITS.format(value) if isinstance(value, float) else show(value)
 
 
 def _some(number: int, what: str) -> str:

@@ -3,8 +3,16 @@ import math
 import pandas as pd
 import pytest
 
-from lthray.analysis import load
-from lthray.analysis.numbers import summary as stats
+from lthray.analysis.numbers.fields import varied
+from lthray.analysis.numbers.summary import (
+    MEASURES,
+    list_attack_pairs,
+    list_strategies,
+    panels,
+    setting_keys,
+    summarise,
+    tidy_rounds,
+)
 from tests.analysis import synthetic
 
 ADVERSARIAL = "early_stopping_adversarial_accuracy_test"
@@ -23,7 +31,7 @@ def only(summary, **values):
 
 
 def test_tidy_gives_an_untrained_defence_a_row_per_attack_and_a_trained_one_its_own():
-    tidy = stats.tidy_rounds(
+    tidy = tidy_rounds(
         rounds(synthetic.trajectory(train_attack="none"), synthetic.trajectory(train_attack="pgd", rounds=1))
     )
     counts = tidy.groupby(["train_attack", "eval_attack"]).size().to_dict()
@@ -32,7 +40,7 @@ def test_tidy_gives_an_untrained_defence_a_row_per_attack_and_a_trained_one_its_
 
 def test_tidy_takes_each_accuracy_from_its_own_column():
     frame = synthetic.trajectory(train_attack="none", rounds=0)
-    row = only(stats.tidy_rounds(frame), eval_attack="pgd")
+    row = only(tidy_rounds(frame), eval_attack="pgd")
     source = frame.iloc[0]
     for moment in ("early_stopping", "final"):
         for split in ("validation", "test"):
@@ -45,11 +53,11 @@ def test_tidy_takes_each_accuracy_from_its_own_column():
 def test_tidy_does_without_the_columns_of_an_attack_never_measured():
     frame = synthetic.trajectory(train_attack="fgsm", rounds=1)
     frame = frame.drop(columns=[name for name in frame.columns if "_pgd_" in name])
-    assert set(stats.tidy_rounds(frame)["eval_attack"]) == {"fgsm"}
+    assert set(tidy_rounds(frame)["eval_attack"]) == {"fgsm"}
 
 
 def test_three_seeds_by_hand():
-    summary = stats.summarise(
+    summary = summarise(
         rounds(
             synthetic.trajectory(train_attack="fgsm", seed=0, rounds=0, stop=1000, adversarial=0.70, natural=0.80),
             synthetic.trajectory(train_attack="fgsm", seed=1, rounds=0, stop=2000, adversarial=0.74, natural=0.80),
@@ -65,12 +73,12 @@ def test_three_seeds_by_hand():
     assert row[f"{NATURAL}_sd"] == pytest.approx(math.sqrt(0.0003))  # (0.01² + 0.01² + 0.02²) / 2
     assert row["final_adversarial_accuracy_test_mean"] == pytest.approx(0.72)
     assert row["final_natural_accuracy_test_mean"] == pytest.approx(0.80)
-    assert [row[f"{measure}_n"] for measure in stats.MEASURES] == [3] * 5
+    assert [row[f"{measure}_n"] for measure in MEASURES] == [3] * 5
     assert row["weights_remaining"] == 1
 
 
 def test_one_seed_has_a_mean_and_no_deviation():
-    row = only(stats.summarise(synthetic.trajectory(train_attack="fgsm", rounds=0, adversarial=0.5)), round=0)
+    row = only(summarise(synthetic.trajectory(train_attack="fgsm", rounds=0, adversarial=0.5)), round=0)
     assert row[f"{ADVERSARIAL}_mean"] == 0.5
     assert math.isnan(row[f"{ADVERSARIAL}_sd"])
     assert row[f"{ADVERSARIAL}_n"] == 1
@@ -78,7 +86,7 @@ def test_one_seed_has_a_mean_and_no_deviation():
 
 def test_a_missing_seed_is_missing_from_one_strategy_alone():
     axes = {"train_attack": "fgsm", "rounds": 0}
-    summary = stats.summarise(
+    summary = summarise(
         rounds(
             synthetic.trajectory(**axes, seed=0, stop=1000),
             synthetic.trajectory(**axes, seed=1, stop=3000),
@@ -91,7 +99,7 @@ def test_a_missing_seed_is_missing_from_one_strategy_alone():
 
 
 def test_unequal_rounds_average_what_is_there():
-    summary = stats.summarise(
+    summary = summarise(
         rounds(
             synthetic.trajectory(train_attack="fgsm", seed=0, rounds=2, adversarial=[0.8, 0.7, 0.6]),
             synthetic.trajectory(train_attack="fgsm", seed=1, rounds=1, adversarial=[0.6, 0.5]),
@@ -108,66 +116,20 @@ def test_a_null_measurement_is_not_counted():
     second = synthetic.trajectory(train_attack="fgsm", seed=1, rounds=0)
     second["early_stopping_none_accuracy_test"] = math.nan
     frame = rounds(synthetic.trajectory(train_attack="fgsm", seed=0, rounds=0, natural=0.9), second)
-    row = only(stats.summarise(frame), round=0)
+    row = only(summarise(frame), round=0)
     assert (row[f"{NATURAL}_mean"], row[f"{NATURAL}_n"], row[f"{ADVERSARIAL}_n"]) == (0.9, 1, 2)
 
 
 def test_a_second_varied_field_keeps_groups_apart():
     frame = rounds(*synthetic.grid(train_attack="pgd", pgd__steps=[7, 40], seed=[0, 1], rounds=1))
-    assert stats.varied(frame) == ["pgd.steps"]
-    summary = stats.summarise(frame)
-    assert stats.setting_keys(summary) == ["pgd.steps"]
+    assert varied(frame) == ["pgd.steps"]
+    summary = summarise(frame)
+    assert setting_keys(summary) == ["pgd.steps"]
     assert set(summary[f"{ADVERSARIAL}_n"]) == {2}
-    assert [panel.title for panel in stats.panels(summary)] == [
+    assert [panel.title for panel in panels(summary)] == [
         "fashion-mnist · pgd.steps 7",
         "fashion-mnist · pgd.steps 40",
     ]
-
-
-def test_a_field_that_varies_under_one_attack_only_is_kept_apart_too():
-    frame = rounds(
-        synthetic.trajectory(train_attack="fgsm"), synthetic.trajectory(train_attack="pgd", adversarial_weight=1.0)
-    )
-    assert stats.varied(frame) == ["adversarial_weight"]
-
-
-def test_what_the_protocol_or_the_data_set_determines_is_not_named():
-    frame = rounds(
-        *synthetic.grid(dataset=["digits-8x8", "mnist"], seed=[0, 1]),
-        *synthetic.grid(dataset=["digits-8x8", "mnist"], seed=[0, 1], **synthetic.RELEASED_CODE),
-    )
-    assert stats.varied(frame) == ["protocol"]
-    assert [panel.title for panel in stats.panels(stats.summarise(frame))] == [
-        "digits-8x8 · protocol paper",
-        "digits-8x8 · protocol released-code",
-        "mnist · protocol paper",
-        "mnist · protocol released-code",
-    ]
-
-
-def test_a_field_that_the_protocol_leaves_open_is_named():
-    frame = rounds(
-        synthetic.trajectory(),
-        synthetic.trajectory(**synthetic.RELEASED_CODE),
-        synthetic.trajectory(**synthetic.RELEASED_CODE | {"rewind_to": "init"}),
-    )
-    assert stats.varied(frame) == ["protocol", "rewind_to"]
-
-
-def test_an_unknown_field_keeps_groups_apart_and_an_unknown_measurement_does_not():
-    first, second = synthetic.trajectory(seed=0), synthetic.trajectory(seed=1)
-    first["optimizer"], second["optimizer"] = "adam", "sgd"
-    frame = rounds(first, second)
-    frame["gradient_norm"] = range(len(frame))
-    assert stats.varied(frame) == ["optimizer"]
-    assert set(stats.summarise(frame)["early_stopping_iteration_n"]) == {1}
-
-
-def test_where_and_how_it_ran_does_not_keep_seeds_apart():
-    second = synthetic.trajectory(seed=1).assign(device="cuda", torch_version="2.12.0", stack=9)
-    frame = rounds(synthetic.trajectory(seed=0), second)
-    assert stats.varied(frame) == []
-    assert set(stats.summarise(frame)["early_stopping_iteration_n"]) == {2}
 
 
 def test_a_seed_measured_under_two_lists_of_attacks_counts_once():
@@ -176,7 +138,7 @@ def test_a_seed_measured_under_two_lists_of_attacks_counts_once():
         synthetic.trajectory(train_attack="fgsm", seed=0, stop=1000, eval_attacks="fgsm,pgd"),
         synthetic.trajectory(train_attack="fgsm", seed=1, stop=2000),
     )
-    summary = stats.summarise(frame)
+    summary = summarise(frame)
     assert set(summary[summary["eval_attack"] == "fgsm"]["early_stopping_iteration_n"]) == {2}
     assert set(summary[summary["eval_attack"] == "pgd"]["early_stopping_iteration_n"]) == {1}
 
@@ -185,34 +147,13 @@ def test_order_is_the_customary_one():
     frame = rounds(
         *synthetic.grid(train_attack=["pgd", "none", "fgsm"], strategy=["continued", "random", "reset"], rounds=0)
     )
-    summary = stats.summarise(frame)
-    assert stats.attack_pairs(summary) == [("none", "fgsm"), ("none", "pgd"), ("fgsm", "fgsm"), ("pgd", "pgd")]
-    assert stats.strategies(summary) == ["reset", "random", "continued"]
+    summary = summarise(frame)
+    assert list_attack_pairs(summary) == [("none", "fgsm"), ("none", "pgd"), ("fgsm", "fgsm"), ("pgd", "pgd")]
+    assert list_strategies(summary) == ["reset", "random", "continued"]
 
 
 def test_the_frames_given_are_left_as_they_are():
     frame = synthetic.trajectory()
     before = frame.copy(deep=True)
-    stats.summarise(frame)
+    summarise(frame)
     pd.testing.assert_frame_equal(frame, before)
-
-
-@pytest.mark.parametrize(("value", "text"), [(True, "true"), (0.30000000000000004, "0.3"), (7, "7"), ("init", "init")])
-def test_values_are_shown_as_in_the_sweep_file(value, text):
-    assert stats.show(value) == text
-
-
-def test_retraining_as_the_first_round_is_no_setting_of_its_own_but_otherwise_it_is(tmp_path):
-    same = [synthetic.trajectory(train_attack=attack, iterations=n) for attack in ("fgsm", "pgd") for n in (500, 1000)]
-    assert stats.varied(load(synthetic.write(tmp_path / "same", same)).rounds) == ["iterations"]
-    brief = [
-        synthetic.trajectory(train_attack="pgd", retrain__train_attack=attack, retrain__iterations=n)
-        for attack in ("none", "pgd") for n in (0, 50_000)
-    ]  # fmt: skip
-    for one in brief:  # as a results folder has it: what the round itself trained
-        one.loc[one["round"] > 0, "iterations"] = one["retrain.iterations"]
-    found = load(synthetic.write(tmp_path / "brief", brief)).rounds
-    assert stats.varied(found) == ["retrain.iterations", "retrain.train_attack"]
-    assert set(found["iterations"]) == {50_000}
-    short = found[found["retrain.iterations"] == 0]
-    assert (short["round_iterations"] == 50_000 * (short["round"] == 0)).all()

@@ -120,10 +120,9 @@ def test_holm_by_hand():
 
 
 def test_seeds_needed():
-    assert seeds_needed(1, 1, 0.025) == 10  # a paired t test at 5 % two-sided, effect size 1, power 80 %
-    assert seeds_needed(0.5, 1, 0.025) == 34
-    assert seeds_needed(1, 2, 0.025) == 34
-    assert seeds_needed(100, 1, 0.025) == 2
-    assert seeds_needed(0.001, 1, 0.025) is None
-    assert seeds_needed(0, 1, 0.025) is None
-    assert seeds_needed(1, 0, 0.025) is None
+    assert seeds_needed(1, 0.025, 0.8) == 10  # a paired t test at 5 % two-sided, effect size 1, power 80 %
+    assert seeds_needed(0.5, 0.025, 0.8) == 34
+    assert seeds_needed(100, 0.025, 0.8) == 2
+    assert seeds_needed(0.001, 0.025, 0.8) is None
+    assert seeds_needed(0, 0.025, 0.8) is None
+    assert seeds_needed(-1, 0.025, 0.8) is None
