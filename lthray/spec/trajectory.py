@@ -1,10 +1,7 @@
 """One trajectory's setting: every field of the protocol, its bounds and its identity."""
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
-from operator import attrgetter
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -16,42 +13,13 @@ from lthray.methods.strategies import STRATEGIES, TRANSFER
 from lthray.spec import attack_settings, pruning
 from lthray.spec.attack_settings import AttackLabel, NormName, PgdSpec, TrainAttack
 from lthray.spec.dotted import flatten, nest
-from lthray.spec.identity import AUTO, Base, bases, follow, resolve_auto
+from lthray.spec.groups import RetrainSpec, TransferFields
+from lthray.spec.identity import AUTO, Base, bases, follow, identify, resolve_auto
 from lthray.spec.pruning import PruneSpec, RatesSpec
 from lthray.spec.strict import Count, Strict, one_of
 
 WHOLE = "all"
 """The name of the whole network where its layers are pruned together."""
-
-
-class RetrainSpec(Strict):
-    """What the rounds after the first do otherwise than the first."""
-
-    iterations: Annotated[int, Field(ge=0, le=10**9), follow("iterations")] = Field(default=AUTO, validate_default=True)
-    """Optimizer steps of a round after the first; 0 prunes without training, auto is as many as `iterations`."""
-    train_attack: Annotated[TrainAttack, follow("train_attack")] = Field(default=AUTO, validate_default=True)
-    """Attack that the rounds after the first train against; auto is `train_attack`."""
-
-
-class TransferFields(Strict):
-    """Whose masks a trajectory of strategy transfer trains under; found when the sweep is run, never set."""
-
-    source: Annotated[str, Field(pattern="^([0-9a-f]{12})?$"), Base("", settable=False)] = ""
-    """The source's trajectory_id; empty for other strategies."""
-    setting: Annotated[str, Base("", hashed=False, settable=False)] = ""
-    """What is to be known of the source, in words; not in the trajectory's own id, for `source` stands for it."""
-
-
-def _own_widths(fields: Mapping[str, Any]) -> tuple[int, ...] | None:
-    return networks.MODELS[fields["model"]].widths
-
-
-def _measured_attacks(fields: Mapping[str, Any]) -> tuple[str, ...]:
-    return attack_settings.eval_attacks(AUTO, fields["train_attack"])
-
-
-def _usual_validation_size(fields: Mapping[str, Any]) -> int:
-    return DATASETS[fields["dataset"]].validation or 10_000
 
 
 class TrajectorySpec(Strict):
@@ -66,7 +34,9 @@ class TrajectorySpec(Strict):
     """Images to train on."""
     model: Annotated[str, one_of(networks.MODELS), Base("lenet-300-100")] = "lenet-300-100"
     """Network."""
-    widths: Annotated[tuple[int, ...], follow(_own_widths)] = Field(default=AUTO, validate_default=True)
+    widths: Annotated[tuple[int, ...], follow(lambda fields: networks.MODELS[fields["model"]].widths)] = Field(
+        default=AUTO, validate_default=True
+    )
     """Units of each hidden layer of `model: mlp`, a list; `auto`, the model's own, for every other."""
     seed: Annotated[int, Field(ge=0, lt=2**63), Base(0)] = 0
     """Seed of the start, the batches and the attacks' random starts."""
@@ -76,7 +46,9 @@ class TrajectorySpec(Strict):
     """What `reset` restarts from: θ0 (init), the weights at the end-of-round-0, or those at its iteration:K."""
     train_attack: Annotated[TrainAttack, Base("none")] = "none"
     """Attack trained against."""
-    eval_attacks: Annotated[tuple[str, ...], follow(_measured_attacks)] = Field(default=AUTO, validate_default=True)
+    eval_attacks: Annotated[
+        tuple[str, ...], follow(lambda fields: attack_settings.eval_attacks(AUTO, fields["train_attack"]))
+    ] = Field(default=AUTO, validate_default=True)
     """Attacks measured: `auto` (the train attack, or both for `none`) or a list; always with the train attack."""
     rounds: Annotated[int, Field(ge=0, le=1000), Base(20, hashed=False)] = 20
     """Prunings; a trajectory has one training more than that."""
@@ -90,7 +62,9 @@ class TrajectorySpec(Strict):
     """Iterations between evaluations."""
     eval_clock: Annotated[Literal["round", "epoch"], Base("round")] = "round"
     """Count `eval_every` from the start of the round, or anew in each epoch as the released code does."""
-    validation_size: Annotated[Count, Base(rule=_usual_validation_size)] = Field(default=10_000, validate_default=True)
+    validation_size: Annotated[Count, Base(rule=lambda fields: DATASETS[fields["dataset"]].validation or 10_000)] = (
+        Field(default=10_000, validate_default=True)
+    )
     """First training images, kept for validation; digits-8x8 has a fixed split of 360 instead."""
     learning_rate: Annotated[float, Field(gt=0), Base(1.2e-3)] = 1.2e-3
     """Adam's learning rate."""
@@ -273,14 +247,7 @@ class TrajectorySpec(Strict):
         `rounds` is left out: it says how long the trajectory goes on, and no number of an earlier round depends on it.
         So is `transfer.setting`, which says in words what `transfer.source` stands for.
         """
-        flat, outside = self.flat(), vars(self)
-        fields = {
-            name: flat[name]
-            for name, base in bases(type(self)).items()
-            if base.hashed and attrgetter(name)(self) != base.resolve(outside)
-        }
-        text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return identify(self, self.flat())
 
     @property
     def stack_key(self) -> tuple[Any, ...]:
