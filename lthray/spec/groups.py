@@ -10,18 +10,18 @@ from lthray.spec.strict import Strict
 
 
 class RetrainSpec(Strict):
-    """What the rounds after the first do otherwise than the first."""
+    """How rounds after the first differ from the first."""
 
     iterations: Annotated[int, Field(ge=0, le=10**9), follow("iterations")] = Field(default=AUTO, validate_default=True)
-    """Optimizer steps of a round after the first; 0 prunes without training, auto is as many as `iterations`."""
+    """Optimizer steps of a round after the first; 0 prunes without training, auto is `iterations`."""
     train_attack: Annotated[TrainAttack, follow("train_attack")] = Field(default=AUTO, validate_default=True)
-    """Attack that the rounds after the first train against; auto is `train_attack`."""
+    """Attack trained against after the first round; auto is `train_attack`."""
 
 
 class TransferFields(Strict):
-    """Whose masks a trajectory of strategy transfer trains under; found when the sweep is run, never set."""
+    """The source of the masks, for strategy transfer. Looked up when the sweep runs, never set in a sweep file."""
 
     source: Annotated[str, Field(pattern="^([0-9a-f]{12})?$"), Base("", settable=False)] = ""
     """The source's trajectory_id; empty for other strategies."""
     setting: Annotated[str, Base("", hashed=False, settable=False)] = ""
-    """What is to be known of the source, in words; not in the trajectory's own id, for `source` stands for it."""
+    """The source's fields in words. It is no part of the trajectory's id, because `source` is."""

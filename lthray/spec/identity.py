@@ -1,4 +1,4 @@
-"""What a field contributes to `trajectory_id`: the base value that is declared beside it.
+"""How fields make up the id of a trajectory: each declares a base value beside it.
 
 An id hashes only the fields that differ from their base values. So a field added later, whose base value is what lthray
 did before, leaves every old id as it was; and a default that moves away from the base value changes the id, as it must.
@@ -61,7 +61,7 @@ def bases(model: type[BaseModel]) -> dict[str, Base]:
         TypeError: a field declares none.
     """
     declared = {
-        name: next((one for one in field.metadata if isinstance(one, Base)), None) for name, field in leaves(model)
+        name: next((mark for mark in field.metadata if isinstance(mark, Base)), None) for name, field in leaves(model)
     }
     if missing := [name for name, base in declared.items() if base is None]:
         raise TypeError(f"{', '.join(missing)}: no base value is declared; see {__name__}.Base")

@@ -1,4 +1,4 @@
-"""One trajectory's setting: every field of the protocol, its bounds and its identity."""
+"""The setting of a trajectory: every field of the protocol, its bounds, and the id that stands for it."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from lthray.spec.pruning import PruneSpec, RatesSpec
 from lthray.spec.strict import Count, Strict, one_of
 
 WHOLE = "all"
-"""The name of the whole network where its layers are pruned together."""
+"""The name of the whole network, where its layers are pruned together."""
 
 
 class TrajectorySpec(Strict):
@@ -37,7 +37,7 @@ class TrajectorySpec(Strict):
     widths: Annotated[tuple[int, ...], follow(lambda fields: networks.MODELS[fields["model"]].widths)] = Field(
         default=AUTO, validate_default=True
     )
-    """Units of each hidden layer of `model: mlp`, a list; `auto`, the model's own, for every other."""
+    """Units of each hidden layer of `model: mlp`, a list; `auto` (the model's own) for other models."""
     seed: Annotated[int, Field(ge=0, lt=2**63), Base(0)] = 0
     """Seed of the start, the batches and the attacks' random starts."""
     strategy: Annotated[str, one_of(STRATEGIES), Base("reset")] = "reset"
@@ -51,41 +51,41 @@ class TrajectorySpec(Strict):
     ] = Field(default=AUTO, validate_default=True)
     """Attacks measured: `auto` (the train attack, or both for `none`) or a list; always with the train attack."""
     rounds: Annotated[int, Field(ge=0, le=1000), Base(20, hashed=False)] = 20
-    """Prunings; a trajectory has one training more than that."""
+    """Prunings. A trajectory of n prunings has n + 1 trainings."""
     iterations: Annotated[Count, Base(50_000)] = 50_000
     """Optimizer steps of a round."""
     batch_size: Annotated[Count, Base(60)] = 60
     """Images of a batch."""
     drop_last: Annotated[bool, Base(True)] = True
-    """Drop what is left of an epoch after its last whole batch (true), or train on it as a smaller batch (false)."""
+    """Drop the images left over after an epoch's last whole batch (true), or train on them as a smaller batch."""
     eval_every: Annotated[Count, Base(500)] = 500
     """Iterations between evaluations."""
     eval_clock: Annotated[Literal["round", "epoch"], Base("round")] = "round"
-    """Count `eval_every` from the start of the round, or anew in each epoch as the released code does."""
+    """Count `eval_every` from the start of the round, or of each epoch, as the released code does."""
     validation_size: Annotated[Count, Base(rule=lambda fields: DATASETS[fields["dataset"]].validation or 10_000)] = (
         Field(default=10_000, validate_default=True)
     )
-    """First training images, kept for validation; digits-8x8 has a fixed split of 360 instead."""
+    """Training images held out for validation, the first ones; digits-8x8 has a fixed split of 360 images."""
     learning_rate: Annotated[float, Field(gt=0), Base(1.2e-3)] = 1.2e-3
     """Adam's learning rate."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1), Base(0.1)] = 0.1
     """Share of the label spread over all classes, in training and validation."""
     adversarial_weight: Annotated[float, Field(ge=0, le=1), Base(0.5)] = 0.5
-    """Weight of the adversarial half of the loss, where there is a train attack."""
+    """Weight of the adversarial loss; the natural loss has the rest. It counts only with a train attack."""
     norm: Annotated[NormName, Base("linf")] = "linf"
-    """Norm that attacks are measured in: the maximum of the pixels (linf), or l2."""
+    """Norm of the attacks: the largest change of a pixel (linf), or the Euclidean length (l2)."""
     epsilon: Annotated[float, Field(ge=0), Base(0.3)] = 0.3
-    """Radius of the attacks in the norm, in pixel values of [0, 1]."""
+    """Radius of the attacks in this norm; pixels are in [0, 1]."""
     attack_label: Annotated[AttackLabel, Base("predicted")] = "predicted"
-    """Label that attacks move away from: the model's own on the clean image, or the true one."""
+    """Label that attacks move away from: the model's prediction on the clean image, or the true label."""
     pgd: PgdSpec = PgdSpec()
     """Projected gradient descent."""
     prune: PruneSpec = PruneSpec()
-    """Pruning; under strategy transfer, how the source was pruned."""
+    """How networks are pruned; for strategy transfer, how the source was."""
     retrain: RetrainSpec = Field(default={}, validate_default=True)
     """The rounds after the first."""
     transfer: TransferFields = TransferFields()
-    """Whose masks are trained under, where the strategy is transfer."""
+    """The source of the masks, for strategy transfer."""
 
     @model_validator(mode="before")
     @classmethod
@@ -202,14 +202,17 @@ class TrajectorySpec(Strict):
 
     @property
     def units(self) -> int:
-        """Numbers that an image is and becomes on its way through the network."""
+        """Values of an image and of its activations: pixels, maps, hidden units and logits."""
         return networks.units(self.layer_sizes, self.inputs)
 
     def weights_left(self, rounds: int | None = None) -> list[dict[str, int]]:
-        """Weights left in what is pruned together, one mapping a round 0..`rounds`, by default the trajectory's.
+        """Weights left of each group that is pruned together, a mapping for each round.
 
-        That is each layer, or under `prune.scope: global` the whole network under the name `all`: how many each layer
-        then keeps, the scores decide.
+        A group is a layer, or with `prune.scope: global` the whole network under the name `all`; there, the scores
+        decide how many weights each layer keeps.
+
+        Args:
+            rounds: The last round; by default the trajectory's.
         """
         dense = networks.weights(self.layer_sizes)
         rates = {name: getattr(self.prune.rates, networks.rate_of(name)) for name in dense}
@@ -218,7 +221,7 @@ class TrajectorySpec(Strict):
         return pruning.weights_remaining(dense, rates, self.prune.cutoff, self.rounds if rounds is None else rounds)
 
     def setting(self, attack: str) -> Setting:
-        """An attack with all its numbers, from its full name (`attackspec.full_name`)."""
+        """An attack with all its settings, from its full name (`attack_settings.full_name`)."""
         return attack_settings.resolve(attack, self.epsilon, self.norm, self.attack_label, self.pgd)
 
     def flat(self) -> dict[str, Any]:
@@ -228,7 +231,7 @@ class TrajectorySpec(Strict):
 
     @classmethod
     def from_flat(cls, fields: Mapping[str, Any]) -> Self:
-        """The trajectory whose fields `flat` gave; one that is missing has its base value.
+        """The inverse of `flat`; a missing field has its base value.
 
         Raises:
             ValidationError: a field is not known, or has an impossible value.
@@ -242,37 +245,37 @@ class TrajectorySpec(Strict):
 
     @property
     def trajectory_id(self) -> str:
-        """Twelve hex digits that stand for every field that can change a number, as far as it differs from its base.
+        """Twelve hex digits: a hash of every field that can change a number, where it differs from its base value.
 
-        `rounds` is left out: it says how long the trajectory goes on, and no number of an earlier round depends on it.
-        So is `transfer.setting`, which says in words what `transfer.source` stands for.
+        `rounds` is left out: no number of a round depends on how many rounds follow. So is `transfer.setting`, which
+        says in words what `transfer.source` stands for.
         """
         return identify(self, self.flat())
 
     @property
     def stack_key(self) -> tuple[Any, ...]:
-        """Trajectories of one key may share a stack: they differ in seed, strategy, source and `rewind_to` at most."""
+        """Trajectories of one key may share a stack; seed, strategy, source and `rewind_to` are no part of it."""
         free = ("seed", "strategy", "rewind_to", "transfer.source", "transfer.setting")
         return tuple(value for name, value in self.flat().items() if name not in free)
 
     @property
     def needs_dense_ticket(self) -> bool:
-        """Whether later rounds go back to the weights at the end of round 0, to start from or to prune."""
+        """Whether later rounds start from, or prune, the weights at the end of round 0."""
         pruned_again = self.prune.schedule == "one-shot" and self.strategy != TRANSFER
         return self.rewind_to == "end-of-round-0" or pruned_again
 
     @property
     def rewind_iteration(self) -> int | None:
-        """The iteration of round 0 that `rewind_to` names, if it does."""
+        """The iteration of round 0 that `rewind_to` names; None where it names none."""
         kind, _, iteration = self.rewind_to.partition(":")
         return int(iteration) if kind == "iteration" else None
 
     def in_round(self, number: int) -> Self:
-        """The setting that a round trains with: after round 0, what `retrain` says."""
+        """The setting of a round: after round 0, with the fields of `retrain`."""
         return self.model_copy(update=self.retrain.model_dump()) if number else self
 
     def iterations_from(self, number: int) -> int:
-        """Optimizer steps of round `number` and all after it."""
+        """Optimizer steps of round `number` and all later rounds."""
         first = 0 if number else self.iterations
         return first + (self.rounds + 1 - max(number, 1)) * self.retrain.iterations
 
