@@ -29,6 +29,7 @@ from lthray.spec.trajectory import TrajectorySpec
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "0.1"
 """Results of lthray 0.1, as tests/golden/README.md says."""
+SWEEPS = ROOT / "tests" / "golden" / "sweeps"
 
 
 CPU = torch.device("cpu")

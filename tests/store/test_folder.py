@@ -257,5 +257,5 @@ def test_a_sweep_without_such_attacks_has_no_evaluations(store, rounds):
     assert store.measured(rounds[0].spec.trajectory_id) == set()
     (store.folder / "evaluations").mkdir()
     (store.folder / "evaluations" / f"{rounds[0].spec.trajectory_id}.parquet").write_bytes(b"torn")
-    with pytest.raises(InputError, match=r"can't be read .* delete it to measure again"):
+    with pytest.raises(InputError, match=r"can't be read .* delete it, and run again"):
         store.measured(rounds[0].spec.trajectory_id)
