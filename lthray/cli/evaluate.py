@@ -86,7 +86,7 @@ def evaluate(
 
 
 def _attack(attack: str, sets: Sequence[str]) -> str:
-    """The full name of an attack with its `--set`."""
+    """The full name of an attack with the settings that its `--set` give."""
     from lthray.methods.attacks import ATTACKS
     from lthray.spec.attack_settings import AUTOATTACK, OwnSettings, full_name
     from lthray.spec.yaml_text import read_assignment
@@ -97,10 +97,10 @@ def _attack(attack: str, sets: Sequence[str]) -> str:
     common = ("epsilon", "norm", "attack_label")
     keys = {name if name in common else f"pgd.{name}": name for name in OwnSettings.model_fields}
     settings = {}
-    for one in sets:
-        key, value = read_assignment("--set", one, "pgd.steps=100")
+    for assignment in sets:
+        key, value = read_assignment("--set", assignment, "pgd.steps=100")
         if key not in keys:
-            raise InputError(f"--set {one}: no setting of an attack; there are {', '.join(keys)}")
+            raise InputError(f"--set {assignment}: no setting of an attack; there are {', '.join(keys)}")
         settings[keys[key]] = value
     try:
         return full_name(attack, settings)
