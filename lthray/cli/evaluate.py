@@ -95,7 +95,7 @@ def evaluate(
 
 
 def _attack(attack: str, sets: Sequence[str]) -> "Attack":
-    """An attack with its `--set`."""
+    """The attack with the settings that its `--set` give."""
     from lthray.methods.attacks import ATTACKS, SINGLE_STEP, SUITES
     from lthray.spec.attack_settings import OwnSettings, make
     from lthray.spec.yaml_text import read_assignment
@@ -105,10 +105,10 @@ def _attack(attack: str, sets: Sequence[str]) -> "Attack":
         raise InputError(f"--attack {attack}: no such attack; there are {', '.join(known)}")
     keys = {name if name in SINGLE_STEP else f"pgd.{name}": name for name in OwnSettings.model_fields}
     settings = {}
-    for one in sets:
-        key, value = read_assignment("--set", one, "pgd.steps=100")
+    for assignment in sets:
+        key, value = read_assignment("--set", assignment, "pgd.steps=100")
         if key not in keys:
-            raise InputError(f"--set {one}: no setting of an attack; there are {', '.join(keys)}")
+            raise InputError(f"--set {assignment}: no setting of an attack; there are {', '.join(keys)}")
         settings[keys[key]] = value
     try:
         return make(attack, settings)
