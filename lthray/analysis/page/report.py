@@ -74,16 +74,16 @@ def write_report(
     _write_tables(out / "tables", summary, curves, proof)
     measured = _evaluations(results, rounds, out / "tables")
     replace_file(out / "claims.json", claims.claims_json(judged, proof, margin).encode())
-    groups = claims.groups(judged, proof, margin)
+    groups = claims.group_verdicts(judged, proof, margin)
     page = _template().render(
-        name=overview.name(results),
-        facts=overview.facts(results),
-        warnings=overview.warnings(results, summary),
+        name=overview.sweep_name(results),
+        facts=overview.list_facts(results),
+        warnings=overview.list_warnings(results, summary),
         audited=describe_audit(results.rounds),
         searches=searches,
         groups=groups,
         all_open=len(groups) <= _OPEN_GROUPS,
-        margin=claims.points(margin),
+        margin=claims.format_points(margin),
         level=f"{LEVEL:.0%}".replace("%", " %"),
         sections=sections,
         evaluations=measured,
@@ -145,7 +145,11 @@ def _sections(
             setting=setting,
         )
         for panel, anchor, drawings, setting in zip(
-            parts, anchors, map_tasks(write_panel, tasks, processes, 3), overview.settings(rounds, parts), strict=True
+            parts,
+            anchors,
+            map_tasks(write_panel, tasks, processes, 3),
+            overview.list_settings(rounds, parts),
+            strict=True,
         )
     ]
 
