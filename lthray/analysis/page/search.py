@@ -83,8 +83,8 @@ def notes(search: Search, rounds: pd.DataFrame, table: pd.DataFrame) -> list[str
         said.append(
             "All cells of the grid have the same samples and can be compared setting by setting."
             if search.searcher == "random"
-            else f"{search.searcher} drew the samples of each cell separately: settings are not paired, and the verdicts"
-            " below can compare strategies only where both happen to have the same setting."
+            else f"{search.searcher} drew the samples of each cell separately: settings are not paired, and verdicts"
+            " can compare strategies only where both happen to have the same setting."
         )
     easier = [name for name in search.space if name in ATTACK_FIELDS]
     if easier and "_none_accuracy_" not in search.metric and "_accuracy_" in search.metric:
