@@ -40,19 +40,19 @@ def write_report(
 ) -> Path:
     """Write a report: `index.html`, `figures/*.svg` and `.png`, `tables/*` and `claims.json`.
 
-    Of a search, the page has its samples, and verdicts and figures of its best settings alone.
+    Of a search, the page shows its samples, and verdicts and figures of its best settings only.
 
-    The page holds all it shows; the other files are there to be used elsewhere. Each file is written beside its place
-    and renamed, the page last, so that a reader never sees half of one. Files of an earlier report are replaced.
+    The page holds all it shows; the other files are for use elsewhere. Each file is written atomically, the page last.
+    Files of an earlier report are replaced.
 
     Args:
         results: What to report (`load`). Unless `by` places something, several folders are shown as rows of the same
             figures, and where all trajectories have one strategy, colour shows the first field that varies instead.
         out: The folder to write to, made where it is missing.
-        margin: The loss of accuracy, as a share, that counts as none in verdicts.
+        margin: Accuracy loss, as a share, that verdicts ignore.
         by: What the figures show beside the poster's fields (`layout.parse`): `pgd.steps`, `row=pgd.steps`.
-        processes: How many draw the figures of large reports. More than one are started by importing the main module
-            again, which scripts have to allow for (`if __name__ == "__main__":`).
+        processes: The number of processes that draw the figures of large reports. Further processes import the main
+            module again, so that a script needs `if __name__ == "__main__":`.
 
     Returns:
         The page's path.

@@ -24,7 +24,7 @@ from lthray.analysis.numbers.search import (
     search_of,
 )
 from lthray.analysis.page import drawing
-from lthray.analysis.page.tables import cell, csv
+from lthray.analysis.page.tables import csv, format_cell
 
 _DIGITS = "{:.4g}"
 
@@ -68,19 +68,19 @@ def notes(search: Search, rounds: pd.DataFrame, table: pd.DataFrame) -> list[str
     done, stopped = (int((table["state"] == state).sum()) for state in (COMPLETE, STOPPED))
     cells = len(layout.facets(table, list(search.grid)))
     aim = "larger" if search.mode == "max" else "smaller"
-    said = [
+    sentences = [
         f"{len(table):,} samples of {', '.join(search.space)} in {_count(cells, 'cell')} of the grid, each trained with"
         f" {_count(search.seeds, 'seed')}; {done:,} are complete. The metric is {search.metric} after a sample's last"
         f" round, as a mean over seeds; the {aim}, the better.",
     ]
     if search.scheduler:
         spent, whole = _iterations(rows_of(rounds, search), search, len(table))
-        said.append(
+        sentences.append(
             f"{search.scheduler} stopped {stopped:,} of them between rounds, so that {spent:,} iterations were trained"
             f" instead of {whole:,}. The metric of a stopped sample is that of an earlier, denser round."
         )
     if cells > 1:
-        said.append(
+        sentences.append(
             "All cells of the grid have the same samples and can be compared setting by setting."
             if search.searcher == "random"
             else f"{search.searcher} drew the samples of each cell separately: settings are not paired, and verdicts"
@@ -88,16 +88,16 @@ def notes(search: Search, rounds: pd.DataFrame, table: pd.DataFrame) -> list[str
         )
     easier = [name for name in search.space if name in ATTACK_FIELDS]
     if easier and "_none_accuracy_" not in search.metric and "_accuracy_" in search.metric:
-        said.append(
+        sentences.append(
             f"{' and '.join(easier)} shape the attack that the metric is measured under, not only the train attack: a"
             " setting can be best because its attack is weak. To compare robustness, fix the attack's strength."
         )
     if search.metric.endswith("_test"):
-        said.append(
+        sentences.append(
             "The metric is measured on test images: by chance, the best of many samples does better there than on new"
             " images."
         )
-    return said
+    return sentences
 
 
 def printed(table: pd.DataFrame, search: Search) -> tuple[list[str], list[list[str]]]:
@@ -153,7 +153,7 @@ def _iterations(rounds: pd.DataFrame, search: Search, count: int) -> tuple[int, 
 def _measured(row: dict[Hashable, Any], prefix: str, search: Search) -> str:
     mean, deviation = row[f"{prefix}mean"], row[f"{prefix}sd"]
     if search.percent:
-        return str(cell(mean, deviation, row["n"], percent=True) or "–")
+        return str(format_cell(mean, deviation, row["n"], percent=True) or "–")
     spread = "" if pd.isna(deviation) else f" ± {_DIGITS.format(deviation)}"
     return f"{_DIGITS.format(mean)}{spread} ({row['n']})"
 
