@@ -104,7 +104,7 @@ class Checkpoint:
     spec: TrajectorySpec
     round: int
     iteration: int
-    """Optimizer steps done in the round."""
+    """Optimizer steps done in the round, at least 1."""
     weights: dict[str, Array]
     mean: dict[str, Array]
     """Adam's average of the gradient."""

@@ -18,11 +18,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from upath import UPath
 
-from lthray.engine.results import Failure, Resume, RoundResult, Ticket
+from lthray.engine.results import Checkpoint, Failure, Resume, RoundResult, Ticket
 from lthray.errors import InputError
 from lthray.files import clear_parts, location, names, read, replace
 from lthray.spec.trajectory import TrajectorySpec
-from lthray.store import tickets
+from lthray.store import checkpoints, tickets
 from lthray.store.tables import CURVES, EVALUATIONS, MEASURED, ROUNDS, curve_rows, evaluation_rows, round_row, versions
 
 SWEEP = "sweep.yaml"
@@ -163,8 +163,27 @@ class Store:
         if evaluations or self._table("evaluations", spec.trajectory_id).exists():
             self._append("evaluations", EVALUATIONS, spec, result.round, evaluations)
         self._append("rounds", ROUNDS, spec, result.round, [shared | round_row(result)])
-        for record in (self._failure(spec.trajectory_id), self._stopped(spec.trajectory_id)):
+        name = spec.trajectory_id
+        for record in (self._failure(name), self._stopped(name), self._checkpoint(name)):
             record.unlink(missing_ok=True)
+
+    def checkpoint(self, spec: TrajectorySpec, number: int) -> Checkpoint | None:
+        """Where a trajectory stands inside round `number`; None where that is not known, or its file is damaged."""
+        return checkpoints.read(self._checkpoint(spec.trajectory_id), spec, number)
+
+    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Writes where a trajectory stands inside a round, unless another worker has finished that round meanwhile.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        name = checkpoint.spec.trajectory_id
+        if self.rounds_done(name) <= checkpoint.round:
+            checkpoints.write(self._checkpoint(name), checkpoint)
+
+    def remove_checkpoint(self, trajectory_id: str) -> None:
+        """Removes the checkpoint of a round that has ended without a result."""
+        self._checkpoint(trajectory_id).unlink(missing_ok=True)
 
     def measured(self, trajectory_id: str) -> set[tuple[Any, ...]]:
         """What a trajectory's rows of `evaluations` say: their `MEASURED`.
@@ -234,6 +253,9 @@ class Store:
 
     def _failure(self, trajectory_id: str) -> UPath:
         return self.folder / "failures" / f"{trajectory_id}.json"
+
+    def _checkpoint(self, trajectory_id: str) -> UPath:
+        return self.folder / "checkpoints" / f"{trajectory_id}.safetensors"
 
     def _table(self, table: str, trajectory_id: str) -> UPath:
         return self.folder / table / f"{trajectory_id}.parquet"

@@ -91,7 +91,7 @@ def run(
                 else:
                     stacks = plan(missing, before, share, sweep.resources.stack, fits)
                     coming = {str(i + 1): stack for i, stack in enumerate(stacks)}
-                    tuning = laid_down(coming, training(store, share))
+                    tuning = laid_down(coming, training(store, share, sweep.resources.checkpoint_minutes))
                 tell(_planned(sweep, wanted, before, stopped, coming))
                 errors = fit(tuning, store, data, share, sweep.resources, loggers, tell)
         else:
