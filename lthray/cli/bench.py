@@ -35,14 +35,14 @@ def bench(
     with mistakes():
         if json_file and not json_file.parent.is_dir():
             raise InputError(f"{json_file}: there is no folder {json_file.parent}")
-        from lthray.bench.tables import run
+        from lthray.bench.run import run
 
-        found, shown = run(threads, repeats, peers, trajectory, console.print)
+        results, shown = run(threads, repeats, peers, trajectory, console.print)
         wide = console if console.is_terminal else Console(width=250)
         for one in shown:
             wide.print(one, highlight=False)
         if json_file:
             try:
-                json_file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+                json_file.write_text(json.dumps(results, indent=1) + "\n", encoding="utf-8")
             except OSError as error:
                 raise InputError(f"{json_file}: can't be written: {error.strerror or error}") from None
