@@ -17,7 +17,7 @@ from lthray.sweep.lock import reported
 from lthray.sweep.loggers import callbacks
 from lthray.sweep.planning import Share, fit_to_cluster, hungriest, largest_stack, plan
 from lthray.sweep.trials import fit, laid_down, training
-from lthray.worker.memory import generous
+from lthray.worker.memory import memory_bound
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,7 @@ def _fits(
 ) -> int:
     """The largest stack that a trial's memory takes; it is measured where it may matter."""
     spec, largest = hungriest(missing), largest_stack(missing, share, stack)
-    if not share.gpus and generous(spec, largest) <= share.memory:
+    if not share.gpus and memory_bound(spec, largest) <= share.memory:
         return largest
     found = footprint(spec, data[spec.dataset], share)
     notify(Note(f"memory: {found}"))
