@@ -1,4 +1,4 @@
-"""Adversarial images of a stack of networks: the attacks, given the networks' gradients."""
+"""Adversarial images for a stack of networks: the attacks, with the networks' gradients."""
 
 from collections.abc import Sequence
 
@@ -11,12 +11,12 @@ from lthray.methods.networks import Layers
 
 
 def attack_targets(attack_label: str, logits: Tensor, labels: Tensor) -> Tensor:
-    """What attacks move away from, one-hot (S, B, C): the model's own prediction on the natural image, or the label."""
+    """The labels that attacks move away from, one-hot (S, B, C): those predicted for the natural images or the true."""
     return one_hot(logits.argmax(-1) if attack_label == "predicted" else labels, logits)
 
 
 def loss_gradient(weights: Layers, activations: Sequence[Tensor], targets: Tensor) -> Tensor:
-    """Gradient (S, B, D) of each image's cross-entropy against `targets`, by its pixels."""
+    """Gradient (S, B, D) of each image's cross-entropy against `targets`, with respect to its pixels."""
     return image_gradient(weights, activations, cross_entropy_gradient(activations[-1], targets))
 
 

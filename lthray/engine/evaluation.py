@@ -1,4 +1,4 @@
-"""Loss and accuracy of a stack on whole splits, natural and attacked, and an audit of the attacks themselves."""
+"""Loss and accuracy of a stack on whole splits, natural and attacked, and an audit of the attacks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from lthray.spec.metrics import SPLITS
 from lthray.spec.trajectory import TrajectorySpec
 
 CHUNK = {"cpu": 512, "cuda": 5_000}
-"""Images at a time: what a cache, or a GPU, takes well. Part of the results: random starts are drawn a chunk."""
+"""Images per pass, as suits a cache or a GPU. Part of the results: random starts are drawn chunk by chunk."""
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ class Measurement:
     """Share of images whose true label has the largest logit, of each trajectory, in [0, 1]."""
     zero_gradient_share: list[float] | None
     """Share of images where the gradient that attacks follow is zero in every pixel of the natural image; None for
-    `none`. Attacks can't move such an image, so its robustness means nothing (Athalye et al. 2018, section 3.1)."""
+    `NATURAL`. Attacks cannot move such an image, so its robustness means nothing (Athalye et al. 2018, section 3.1)."""
 
 
 Generators = Mapping[Attack, Sequence[torch.Generator]]
@@ -52,8 +52,8 @@ def evaluate(
     """Measures every split naturally and under each of the eval attacks; changes nothing.
 
     The attacks' random starts are drawn from (seed, round, iteration, split) alone, and from the full name of an attack
-    with settings of its own. A CPU takes one trajectory after the other: a chunk fits into the cache, and numbers know
-    no neighbours.
+    with settings of its own. A CPU evaluates one trajectory after the other: a chunk then fits into the cache, and
+    results do not depend on the rest of the stack.
     """
     attacks = specs[0].eval_attacks
     parts: list[tuple[Logits, Sequence[TrajectorySpec]]]
@@ -87,11 +87,11 @@ def evaluate_ticket(
 
     Args:
         weights: (out, in) a layer, of one network.
-        spec: The network's setting, for what the attack does not say itself.
+        spec: The network's setting, for settings that the attack does not have itself.
         split: Images and labels.
         name: Which split it is.
         attack: The attack; a suite too.
-        round_: Round that the network is of. Random starts are drawn from (seed, round, split, attack) alone.
+        round_: Round at whose end the network is. Random starts are drawn from (seed, round, split, attack) alone.
     """
     if attack.name in SUITES:
         logits: Logits = partial(autoattack_logits, weights, spec)
@@ -130,7 +130,7 @@ def _cpu_logits(weights: Layers, spec: TrajectorySpec, round_: int, attacks: Seq
 
 
 def _join(parts: Sequence[Measurement]) -> Measurement:
-    """One measurement of several trajectories from those of each."""
+    """One measurement of several trajectories, from a measurement of each."""
     first = parts[0]
     shares = [share for part in parts for share in part.zero_gradient_share or ()]
     return Measurement(

@@ -1,4 +1,4 @@
-"""What a trajectory leaves behind: plain values and arrays, known to the maths and to the store."""
+"""What a trajectory leaves behind, as plain values and arrays that the engine and the store share."""
 
 import math
 from collections.abc import Iterable, Mapping
@@ -33,9 +33,9 @@ class Ticket:
     """A network at the end of a round, under the mask it was trained with."""
 
     weights: dict[str, Array]
-    """Layer name to (out, in) float32; pruned weights are zero."""
+    """By layer name, (out, in) float32; pruned weights are zero."""
     masks: dict[str, Array]
-    """Layer name to (out, in) uint8; 1 where a weight remains."""
+    """By layer name, (out, in) uint8; 1 where a weight remains."""
 
 
 @dataclass(frozen=True)
@@ -54,7 +54,7 @@ class CurveRow:
 
 @dataclass(frozen=True)
 class RoundResult:
-    """One trajectory's round, finished."""
+    """A trajectory's finished round."""
 
     spec: TrajectorySpec
     round: int
@@ -66,10 +66,10 @@ class RoundResult:
     train_seconds: float
     """This trajectory's share of the wall time that its stack trained."""
     eval_seconds: float
-    """The same of evaluation."""
+    """This trajectory's share of the wall time that its stack was evaluated."""
     device: str
     images: Mapping[str, int]
-    """Images of each split measured."""
+    """Number of images of each split."""
     rewound: Ticket | None = None
     """Of round 0: the network at the iteration that `rewind_to` names, if it names one."""
 
@@ -104,7 +104,7 @@ class Checkpoint:
     spec: TrajectorySpec
     round: int
     iteration: int
-    """Optimizer steps done in the round."""
+    """Optimizer steps done in the round, at least 1."""
     weights: dict[str, Array]
     mean: dict[str, Array]
     """Adam's average of the gradient."""
@@ -119,7 +119,7 @@ class Checkpoint:
     train_seconds: float
     eval_seconds: float
     device: str
-    """As `RoundResult.device`: elsewhere numbers are rounded otherwise."""
+    """As `RoundResult.device`; another device rounds differently."""
 
 
 @dataclass(frozen=True)
@@ -138,6 +138,6 @@ class Resume:
     last: Ticket
     """Ticket of the last finished round."""
     dense: Ticket | None
-    """Ticket of round 0, where later rounds go back to it."""
+    """Ticket of round 0, if later rounds go back to it."""
     rewound: Ticket | None = None
     """The network at the iteration of round 0 that `rewind_to` names, if it names one."""

@@ -1,4 +1,4 @@
-"""Training and measuring by the weights that remain alone: the way of the later rounds on a CPU."""
+"""Training and evaluation by the remaining weights alone, as suits a CPU in the later rounds."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,26 +19,26 @@ from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
 
 BREAK_EVEN = 0.45
-"""Share of weights remaining below which this is faster than dense products, as benchmarks/break_even.py found it."""
+"""Share of weights remaining below which this is faster than dense products, measured by benchmarks/break_even.py."""
 
 KERNELS = ("fgsm", "pgd")
 """The attacks that the kernels know, in the order of their logits."""
 
 UNITS = 2**16
-"""Most units, pixels among them, that a network's graph can number."""
+"""Largest number of units, pixels included, that a network's graph can number."""
 
 
 def sparse_pays(spec: TrajectorySpec, round_: int, attack: Attack = NATURAL, *, training: bool = False) -> bool:
-    """Whether a CPU trains or evaluates a round this way: the same for a trajectory alone and in any stack.
+    """Whether a CPU trains or evaluates a round this way, which does not depend on the stack.
 
-    Convolutions share their weights, which the kernels' graph does not; and its units have numbers of 16 bits. The
-    kernels know FGSM and PGD in the maximum norm alone, and training with restarts takes the dense way.
+    Convolutions share weights, which the kernels' graph cannot express, and its units are numbered in 16 bits. The
+    kernels know only FGSM and PGD in the maximum norm; training with restarts takes the dense way.
 
     Args:
         spec: The setting.
         round_: Number of the round.
         attack: The eval attack, if any.
-        training: Asks for training, against the train attack.
+        training: Whether to ask about training, against the train attack.
     """
     if any(len(size) > 2 for size in spec.layer_sizes.values()) or spec.units > UNITS:
         return False
@@ -50,7 +50,7 @@ def sparse_pays(spec: TrajectorySpec, round_: int, attack: Attack = NATURAL, *, 
 
 
 class SparseTraining:
-    """A stack in training, one trajectory after the other or as many side by side as torch has threads."""
+    """Trains a stack, as many trajectories side by side as torch has threads."""
 
     def __init__(self, start: TrainingState, masks: Layers, specs: Sequence[TrajectorySpec]) -> None:
         self.spec, self.steps, self.number = specs[0], start.iteration, start.weights[0].numpy().dtype.type
@@ -104,7 +104,7 @@ def _scatter(values: Sequence[Array], masks: Layers, layers: Layers) -> None:
 
 
 class SparseEvaluation:
-    """One trajectory's network, measured; a batch's tiles are shared out among torch's threads.
+    """Evaluates one trajectory's network; torch's threads share the tiles of a batch.
 
     Args:
         weights: (out, in) a layer.
@@ -191,13 +191,13 @@ def _passes(settings: Mapping[Attack, Setting]) -> list[list[Attack]]:
     return passes
 
 
-@cache  # threads that have computed already compute sooner than new ones, by far
+@cache  # starting threads anew for each step would cost far more than the step
 def _mapping(threads: int) -> Callable[..., Iterable[None]]:
     return map if threads == 1 else ThreadPoolExecutor(threads).map
 
 
 def _aligned(*shape: int, like: Tensor) -> Array:
-    """An array that begins at a cache line, as torch's do and numpy's don't: loads across lines take twice as long."""
+    """An array that begins at a cache line, as torch's do and numpy's do not: loads across lines take twice as long."""
     return torch.zeros(shape, dtype=like.dtype).numpy()
 
 
@@ -250,7 +250,7 @@ def _workspace(net: kernels.Network, like: Tensor) -> kernels.Workspace:
 
 
 def _noise(setting: Setting | None, images: Tensor, generators: Sequence[torch.Generator]) -> Array:
-    """An attack's random start of images (B, D); without images where there is none."""
+    """An attack's random start for images (B, D); (0, D) if it has none."""
     noise = random_start(setting, images, generators) if setting else None
     return images[:0].numpy() if noise is None else noise.numpy()
 

@@ -18,20 +18,20 @@ from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
 
 SCORED = 512
-"""Images at a time where a criterion asks for a gradient. Part of the results: random starts are drawn a chunk."""
+"""Images per pass of a criterion's gradient. Part of the results: random starts are drawn chunk by chunk."""
 
 
 def batches(specs: Sequence[TrajectorySpec], round_: int, device: torch.device, first: int = 0) -> Iterator[Tensor]:
     """Indices (S, B) of the training images of each iteration of a round from `first` on, without end.
 
-    Every epoch is a new permutation; what is left of it over is dropped or is a smaller batch, as `drop_last` says.
+    Every epoch is a new permutation; its remainder is dropped or is a smaller batch, as `drop_last` says.
     """
     spec = specs[0]
     generators = [generator(each.seed, Draw.BATCHES, round_) for each in specs]
     epochs_done, batches_done = divmod(first, spec.epoch_batches)
     for epoch in itertools.count():
         order = torch.stack([torch.randperm(spec.train_size, generator=each) for each in generators])
-        if epoch < epochs_done:  # its permutations are drawn all the same, for the generators to go on
+        if epoch < epochs_done:  # its permutations are drawn all the same, to move the generators on
             continue
         order = order.to(device)
         for batch in range(batches_done if epoch == epochs_done else 0, spec.epoch_batches):
@@ -41,7 +41,7 @@ def batches(specs: Sequence[TrajectorySpec], round_: int, device: torch.device, 
 def gradients(
     weights: Layers, images: Tensor, labels: Tensor, spec: TrajectorySpec, generators: Sequence[torch.Generator]
 ) -> Layers:
-    """Gradient of the training loss by each layer's weights (S, out, in).
+    """Gradient of the training loss with respect to each layer's weights (S, out, in).
 
     The loss is the mean cross-entropy against smoothed labels; with a train attack it is
     (1 - w) natural + w adversarial, w being `adversarial_weight`. No gradient flows through the attack.
@@ -64,13 +64,13 @@ def gradients(
 
 
 def mean_gradient(weights: Layers, data: Split, spec: TrajectorySpec, attack: str, round_: int) -> Layers:
-    """Gradient of one part of the training loss, the mean over all training images, by one trajectory's weights.
+    """Gradient of a part of the training loss over all training images, with respect to a trajectory's weights.
 
     Args:
         weights: (out, in) a layer.
         data: Training images and labels.
         spec: The setting.
-        attack: `none` for the natural loss, else that of the adversarial loss.
+        attack: `none` for the natural loss, else the attack of the adversarial loss.
         round_: Round at whose end the weights are, for the random starts.
     """
     part = spec.model_copy(update={"train_attack": attack, "adversarial_weight": 1.0})
@@ -84,7 +84,7 @@ def mean_gradient(weights: Layers, data: Split, spec: TrajectorySpec, attack: st
 
 
 class StackTraining:
-    """A stack in training as one batched network: the way of a GPU."""
+    """Trains a stack as one batched network, as suits a GPU."""
 
     def __init__(self, start: TrainingState, masks: Layers, specs: Sequence[TrajectorySpec]) -> None:
         self.spec = specs[0]
@@ -105,7 +105,7 @@ class StackTraining:
 
 
 class DenseTraining:
-    """A stack in training, one trajectory after the other: the way of a CPU while most weights remain.
+    """Trains a stack one trajectory after the other, as suits a CPU while most weights remain.
 
     A trajectory's step fits into the cache, and its results do not depend on the others of the stack.
     """

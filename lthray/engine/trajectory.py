@@ -41,7 +41,7 @@ class Progress:
     """Of its first trajectory, in (0, 1]."""
     measurements: list[Measurement]
     checkpoints: Callable[[], list[Checkpoint]]
-    """Takes a checkpoint of each trajectory that has not failed; to be called before training goes on."""
+    """Takes a checkpoint of each trajectory that has trained and not failed; to be called before training goes on."""
 
 
 def run(
@@ -210,6 +210,7 @@ def _train_round(
     recorder, remaining = Recorder(specs, data, number, checkpoints), share_remaining(stack[0].masks)
     rewinds = [None if number else spec.rewind_iteration for spec in specs]
     stops = [iteration for iteration in rewinds if iteration is not None]
+    state = start
     for state in train(start, masks, specs, data.train, number, stops):
         for i, member in enumerate(stack):
             if state.iteration == rewinds[i]:
@@ -258,7 +259,7 @@ def _take_checkpoints(
 ) -> list[Checkpoint]:
     checkpoints, seconds = [], recorder.seconds()
     for i, member in enumerate(stack):
-        if i in recorder.failures:
+        if i in recorder.failures or state.iteration == 0:  # before the first step there is nothing to save
             continue
         spec, rewind = member.spec, member.spec.rewind_iteration
         passed = number == 0 and rewind is not None and rewind <= state.iteration

@@ -57,8 +57,8 @@ class OwnSettings(Strict):
 
 
 def settings_of(attack: str) -> tuple[str, ...]:
-    """The names of the settings that an attack or a suite takes."""
-    return ATTACKS[attack].settings if attack in ATTACKS else SUITES[attack]
+    """The names of the settings that an attack or a suite takes; `none` takes none."""
+    return ATTACKS[attack].settings if attack in ATTACKS else SUITES.get(attack, ())
 
 
 def make(attack: str, settings: Mapping[str, object], *, from_text: bool = False) -> Attack:
@@ -93,7 +93,7 @@ def parse(full_name: str, known: Collection[str] = ()) -> Attack:
     Raises:
         ValueError: the name is not allowed, or its settings are unknown or impossible.
     """
-    known = known or (*ATTACKS, *SUITES)
+    known = known or (NATURAL.name, *ATTACKS, *SUITES)
     attack, bracket, rest = full_name.partition("(")
     if attack not in known or (bracket and not rest.endswith(")")):
         raise ValueError(f"{full_name} is no attack; allowed are {', '.join(known)}")

@@ -39,7 +39,9 @@ class ResourcesSpec(Strict):
     stack: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     """Trajectories that a trial trains side by side."""
     retries: Annotated[int, Field(ge=0)] = 3
-    """How often a trial whose worker died is restarted from its last finished round."""
+    """How often a trial whose worker died is restarted, from its last checkpoint or finished round."""
+    checkpoint_minutes: Annotated[float, Field(ge=0)] = 5
+    """Least minutes between checkpoints inside a round, which are written at evaluations; 0 writes none."""
 
 
 class SweepSpec(Strict):

@@ -17,11 +17,11 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from upath import UPath
 
-from lthray.engine.results import Failure, Resume, RoundResult, Ticket
+from lthray.engine.results import Checkpoint, Failure, Resume, RoundResult, Ticket
 from lthray.errors import InputError
 from lthray.files import clear_parts, location, names, read, replace
 from lthray.spec.trajectory import TrajectorySpec
-from lthray.store import tickets
+from lthray.store import checkpoints, tickets
 from lthray.store.tables import (
     CURVES,
     EVALUATIONS,
@@ -35,7 +35,14 @@ from lthray.store.tables import (
 )
 
 SWEEP = "sweep.yaml"
-FILES = {"rounds": ".parquet", "curves": ".parquet", "evaluations": ".parquet", "failures": ".json", "stopped": ".json"}
+FILES = {
+    "rounds": ".parquet",
+    "curves": ".parquet",
+    "evaluations": ".parquet",
+    "failures": ".json",
+    "stopped": ".json",
+    "checkpoints": ".safetensors",
+}
 """The subfolders that hold one file for each trajectory, with the file's suffix."""
 READERS = 16
 """Files read in parallel: on remote storage most of the time is spent waiting."""
@@ -193,8 +200,26 @@ class Store:
         if evaluations or self.path("evaluations", spec.trajectory_id).exists():
             self._append("evaluations", EVALUATIONS, spec, result.round, evaluations)
         self._append("rounds", ROUNDS, spec, result.round, [shared | round_row(result)])
-        for record in ("failures", "stopped"):
-            self.path(record, spec.trajectory_id).unlink(missing_ok=True)
+        for part in ("failures", "stopped", "checkpoints"):
+            self.path(part, spec.trajectory_id).unlink(missing_ok=True)
+
+    def checkpoint(self, spec: TrajectorySpec, number: int) -> Checkpoint | None:
+        """Where a trajectory stands inside round `number`; None where that is not known, or its file is damaged."""
+        return checkpoints.read(self.path("checkpoints", spec.trajectory_id), spec, number)
+
+    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Writes where a trajectory stands inside a round, unless another worker has finished that round meanwhile.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        name = checkpoint.spec.trajectory_id
+        if self.rounds_done(name) <= checkpoint.round:
+            checkpoints.write(self.path("checkpoints", name), checkpoint)
+
+    def remove_checkpoint(self, trajectory_id: str) -> None:
+        """Removes the checkpoint of a round that has ended without a result."""
+        self.path("checkpoints", trajectory_id).unlink(missing_ok=True)
 
     def measured(self, trajectory_id: str) -> set[tuple[Any, ...]]:
         """The values of `MEASURED` in a trajectory's rows of `evaluations`.

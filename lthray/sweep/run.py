@@ -17,7 +17,7 @@ from lthray.sweep.lock import reported
 from lthray.sweep.loggers import callbacks
 from lthray.sweep.planning import Share, fit_to_cluster, hungriest, largest_stack, plan
 from lthray.sweep.trials import fit, laid_down, training
-from lthray.worker.memory import generous
+from lthray.worker.memory import memory_bound
 
 
 @dataclass(frozen=True)
@@ -91,7 +91,7 @@ def run(
                 else:
                     stacks = plan(missing, before, share, sweep.resources.stack, fits)
                     coming = {str(i + 1): stack for i, stack in enumerate(stacks)}
-                    tuning = laid_down(coming, training(store, share))
+                    tuning = laid_down(coming, training(store, share, sweep.resources.checkpoint_minutes))
                 tell(_planned(sweep, wanted, before, stopped, coming))
                 errors = fit(tuning, store, data, share, sweep.resources, loggers, tell)
         else:
@@ -104,7 +104,7 @@ def _fits(
 ) -> int:
     """The largest stack that a trial's memory takes; it is measured where it may matter."""
     spec, largest = hungriest(missing), largest_stack(missing, share, stack)
-    if not share.gpus and generous(spec, largest) <= share.memory:
+    if not share.gpus and memory_bound(spec, largest) <= share.memory:
         return largest
     found = footprint(spec, data[spec.dataset], share)
     notify(Note(f"memory: {found}"))

@@ -53,9 +53,15 @@ class Tuning:
     """More for Tune's `TuneConfig`."""
 
 
-def training(store: Store, share: Share) -> Callable[..., None]:
+def training(store: Store, share: Share, checkpoint_minutes: float) -> Callable[..., None]:
     """`train_stack` with all but its trajectories, data and report."""
-    return partial(train_stack, folder=store.folder, threads=max(1, int(share.cpus)), gpus=share.gpus)
+    return partial(
+        train_stack,
+        folder=store.folder,
+        threads=max(1, int(share.cpus)),
+        gpus=share.gpus,
+        checkpoint_minutes=checkpoint_minutes,
+    )
 
 
 def laid_down(trials: Mapping[str, Stack], train: Callable[..., None]) -> Tuning:

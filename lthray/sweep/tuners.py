@@ -94,7 +94,11 @@ def tuning(sweep: SweepSpec, store: Store, of: Sequence[Cell], share: Share) -> 
         for one in of:
             _tell(schedulers[_key(one.cell)], one)
         options["scheduler"] = _Schedulers(schedulers, partial(_record, store, stack, search.metric))
-    return Tuning(stack, partial(_train, store, search.metric, training(store, share)), options=options)
+    return Tuning(
+        stack,
+        partial(_train, store, search.metric, training(store, share, sweep.resources.checkpoint_minutes)),
+        options=options,
+    )
 
 
 def _search(sweep: SweepSpec) -> SearchSpec:

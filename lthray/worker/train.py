@@ -12,7 +12,7 @@ import torch
 from upath import UPath
 
 from lthray.engine.data import Arrays, Dataset, on_device
-from lthray.engine.results import Failure, RoundResult
+from lthray.engine.results import Checkpoint, Failure, RoundResult
 from lthray.engine.trajectory import Progress, device_name, run
 from lthray.errors import InputError
 from lthray.methods.attacks import NATURAL
@@ -35,6 +35,7 @@ def train_stack(
     threads: int,
     gpus: float,
     report: Report,
+    checkpoint_minutes: float = 0,
 ) -> None:
     """Trains what is missing of a stack of trajectories, round by round.
 
@@ -46,6 +47,7 @@ def train_stack(
         gpus: Share of a GPU that it may take, or a number of GPUs; 0, or no GPU that torch finds, means the CPU.
         report: Told how far the stack is: a mapping with `failures`, a list of (trajectory_id, round, reason), and,
             but for reports of failures or of a `note` alone, the fields of `TrialProgress` without its trial.
+        checkpoint_minutes: Least minutes between checkpoints inside a round; 0 for none.
 
     A stack that runs out of memory is cut into halves, which go on one after the other from their last finished round.
     """
@@ -57,11 +59,12 @@ def train_stack(
     specs = [TrajectorySpec.model_validate(fields) for fields in trajectories]
     dataset = on_device(data[specs[0].dataset], specs[0].validation_size, device)
     reporter = _Reporter(report, device_name(device))
-    waiting = _together(specs, store)
+    checkpointer = _Checkpointer(store, checkpoint_minutes, reporter)
+    waiting = _together(specs, checkpointer)
     while waiting:
         stack = waiting.pop(0)
         try:
-            _train(stack, store, dataset, reporter)
+            _train(stack, store, dataset, reporter, checkpointer)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -77,22 +80,24 @@ def train_stack(
             continue
         half = math.ceil(len(left) / 2)
         reporter.note(f"a stack of {len(left)} ran out of memory on {reporter.device}: going on with {half}")
-        waiting[:0] = [*_together(left[:half], store), *_together(left[half:], store)]
+        waiting[:0] = [*_together(left[:half], checkpointer), *_together(left[half:], checkpointer)]
 
 
-def _together(specs: Sequence[TrajectorySpec], store: Store) -> list[list[TrajectorySpec]]:
-    """Those that have the same number of rounds done; the complete ones are left out."""
-
-    def done(spec: TrajectorySpec) -> int:
-        return store.rounds_done(spec.trajectory_id)
-
-    groups = {number: list(group) for number, group in groupby(sorted(specs, key=done), done)}
-    kept = [[spec for spec in group if number <= spec.rounds] for number, group in groups.items()]
-    return [group for group in kept if group]
+def _together(specs: Sequence[TrajectorySpec], checkpointer: "_Checkpointer") -> list[list[TrajectorySpec]]:
+    """Those that stand at the same round and iteration; the complete ones are left out."""
+    positions = {spec: checkpointer.position(spec) for spec in specs}
+    incomplete = sorted((spec for spec in specs if positions[spec][0] <= spec.rounds), key=positions.__getitem__)
+    return [list(group) for _, group in groupby(incomplete, positions.__getitem__)]
 
 
-def _train(specs: Sequence[TrajectorySpec], store: Store, dataset: Dataset, reporter: "_Reporter") -> None:
-    """Trains trajectories with the same number of rounds done to their end, and writes every round."""
+def _train(
+    specs: Sequence[TrajectorySpec],
+    store: Store,
+    dataset: Dataset,
+    reporter: "_Reporter",
+    checkpointer: "_Checkpointer",
+) -> None:
+    """Trains trajectories that stand at the same round and iteration to their end, and writes every round."""
     first = store.rounds_done(specs[0].trajectory_id)
     stack, resumes = [], []
     for spec in specs:
@@ -101,10 +106,18 @@ def _train(specs: Sequence[TrajectorySpec], store: Store, dataset: Dataset, repo
             stack.append(spec)
         except InputError as error:  # a damaged ticket is this trajectory's alone
             reporter.lost(store, Failure(spec, first, str(error)))
-    given = partial(sources.masks, store)
-    for results in run(stack, dataset, first, resumes, reporter.progress, given) if stack else ():
+    checkpoints = [found for spec in stack if (found := checkpointer.find(spec, first))]
+    reporter.at = checkpoints[0].iteration if checkpoints else 0
+
+    def observe(progress: Progress) -> None:
+        checkpointer.observe(progress)
+        reporter.progress(progress)
+
+    find_masks = partial(sources.masks, store)
+    for results in run(stack, dataset, first, resumes, observe, find_masks, checkpoints) if stack else ():
         for result in results:
             if isinstance(result, Failure):
+                store.remove_checkpoint(result.spec.trajectory_id)
                 reporter.lost(store, result)
                 continue
             store.write_round(result)
@@ -112,6 +125,38 @@ def _train(specs: Sequence[TrajectorySpec], store: Store, dataset: Dataset, repo
                 with suppress(InputError, OSError):  # it is complete, if in more files than need be
                     store.compact(result.spec.trajectory_id)
         reporter.round_done(sum(isinstance(result, RoundResult) for result in results))
+
+
+class _Checkpointer:
+    """Decides when a stack's checkpoints are written, and which of those in the folder this device goes on from."""
+
+    def __init__(self, store: Store, minutes: float, reporter: "_Reporter") -> None:
+        self.store, self.seconds, self.reporter = store, 60 * minutes, reporter
+        self.last = time.monotonic()
+
+    def find(self, spec: TrajectorySpec, number: int) -> Checkpoint | None:
+        """A trajectory's checkpoint inside round `number`, if this device has written it: others round otherwise."""
+        checkpoint = self.store.checkpoint(spec, number)
+        return checkpoint if checkpoint and checkpoint.device == self.reporter.device else None
+
+    def position(self, spec: TrajectorySpec) -> tuple[int, int]:
+        """The round that a trajectory is to go on in, and the iterations of it that are done."""
+        number = self.store.rounds_done(spec.trajectory_id)
+        checkpoint = self.find(spec, number)
+        return number, checkpoint.iteration if checkpoint else 0
+
+    def observe(self, progress: Progress) -> None:
+        """Writes the stack's checkpoints when it is time."""
+        now = time.monotonic()
+        if progress.iteration == 0:
+            self.last = now
+        elif self.seconds and now - self.last >= self.seconds:
+            self.last = now
+            try:
+                for checkpoint in progress.checkpoints():
+                    self.store.write_checkpoint(checkpoint)
+            except OSError as error:  # training goes on: a checkpoint saves time and nothing else
+                self.reporter.note(f"a checkpoint could not be written: {error.strerror or error}")
 
 
 class _Reporter:

@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from lthray.methods.attacks import NATURAL
 from lthray.spec.attack_settings import label, make, parse, word
 from lthray.spec.trajectory import TrajectorySpec
 
@@ -27,6 +28,7 @@ def test_a_full_name_has_the_settings_given_in_a_fixed_order_and_reads_back():
     small = make("fgsm", {"epsilon": 1e-5, "norm": None})
     assert str(small) == "fgsm(epsilon=1e-05)"
     assert parse(str(small)) == small
+    assert parse("none") == NATURAL
     assert "," not in name  # by which the tables join the names
     assert label(parse("pgd(steps=40;step_size=0.01)")) == "pgd steps 40 step_size 0.01"
 

@@ -110,7 +110,7 @@ def test_every_default_is_written_out():
         "rate": 0.2,
         "cutoff": "exclusive",
     }
-    assert tree["resources"] == {"cpus": 1.0, "gpus": 0.0, "stack": "auto", "retries": 3}
+    assert tree["resources"] == {"cpus": 1.0, "gpus": 0.0, "stack": "auto", "retries": 3, "checkpoint_minutes": 5.0}
 
 
 def test_what_is_written_back_leaves_presets_their_fields_where_the_grid_varies_the_protocol():
