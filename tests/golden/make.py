@@ -25,6 +25,7 @@ EVALUATION = ("pgd", "--set", "pgd.steps=20", "--set", "pgd.restarts=2", "--set"
 
 def train(folder: Path) -> None:
     """Trains every golden sweep into `folder`/results, and measures the source's tickets under another attack."""
+    folder.mkdir(parents=True, exist_ok=True)
     for name in ORDER:
         _run(folder, "sweep", SWEEPS / f"{name}.yaml", "--out", f"results/{name}")
     _run(folder, "evaluate", "results/source", "--attack", *EVALUATION)

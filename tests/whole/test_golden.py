@@ -127,6 +127,7 @@ def test_rows_of_another_seed_are_not_near():
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(1800)
 def test_every_row_of_the_golden_sweeps_is_the_same_when_trained_again(tmp_path, results):
     make.train(tmp_path / "again")
     again = tmp_path / "again" / "results"
