@@ -1,4 +1,4 @@
-"""From which density on the sparse way is faster than the dense one: where `lthray.engine.sparse.BREAK_EVEN` comes from.
+"""From which density on sparse is faster than dense: where `lthray.engine.sparse.BREAK_EVEN` comes from.
 
     python benchmarks/break_even.py [--repeats N] [--widths 1000 300]
 

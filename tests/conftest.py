@@ -96,18 +96,14 @@ def head() -> Iterator[Head]:
     """`ray start --head`, and in the end the end of what it started, and of nothing else."""
     folder = tempfile.mkdtemp(prefix="lt-", dir="/tmp")  # Ray's sockets lie in it: their paths must be short
     ours = {"RAY_TMPDIR": folder, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
-    ports = {name: free_port() for name in ("port", "dashboard-port", "ray-client-server-port")}
-    ports["dashboard-agent-listen-port"] = free_port()
+    ports = {name: free_port() for name in ("port", "dashboard-port", "dashboard-agent-listen-port")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where a job finds `python`
-    slow = {"RAY_CLIENT_SERVER_CHECK_CHANNEL_TIMEOUT_S": "120"}  # on a busy machine Ray's 30 are not enough
-    theirs = {name: value for name, value in environment(**ours, **slow, PATH=path).items() if name != "PYTHONPATH"}
+    theirs = {name: value for name, value in environment(**ours, PATH=path).items() if name != "PYTHONPATH"}
     process = subprocess.Popen(
         ["ray", "start", "--head", "--block", "--num-cpus=1", *(f"--{name}={port}" for name, port in ports.items())],
         env=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    found = Head(
-        f"http://127.0.0.1:{ports['dashboard-port']}", f"ray://127.0.0.1:{ports['ray-client-server-port']}", ours
-    )
+    found = Head(f"http://127.0.0.1:{ports['dashboard-port']}", ours)
     try:
         until = time.monotonic() + 120
         while True:

@@ -88,8 +88,6 @@ class Head:
     """A Ray cluster of one node with one CPU, which does not know the lthray under test."""
 
     url: str
-    client: str
-    """Its address for Ray Client."""
     environment: dict[str, str]
     """For processes that talk to it."""
 

@@ -1,5 +1,6 @@
 """What the commands share: arguments, exit statuses, and how mistakes are told."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,13 +21,6 @@ DataDir = Annotated[
         metavar="DIR",
         envvar="LTHRAY_DATA_DIR",
         help="Where data sets are, or are downloaded to. [dim]\\[default: the user's cache folder][/]",
-    ),
-]
-Address = Annotated[
-    str | None,
-    typer.Option(
-        metavar="ADDR",
-        help="A running Ray cluster: auto, HOST:PORT or ray://HOST:PORT. [dim]\\[default: this machine alone][/]",
     ),
 ]
 Settings = Annotated[
@@ -52,3 +46,26 @@ def mistakes() -> Iterator[None]:
     except KeyboardInterrupt:
         console.print("lthray: interrupted")
         raise typer.Exit(INTERRUPTED) from None
+
+
+def _cluster_address(address: str | None) -> str | None:
+    """Checks `--address` before anything is read, made or started."""
+    with mistakes():
+        if address and address.startswith("ray://"):
+            raise InputError(
+                f"--address {address}: Ray Client is not supported; send the sweep with lthray submit --address"
+                " http://HEAD:8265, or run lthray on a machine of the cluster with --address HOST:PORT"
+            )
+        if address and address != "auto" and not re.fullmatch(r"[^/\s]+:\d+", address):
+            raise InputError(f"--address {address}: found neither auto nor HOST:PORT, such as 10.0.0.5:6379")
+    return address
+
+
+Address = Annotated[
+    str | None,
+    typer.Option(
+        metavar="ADDR",
+        callback=_cluster_address,
+        help="A running Ray cluster: auto or HOST:PORT. [dim]\\[default: this machine alone][/]",
+    ),
+]

@@ -8,7 +8,6 @@ import logging
 import signal
 import socket
 from collections.abc import Iterator
-from importlib.resources import files
 
 import ray
 
@@ -23,8 +22,7 @@ from lthray.worker.memory import Footprint, measure
 @contextlib.contextmanager
 def connected(address: str | None) -> Iterator[None]:
     """A connection to Ray, closed in the end; SIGTERM is as gentle as Ctrl-C meanwhile."""
-    for chatty in ("ray.tune", "ray.util.client"):
-        logging.getLogger(chatty).setLevel(logging.CRITICAL)
+    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
     try:
         _knock(address)
         ray.init(
@@ -32,14 +30,10 @@ def connected(address: str | None) -> Iterator[None]:
             log_to_driver=False,
             logging_level="ERROR",
             **({} if address else {"include_dashboard": False}),
-            # where the driver is a Ray Client, Tune and its callbacks run on the cluster, with this code
-            **({"runtime_env": {"py_modules": [str(files("lthray"))]}} if str(address).startswith("ray://") else {}),
         )
     except (OSError, ValueError, RuntimeError) as error:
         where = f"--address {address}: no Ray cluster can be reached" if address else "Ray can't be started"
-        lines = str(error).strip().splitlines() or [type(error).__name__]
-        # what a Ray Client is told by the cluster is a heading and a traceback
-        raise InputError(f"{where}: {lines[-1] if lines[0].endswith(':') else lines[0]}") from None
+        raise InputError(f"{where}: {(str(error).strip() or type(error).__name__).splitlines()[0]}") from None
     before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         yield
@@ -50,10 +44,8 @@ def connected(address: str | None) -> Iterator[None]:
 
 def _knock(address: str | None) -> None:
     """Fails at once where nothing listens at HOST:PORT; Ray itself would try for minutes."""
-    host, colon, port = (address or "").rpartition("://")[2].rpartition(":")
+    host, colon, port = (address or "").rpartition(":")
     if colon:
-        if not port.isdigit():
-            raise ValueError("an address is auto, HOST:PORT or ray://HOST:PORT")
         socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 

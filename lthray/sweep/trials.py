@@ -3,20 +3,17 @@
 import contextlib
 import math
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import partial, partialmethod
+from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.fs
 import ray
 from ray import tune
-from ray.util.queue import Queue
 from upath import UPath
 
 import lthray.ray_env  # noqa: F401 - sets what Ray reads when it is imported
@@ -100,7 +97,6 @@ def fit(
     """
     relay = _Relay(tuning.stack_of, share.gpus > 0, notify)
     with contextlib.ExitStack() as ends:
-        callback = ends.enter_context(_heard(relay))
         scratch = tempfile.TemporaryDirectory(prefix="lthray-", ignore_cleanup_errors=True)
         label = partial(_label, tuning.stack_of)
         tuner = tune.Tuner(
@@ -120,14 +116,11 @@ def fit(
                 name=f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}",
                 **_storage(store.folder) if loggers else {"storage_path": ends.enter_context(scratch)},
                 verbose=0,
-                callbacks=[callback, *loggers],
+                callbacks=[relay, *loggers],
                 failure_config=tune.FailureConfig(max_failures=resources.retries),
             ),
         )
-        try:
-            grid = tuner.fit()
-        except KeyboardInterrupt:  # Tune itself returns, but a Ray Client only stops waiting for it
-            grid = ()
+        grid = tuner.fit()
     failures = dict(relay.failures)
     for result in grid:
         if result.error is None:
@@ -231,43 +224,3 @@ class _Relay(tune.Callback):  # type: ignore[misc]
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         self.notify(TrialEnded(trial.config["trial"]))
-
-
-class _Sender(tune.Callback):  # type: ignore[misc]
-    """Stands in for a `_Relay` that is not where Tune runs: passes Tune's callbacks on through a queue."""
-
-    def __init__(self, queue: Queue) -> None:
-        self.queue = queue
-
-    def _send(self, method: str, trial: Any, result: Mapping[str, Any] | None = None, **info: Any) -> None:
-        arguments = {"result": {key: result[key] for key in result if key != "config"}} if result else {}
-        config = {key: value for key, value in trial.config.items() if key != "fields"}
-        self.queue.put((method, config, arguments))
-
-    on_trial_start = partialmethod(_send, "on_trial_start")
-    on_trial_result = partialmethod(_send, "on_trial_result")
-    on_trial_recover = partialmethod(_send, "on_trial_recover")
-    on_trial_complete = partialmethod(_send, "on_trial_complete")
-    on_trial_error = partialmethod(_send, "on_trial_error")
-
-
-@contextlib.contextmanager
-def _heard(relay: _Relay) -> Iterator[tune.Callback]:
-    """A callback for Tune whose calls reach the relay: itself, or a sender where Tune runs on the cluster."""
-    if not ray.util.client.ray.is_connected():  # which `ray://` makes it
-        yield relay
-        return
-    queue = Queue(actor_options={"num_cpus": 0})
-
-    def listen() -> None:
-        while (call := queue.get()) is not None:
-            method, config, arguments = call
-            getattr(relay, method)(0, [], SimpleNamespace(config=config), **arguments)
-
-    with ThreadPoolExecutor(1) as thread:
-        heard = thread.submit(listen)
-        try:
-            yield _Sender(queue)
-        finally:
-            queue.put(None)
-        heard.result()
