@@ -15,12 +15,12 @@ def compact(folder: Folder) -> None:
         from rich.progress import track
 
         from lthray.store.folder import Store
-        from lthray.sweep.lock import announced
+        from lthray.sweep.lock import hold
         from lthray.sweep.progress import SweepProgress
 
         store = Store(folder)
         store.require()
-        with announced(store.folder, SweepProgress().snapshot, lambda: None, console.print):
+        with hold(store.folder, SweepProgress().snapshot, lambda: None, console.print):
             found = store.with_tickets()
             done = [store.compact(one) for one in track(found, "compacting", console=console, transient=True)]
     console.print(f"compacted {sum(done)} of {len(done)} trajectories", highlight=False)

@@ -62,17 +62,17 @@ def evaluate(
     with mistakes():
         named = _attack(attack, set_ or [])
         conditions = _conditions(where or [])
+        from lthray.spec.evaluation import EvaluationRequest
         from lthray.store.folder import Store
-        from lthray.sweep.selection import chosen
-        from lthray.worker.wanted import Wanted
+        from lthray.sweep.selection import select
 
-        store, wanted = Store(folder), Wanted(named, split.value, images, frozenset(rounds or ()))
-        sweep, trajectories = chosen(store, wanted, conditions)
+        store, request = Store(folder), EvaluationRequest(named, split.value, images, frozenset(rounds or ()))
+        sweep, trajectories = select(store, request, conditions)
         if dry_run:
             from lthray.cli.printing import measuring_page
 
             wide = console if console.is_terminal else Console(width=200)
-            wide.print(measuring_page(sweep, trajectories, wanted, store))
+            wide.print(measuring_page(sweep, trajectories, request, store))
             return
         from platformdirs import user_cache_path
 
@@ -82,9 +82,9 @@ def evaluate(
 
         with live.watch(console) as notify:
             outcome = run(
-                store, sweep, trajectories, wanted, data_dir or user_cache_path("lthray") / "data", address, notify
+                store, sweep, trajectories, request, data_dir or user_cache_path("lthray") / "data", address, notify
             )
-        Console(soft_wrap=True).print(remeasured_page(outcome, wanted, folder))
+        Console(soft_wrap=True).print(remeasured_page(outcome, request, folder))
     raise typer.Exit(INTERRUPTED if outcome.missing else FAILED if outcome.failures else 0)
 
 

@@ -22,9 +22,12 @@ from lthray.sweep.events import (
     TrialStopped,
 )
 from lthray.sweep.progress import SweepProgress, title
+from lthray.worker.report import Unit
 
 PLAIN_SECONDS = 60
 """Longest silence of the plain lines inside a round."""
+SHORT: dict[Unit, str] = {"iterations": "it", "images": "images"}
+"""Units as rates have them."""
 
 
 def clock(seconds: float) -> str:
@@ -71,7 +74,7 @@ def panel(sweep: SweepProgress) -> RenderableType:
     """The live display: a row for every trial that runs, and the sweep's progress under them."""
     if sweep.plan is None:
         return Text("")
-    table = trials_table(sweep.snapshot()["running"], "images" if sweep.plan.attack else "it")
+    table = trials_table(sweep.snapshot()["running"], sweep.plan.unit)
     waiting = len(sweep.plan.trials) - len(sweep.latest)
     bar = Progress(
         TextColumn("{task.description}"),
@@ -94,25 +97,25 @@ def panel(sweep: SweepProgress) -> RenderableType:
     return Group(*rows, bar)
 
 
-def trials_table(running: Iterable[Mapping[str, Any]], unit: str = "it") -> Table:
-    """Trials that run, a row each, from what `SweepProgress.snapshot` says of them; `unit` is `it` or `images`."""
+def trials_table(running: Iterable[Mapping[str, Any]], unit: Unit) -> Table:
+    """Trials that run, a row each, from what `SweepProgress.snapshot` says of them."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column(
-        "trains" if unit == "it" else "measures", min_width=14
+        "trains" if unit == "iterations" else "measures", min_width=14
     )  # the one column that may wrap where the terminal is narrow
-    count = "iteration" if unit == "it" else unit
-    for name in ("stack", "round", "weights", count, f"{unit}/s", "natural", "attacked"):
+    count = "iteration" if unit == "iterations" else unit
+    for name in ("stack", "round", "weights", count, f"{SHORT[unit]}/s", "natural", "attacked"):
         table.add_column(name, justify="right", no_wrap=True)
     for one in running:
         table.add_row(
             one["trial"],
-            one["trains"],
-            str(one["stack"]),
+            one["title"],
+            str(one["running"]),
             f"{one['round']}/{one['rounds']}",
             percent(one["weights_remaining"]),
-            f"{one['iteration']:,}",
-            f"{one['iterations_per_second']:,.0f}",
+            f"{one['done_in_round']:,}",
+            f"{one['rate']:,.0f}",
             f"{100 * one['natural']:.1f} %",
             _adversarial(one["adversarial"], "\n"),
         )
@@ -136,31 +139,32 @@ def _spoken(event: Event, sweep: SweepProgress) -> str | None:
             if event.attack:
                 return (
                     f"{complete}to measure under {event.attack}: {event.rounds:,} tickets of {to_train} trajectories,"
-                    f" {event.iterations:,} images"
+                    f" {event.work:,} images"
                 )
             return (
                 f"{complete}to train: {to_train} trajectories in {len(event.trials)} trials,"
-                f" {event.rounds:,} rounds, {event.iterations:,} iterations"
+                f" {event.rounds:,} rounds, {event.work:,} iterations"
             )
         case TrajectoryFailed():
-            return f"trajectory {event.trajectory_id} failed in round {event.round}: {event.reason}"
+            failure = event.failure
+            return f"trajectory {failure.spec.trajectory_id} failed in round {failure.round}: {failure.reason}"
         case TrialStopped() if sweep.plan:
             return (
                 f"trial {event.trial} ({title(sweep.plan.trials[event.trial])}) stopped by the scheduler after round"
-                f" {event.round}, at {event.value:.4g}"
+                f" {event.round}, at {event.metric:.4g}"
             )
         case TrialRetried():
             return f"trial {event.trial} broke or lost its worker; it goes on from its last finished round"
         case TrialProgress() if sweep.plan:
-            stack = sweep.plan.trials[event.trial]
+            stack, now = sweep.plan.trials[event.trial], event.progress
             left = sweep.seconds_left()
-            unit, split = ("images", "") if sweep.plan.attack else ("it", "test ")
-            done = f"{event.iteration:,} images" if sweep.plan.attack else f"iteration {event.iteration:,}"
+            trains, count = now.unit == "iterations", f"{now.done_in_round:,}"
+            done, split = (f"iteration {count}", "test ") if trains else (f"{count} images", "")
             return (
-                f"[{100 * sweep.share():3.0f} %] trial {event.trial} ({title(stack)}), round {event.round} of"
-                f" {stack[0].rounds}, {percent(event.weights_remaining)} of weights, {done},"
-                f" {event.rate:,.0f} {unit}/s, {split}accuracy natural {100 * event.natural:.1f} %,"
-                f" {_adversarial(event.adversarial)}" + (f"; {clock(left)} left" if left is not None else "")
+                f"[{100 * sweep.share():3.0f} %] trial {event.trial} ({title(stack)}), round {now.round} of"
+                f" {stack[0].rounds}, {percent(now.weights_remaining)} of weights, {done},"
+                f" {now.rate:,.0f} {SHORT[now.unit]}/s, {split}accuracy natural {100 * now.natural:.1f} %,"
+                f" {_adversarial(now.adversarial)}" + (f"; {clock(left)} left" if left is not None else "")
             )
     return None
 
@@ -176,7 +180,7 @@ class _Lines:
         self.sweep.take(event)
         if isinstance(event, TrialProgress):
             now = time.monotonic()
-            if not event.round_done and now - self.said.get(event.trial, self.sweep.began) < PLAIN_SECONDS:
+            if not event.progress.round_done and now - self.said.get(event.trial, self.sweep.began) < PLAIN_SECONDS:
                 return
             self.said[event.trial] = now
         if line := _spoken(event, self.sweep):

@@ -8,17 +8,18 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lthray.cli.live import clock, trials_table
+from lthray.cli.live import SHORT, clock, trials_table
 from lthray.engine.results import Failure
+from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.sweepfile import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.sweep.status import Status, Tally
+from lthray.worker.report import Unit
 
 if TYPE_CHECKING:  # it imports torch and Ray, which a plan and a status do without
     from lthray.store.folder import Store
     from lthray.sweep.evaluate import Remeasured
     from lthray.sweep.run import Outcome
-    from lthray.worker.wanted import Wanted
 
 
 def plan_page(
@@ -73,7 +74,7 @@ def outcome_page(outcome: "Outcome", folder: str) -> RenderableType:
 
 
 def measuring_page(
-    sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], wanted: "Wanted", store: "Store"
+    sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], request: EvaluationRequest, store: "Store"
 ) -> RenderableType:
     """What `lthray evaluate --dry-run` shows: whose tickets are wanted, which are measured, and what is to do."""
     varied = [*(sweep.search.space if sweep.search else ()), *sweep.grid]
@@ -82,18 +83,18 @@ def measuring_page(
         table.add_column(name, no_wrap=True)
     tickets = left = images = 0
     for spec in trajectories:
-        of, missing = len(wanted.rounds_of(spec, store)), len(wanted.missing(spec, store))
+        of, missing = len(store.rounds_to_measure(spec, request)), len(store.unmeasured(spec, request))
         table.add_row(spec.trajectory_id, *(str(spec.flat()[name]) for name in varied), f"{of - missing} of {of}")
-        tickets, left, images = tickets + of, left + missing, images + missing * wanted.images_of(spec)
-    done = f"{tickets:,} tickets, {tickets - left:,} of them measured under {wanted.attack} ({wanted.split}) in"
+        tickets, left, images = tickets + of, left + missing, images + missing * request.image_count(spec)
+    done = f"{tickets:,} tickets, {tickets - left:,} of them measured under {request.attack} ({request.split}) in"
     return Group(table, Text(f"{done} {store.folder}; to do: {left:,} tickets, {images:,} images in all"))
 
 
-def remeasured_page(outcome: "Remeasured", wanted: "Wanted", folder: str) -> RenderableType:
+def remeasured_page(outcome: "Remeasured", request: EvaluationRequest, folder: str) -> RenderableType:
     """How an evaluation ended: what failed, what is measured, what to do next."""
     rows: list[RenderableType] = [_failures_table(outcome.failures)] if outcome.failures else []
     said = f"measured {_some(outcome.measured, 'ticket')}" if outcome.measured else "nothing to measure"
-    rows.append(Text(f"{said}; {outcome.done:,} of {outcome.tickets:,} measured under {wanted.attack} in {folder}"))
+    rows.append(Text(f"{said}; {outcome.done:,} of {outcome.tickets:,} measured under {request.attack} in {folder}"))
     return Group(*rows, _next(bool(outcome.missing), bool(outcome.failures), folder))
 
 
@@ -151,13 +152,14 @@ def _driver_lines(status: Status) -> Iterator[RenderableType]:
     if not driver["alive"]:
         yield Text(f"the sweep of {who} is dead, last heard of {driver['updated']}: run it again", style="red")
         return
-    rate = sum(one["iterations_per_second"] for one in driver["running"])
-    left, unit = driver["seconds_left"], "images" if driver.get("attack") else "it"
+    rate, left = sum(trial["rate"] for trial in driver["running"]), driver["seconds_left"]
+    unit: Unit = driver["work"]["unit"] if driver["work"] else "iterations"
+    pace = f"{rate:,.0f} {SHORT[unit]}/s"
     trials = driver["trials"]
     since = datetime.fromisoformat(driver["began"]).astimezone()
     yield Text(
         f"\nrunning since {since:%Y-%m-%d %H:%M} ({who})"
-        + (f": {trials['ended']} of {trials['of']} trials ended, {rate:,.0f} {unit}/s" if trials else ": preparing")
+        + (f": {trials['ended']} of {trials['of']} trials ended, {pace}" if trials else ": preparing")
         + (f", {clock(left)} left" if left is not None else "")
     )
     if driver["running"]:

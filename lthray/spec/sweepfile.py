@@ -108,7 +108,7 @@ class SweepSpec(Strict):
         return tuple(self._validated(sample.cell | sample.drawn | seed) for seed in seeds)
 
     def trajectories(self) -> list[TrajectorySpec]:
-        """One trajectory a cell; with a search, those of `samples`. Sources are yet to be found (`sources.resolved`).
+        """One trajectory a cell; with a search, those of `samples`. Without their sources.
 
         Raises:
             InputError: a field has an impossible value, or two cells are the same trajectory.

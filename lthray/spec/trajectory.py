@@ -32,7 +32,7 @@ class RetrainSpec(Strict):
 
 
 class TransferFields(Strict):
-    """Whose masks a trajectory of strategy transfer trains under; found by `sources.resolved`, not set."""
+    """Whose masks a trajectory of strategy transfer trains under; `sweep.transfer` finds and sets it."""
 
     source: Annotated[str, Field(pattern="^([0-9a-f]{12})?$")] = ""
     """The source's trajectory_id; empty for other strategies."""

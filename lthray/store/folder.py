@@ -21,6 +21,7 @@ from upath import UPath
 from lthray.engine.results import Failure, Resume, RoundResult, Ticket
 from lthray.errors import InputError
 from lthray.files import clear_parts, location, names, read, replace
+from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store import tickets
 from lthray.store.tables import CURVES, EVALUATIONS, MEASURED, ROUNDS, curve_rows, evaluation_rows, round_row, versions
@@ -86,10 +87,11 @@ class Store:
         """A column of `rounds`, as means over trajectories, for the rounds from 0 on that all of them have finished."""
         each = []
         for spec in specs:
-            path = self._table("rounds", spec.trajectory_id)
-            if not path.exists():
+            try:
+                content = read(self._table("rounds", spec.trajectory_id))
+            except FileNotFoundError:
                 return []
-            table = pq.read_table(io.BytesIO(path.read_bytes()), columns=["round", metric])
+            table = pq.read_table(io.BytesIO(content), columns=["round", metric])
             rows = dict(zip(table["round"].to_pylist(), table[metric].to_pylist(), strict=True))
             each.append([rows[i] for i in takewhile(rows.__contains__, range(spec.rounds + 1))])
         return [sum(values) / len(values) for values in zip(*each, strict=False)]
@@ -172,6 +174,17 @@ class Store:
         """
         table = self._evaluations(trajectory_id)
         return set(zip(*(table[name].to_pylist() for name in MEASURED), strict=True))
+
+    def rounds_to_measure(self, spec: TrajectorySpec, request: EvaluationRequest) -> list[int]:
+        """The rounds of a trajectory that a request asks for and that have a ticket."""
+        done = min(self.rounds_done(spec.trajectory_id), spec.rounds + 1)
+        return [number for number in range(done) if not request.rounds or number in request.rounds]
+
+    def unmeasured(self, spec: TrajectorySpec, request: EvaluationRequest) -> list[int]:
+        """Those of `rounds_to_measure` that have no row in `evaluations` yet."""
+        known, images = self.measured(spec.trajectory_id), request.image_count(spec)
+        rounds = self.rounds_to_measure(spec, request)
+        return [number for number in rounds if (number, "final", request.split, request.attack, images) not in known]
 
     def write_evaluation(self, spec: TrajectorySpec, row: Mapping[str, Any]) -> None:
         """Adds a measurement of a stored ticket to `evaluations`; one of the same `MEASURED` gives way to it.

@@ -86,7 +86,7 @@ def footprint(spec: TrajectorySpec, arrays: Arrays, share: Share) -> Footprint:
     """
     probe = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, max_calls=1, max_retries=0)(measure)
     try:
-        found: Footprint = ray.get(probe.remote(spec.model_dump(), arrays, share.gpus, share.memory))
+        found: Footprint = ray.get(probe.remote(spec, arrays, share.gpus, share.memory))
     except ray.exceptions.RayError as error:
         raise InputError(f"a first iteration can't be trained on the cluster: {last_line(error)}") from None
     return found

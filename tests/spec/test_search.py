@@ -340,7 +340,7 @@ def test_the_folder_remembers_the_samples_of_a_searcher_that_are_still_of_its_sp
         samples.remember(one, store, this, number)
     samples.remember(one, store, Sample({"strategy": "continued"}, values[3]), 0)
     samples.remember(one, store, Sample({"strategy": "reset"}, {"learning_rate": 1e-3}), 0)
-    assert samples.known(one, store) == drawn  # 0.30000000000000004 is out of bounds, and the rest of other searches
+    assert samples.drawn(one, store) == drawn  # 0.30000000000000004 is out of bounds, and the rest of other searches
     assert [dataclasses.astuple(two)[1] for two in drawn] == values[1:3]
     assert one.trajectories() == []
     found = samples.trajectories(one, [], store)

@@ -1,11 +1,15 @@
 """The body of a trial, without Ray."""
 
+from functools import partial
+
 import pandas as pd
 import pytest
 
+from lthray.engine.results import Failure
 from lthray.store.folder import Store
 from lthray.sweep import datasets
 from lthray.worker import train as worker
+from lthray.worker.report import Progress, Score
 
 
 @pytest.fixture
@@ -22,24 +26,28 @@ def store(tmp_path):
 
 def train(specs, store, arrays):
     reports = []
-    worker.train_stack([spec.model_dump() for spec in specs], store.folder, arrays, 1, True, reports.append)
+    worker.train_stack(specs, arrays, reports.append, store=store, threads=1, gpus=1)
     return reports
+
+
+def finished(reports):
+    return [message for message in reports if isinstance(message, Progress) and message.round_done]
 
 
 def test_it_trains_writes_and_reports_every_round(make, store, arrays):
     specs = [make(seed=seed, train_attack="fgsm") for seed in (0, 1)]
-    reports = train(specs, store, arrays)
-    done = [one for one in reports if one["round_done"]]
-    assert [(one["round"], one["iteration"], one["running"], one["iterations_done"]) for one in done] == [
+    done = finished(train(specs, store, arrays))
+    assert [(one.round, one.done_in_round, one.running, one.done_in_trial) for one in done] == [
         (0, 40, 2, 80), (1, 40, 2, 160), (2, 40, 2, 240),
     ]  # fmt: skip
-    assert done[1]["weights_remaining"] == 40_260 / 50_200
-    assert done[0]["rate"] > 0
+    assert done[1].weights_remaining == 40_260 / 50_200
+    assert done[0].rate > 0
+    assert {(one.unit, one.device) for one in done} == {("iterations", "cpu")}
     rounds = pd.read_parquet(store.folder / "rounds")
     assert len(rounds) == 6
     last = rounds[rounds["round"] == 2]
-    assert done[2]["natural"] == pytest.approx(last["final_none_accuracy_test"].mean())
-    assert done[2]["adversarial"] == {"fgsm": pytest.approx(last["final_fgsm_accuracy_test"].mean())}
+    assert done[2].natural == pytest.approx(last["final_none_accuracy_test"].mean())
+    assert done[2].adversarial == {"fgsm": pytest.approx(last["final_fgsm_accuracy_test"].mean())}
 
 
 def test_it_goes_on_where_each_trajectory_stands(make, store, arrays):
@@ -52,7 +60,7 @@ def test_it_goes_on_where_each_trajectory_stands(make, store, arrays):
         frame = pd.read_parquet(path)
         frame[frame["round"] < 1].to_parquet(path)
     reports = train(specs, store, arrays)
-    assert [(one["round"], one["running"]) for one in reports if one["round_done"]] == [(1, 1), (2, 1)]
+    assert [(one.round, one.running) for one in finished(reports)] == [(1, 1), (2, 1)]
     again = pd.read_parquet(store.folder / "curves")
     keys = ["trajectory_id", "round", "iteration", "split", "attack"]
     pd.testing.assert_frame_equal(
@@ -63,21 +71,21 @@ def test_it_goes_on_where_each_trajectory_stands(make, store, arrays):
 
 def test_a_failure_is_written_and_reported(make, store, arrays):
     spec = make(learning_rate=1e30)
-    failure, report = train([spec], store, arrays)
-    ((trajectory_id, number, reason),) = failure["failures"]
-    assert (trajectory_id, number, report["running"]) == (spec.trajectory_id, 0, 0)
-    assert store.failures()[trajectory_id]["error"] == reason
-    assert store.rounds_done(trajectory_id) == 0
+    *_, failure, last = train([spec], store, arrays)
+    assert (failure.spec, failure.round, last.running) == (spec, 0, 0)
+    assert store.failures()[spec.trajectory_id]["error"] == failure.reason
+    assert store.rounds_done(spec.trajectory_id) == 0
 
 
 def test_long_rounds_report_in_between_but_not_too_often(make, store, arrays, monkeypatch):
     monkeypatch.setattr(worker, "REPORT_SECONDS", 0.0)
     often = train([make(iterations=20, eval_every=5, rounds=0)], store, arrays)
-    assert [one["iteration"] for one in often] == [0, 5, 10, 15, 20, 20]
-    assert [one["round_done"] for one in often] == [False] * 5 + [True]
+    assert [one.done_in_round for one in often] == [0, 5, 10, 15, 20, 20]
+    assert [one.round_done for one in often] == [False] * 5 + [True]
     monkeypatch.setattr(worker, "REPORT_SECONDS", 3600.0)
-    seldom = train([make(iterations=20, eval_every=5, rounds=0, seed=1)], store, arrays)
-    assert [one["iteration"] for one in seldom] == [20]
+    seldom = train([make(iterations=20, eval_every=5, rounds=1, seed=1)], store, arrays)
+    assert [(one.round, one.done_in_round) for one in seldom] == [(0, 0), (0, 20), (1, 20)]
+    assert (seldom[0].rate, seldom[0].done_in_trial) == (0, 0)
 
 
 def test_a_damaged_ticket_is_the_failure_of_its_trajectory_alone(make, store, arrays):
@@ -85,11 +93,10 @@ def test_a_damaged_ticket_is_the_failure_of_its_trajectory_alone(make, store, ar
     train(specs, store, arrays)
     (store.folder / "tickets" / specs[0].trajectory_id / "round-01.safetensors").write_bytes(b"torn")
     longer = [make(seed=seed, rounds=2) for seed in (0, 1)]
-    failure, report = train(longer, store, arrays)
-    ((trajectory_id, number, reason),) = failure["failures"]
-    assert (trajectory_id, number) == (specs[0].trajectory_id, 2)
-    assert "round-01.safetensors: can't be read" in reason
-    assert (report["round"], report["running"]) == (2, 1)
+    failure, *_, last = train(longer, store, arrays)
+    assert (failure.spec, failure.round) == (longer[0], 2)
+    assert "round-01.safetensors: can't be read" in failure.reason
+    assert (last.round, last.running, last.round_done) == (2, 1, True)
     assert store.rounds_done(longer[1].trajectory_id) == 3
 
 
@@ -116,13 +123,13 @@ def test_a_kill_after_any_round_changes_no_number(fields, make, tmp_path, arrays
     class KilledError(Exception):
         pass
 
-    def report(said):
-        if said["round_done"]:
+    def report(message):
+        if message.round_done:
             raise KilledError
 
     for number in range(3):
         with pytest.raises(KilledError):
-            worker.train_stack([spec.model_dump()], torn.folder, arrays, 1, True, report)
+            worker.train_stack([spec], arrays, report, store=torn, threads=1, gpus=1)
         assert torn.rounds_done(spec.trajectory_id) == number + 1
     frames = [pd.read_parquet(store.folder / "curves") for store in (whole, torn)]
     pd.testing.assert_frame_equal(*frames)
@@ -146,8 +153,20 @@ def test_a_round_that_can_t_begin_is_a_failure_each_time(make, store, arrays, mo
     spec = make(prune={"criterion": "random", "scope": "global", "rate": 0.4})
     for _ in range(2):
         reports = train([spec], store, arrays)
-        assert [one["failures"] for one in reports if one["failures"]] == [
-            [(spec.trajectory_id, 1, "prune.scope global took the last weight of hidden_1")]
+        assert [message for message in reports if isinstance(message, Failure)] == [
+            Failure(spec, 1, "prune.scope global took the last weight of hidden_1")
         ]
         assert store.rounds_done(spec.trajectory_id) == 1
     assert len(reports) == 1
+
+
+def test_a_sample_reports_its_score_after_each_round_also_of_rounds_finished_earlier(make, store, arrays):
+    specs = [make(seed=seed, rounds=1) for seed in (0, 1)]
+    train([specs[0].model_copy(update={"rounds": 0}), specs[1]], store, arrays)
+    reports = []
+    body = partial(worker.train_stack, store=store, threads=1, gpus=0)
+    worker.train_sample(specs, arrays, reports.append, train=body, store=store, metric="final_none_accuracy_test")
+    rounds = pd.read_parquet(store.folder / "rounds")
+    means = rounds.groupby("round")["final_none_accuracy_test"].mean()
+    assert [type(message) for message in reports] == [Score, Progress, Progress, Score]
+    assert [message for message in reports if isinstance(message, Score)] == [Score(means[0], 1), Score(means[1], 2)]
