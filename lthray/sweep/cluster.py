@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import ray
 
 from lthray.engine.data import Arrays
-from lthray.errors import InputError, last_line
+from lthray.errors import InputError, first_line, last_line
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.sweep.planning import Share
@@ -33,7 +33,7 @@ def connected(address: str | None) -> Iterator[None]:
         )
     except (OSError, ValueError, RuntimeError) as error:
         where = f"--address {address}: no Ray cluster can be reached" if address else "Ray can't be started"
-        raise InputError(f"{where}: {(str(error).strip() or type(error).__name__).splitlines()[0]}") from None
+        raise InputError(f"{where}: {first_line(error)}") from None
     before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
     try:
         yield

@@ -3,13 +3,14 @@
 import json
 import os
 import shutil
+from typing import get_args
 
 import pandas as pd
 import pytest
 import yaml
 
 from lthray.engine.trajectory import run
-from lthray.spec.search import Sample
+from lthray.spec.search import SCHEDULERS, Sample, SearchSpec
 from lthray.spec.sweepfile import parse
 from lthray.store.folder import Store
 from lthray.sweep import samples, tuners
@@ -302,3 +303,9 @@ def test_a_sample_with_a_seed_that_diverges_is_a_failure_and_stops_no_other(tmp_
     assert "2 of 4 trajectories complete" in process.stdout
     assert process.stdout.count("the loss stopped being finite") >= 2
     assert set(tables(tmp_path / "r")[0]["learning_rate"]) == {0.001}
+
+
+def test_every_scheduler_and_searcher_that_a_sweep_file_may_name_can_be_made():
+    searchers = get_args(SearchSpec.model_fields["searcher"].annotation)
+    assert tuners.SCHEDULERS.keys() == SCHEDULERS.keys()
+    assert {"random", *tuners.SEARCHERS} == set(searchers)
