@@ -1,9 +1,9 @@
-"""From which density on sparse is faster than dense: where `lthray.engine.sparse.BREAK_EVEN` comes from.
+"""Below which density sparse computation is faster than dense: the source of `lthray.engine.sparse.BREAK_EVEN`.
 
     python benchmarks/break_even.py [--repeats N] [--widths 1000 300]
 
-Prints, round by round, how many times as long the dense way takes; one thread, seconds of the process. `--widths` are
-the hidden layers of the network, 300 and 100 units by default.
+Prints, round by round, the time of dense computation divided by that of sparse (one thread, CPU seconds of the process;
+median and quartiles). `--widths` are the units of the network's hidden layers, 300 and 100 by default.
 """
 
 import argparse
@@ -24,7 +24,7 @@ STEPS = {"none": 60, "fgsm": 30, "pgd": 10}
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures every round and prints a line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=15, help="turns (default: %(default)s)")
     parser.add_argument("--widths", type=int, nargs="+", default=[300, 100], help="units of the hidden layers")

@@ -1,10 +1,10 @@
-"""Measures stored tickets again without lthray: plain PyTorch and torchattacks against the logged test accuracies.
+"""Measures stored tickets without lthray and compares the test accuracies with the logged ones.
 
     python benchmarks/check_tickets.py results/fashion-small --data-dir DATA
 
-Loads the last ticket of every trajectory of MNIST or Fashion-MNIST, attacks the whole test set with the settings in the
-trajectory's row, and prints logged and measured accuracy side by side. Exit status 1 where they differ by more than
---points. Needs torchattacks (pip install --no-deps torchattacks).
+Loads the last ticket of every trajectory on MNIST or Fashion-MNIST into plain PyTorch, attacks the whole test set with
+torchattacks under the settings in the trajectory's row, and prints logged and measured accuracy side by side. The exit
+status is 1 if they differ by more than --points. Needs torchattacks (pip install --no-deps torchattacks).
 """
 
 import argparse
@@ -23,13 +23,16 @@ READERS = {"mnist": datasets.MNIST, "fashion-mnist": datasets.FashionMNIST}
 
 
 def place(layer: str) -> tuple[int, int]:
-    """Where a layer stands in its network, by its name."""
+    """The position of a layer in its network, by its name, as a key to sort by."""
     kind, _, number = layer.partition("_")
     return ("conv", "hidden", "output").index(kind), int(number or 0)
 
 
 def network(ticket: Path) -> nn.Module:
-    """A ticket as plain PyTorch, for flat images of 28x28: convolutions, of which the first is padded, dense layers."""
+    """The ticket's network in plain PyTorch, for flat images of 28x28 pixels.
+
+    Convolutions come first, and only the first convolution is padded; dense layers follow.
+    """
     tensors = load_file(ticket)
     names = sorted((name.removesuffix(".weight") for name in tensors if name.endswith(".weight")), key=place)
     layers: list[nn.Module] = [nn.Unflatten(1, (1, 28, 28))] if "conv_1" in names else []
@@ -47,7 +50,7 @@ def network(ticket: Path) -> nn.Module:
 
 
 def measure(model: nn.Module, images: Tensor, labels: Tensor, row: dict[str, Any]) -> dict[str, float]:
-    """Natural and adversarial accuracy, with the attacks' settings of the row."""
+    """Natural and adversarial accuracy in [0, 1], by attack, under the attack settings in the row."""
     attacks = {
         "fgsm": torchattacks.FGSM(model, eps=row["epsilon"]),
         "pgd": torchattacks.PGD(
@@ -62,7 +65,7 @@ def measure(model: nn.Module, images: Tensor, labels: Tensor, row: dict[str, Any
     away = predicted if row["attack_label"] == "predicted" else labels
     found = {"none": (predicted == labels).double().mean().item()}
     for name in row["eval_attacks"].split(","):
-        if name not in attacks:  # one with settings of its own, which has no column to compare
+        if name not in attacks:  # an attack with settings of its own has no column in the table to compare with
             continue
         correct = 0
         for x, y, target in zip(images.split(1000), labels.split(1000), away.split(1000), strict=True):
@@ -72,7 +75,7 @@ def measure(model: nn.Module, images: Tensor, labels: Tensor, row: dict[str, Any
 
 
 def main() -> int:
-    """Prints a line for every ticket and attack."""
+    """Prints a line for every ticket and returns the exit status."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("results", type=Path)
     parser.add_argument("--data-dir", type=Path, required=True)

@@ -1,10 +1,10 @@
-"""What lthray and Ray cost beside the training: sweeps whose trajectories train nothing.
+"""The time that lthray and Ray add to training, measured by sweeps whose trajectories train nothing.
 
     python benchmarks/overhead.py [--trials 1000] [--slots 2]
 
-Runs a real sweep with two numbers of trials, one trajectory each, on Ray with `slots` CPUs; a trial's body writes its
-round and reports, but does not train. Prints what starting costs, what each further trial costs, and the share that
-this is of a trial of 60 seconds; beside it what planning 10,000 trajectories takes.
+Runs two real sweeps with different numbers of trials, one trajectory per trial, on Ray with `slots` CPUs. A trial
+writes its round and reports, but does not train. Prints the time to start, the time that each further trial adds, and
+its share of a trial of 60 seconds; then the time and memory that planning 1,000 and 10,000 trajectories take.
 """
 
 import argparse
@@ -21,7 +21,7 @@ TRIAL_SECONDS = 60.0
 
 
 def sweep_of(trials: int, folder: Path) -> Path:
-    """A sweep file of so many trajectories that each train one iteration on a tiny data set."""
+    """Writes a sweep file of `trials` trajectories that each train one iteration on a tiny data set."""
     path = folder / f"noop-{trials}.yaml"
     tree = {
         "name": f"noop-{trials}",
@@ -34,7 +34,7 @@ def sweep_of(trials: int, folder: Path) -> Path:
 
 
 def train_nothing(stack, data, report, *, store, threads, gpus) -> None:
-    """The body of a trial without its training: one round is written and reported."""
+    """Does what a trial does except training: writes one round and reports it."""
     import numpy as np
 
     from lthray.engine.results import CurveRow, RoundResult, Ticket
@@ -52,7 +52,7 @@ def train_nothing(stack, data, report, *, store, threads, gpus) -> None:
 
 
 def timed(trials: int, slots: int) -> float:
-    """Seconds of a sweep of so many trials, in this process."""
+    """Runs a sweep of `trials` trials in this process and returns its seconds."""
     import ray
 
     from lthray.spec.sweepfile import load
@@ -72,7 +72,7 @@ def timed(trials: int, slots: int) -> float:
 
 
 def planned(trajectories: int) -> tuple[float, float]:
-    """Seconds and MiB that planning so many trajectories takes."""
+    """The seconds that planning `trajectories` trajectories takes, and the MiB that loading them takes at most."""
     from lthray.spec.sweepfile import load
     from lthray.sweep.planning import Share, plan
 
@@ -90,7 +90,7 @@ def planned(trajectories: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Measures in processes of their own, so that each starts Ray anew."""
+    """Runs each sweep in a process of its own, so that each starts Ray, and prints the costs."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--trials", type=int, default=1000)
     parser.add_argument("--slots", type=int, default=2, help="trials at the same time")

@@ -1,9 +1,9 @@
-"""What `lthray bench` measures lthray against: the loops that a researcher writes with PyTorch and an attack library.
+"""The loops that `lthray bench` compares with: those that a researcher writes with PyTorch and an attack library.
 
-nn.Module, autograd, torch.optim.Adam, and the attacks of torchattacks, foolbox or the Adversarial Robustness Toolbox
-(ART), whichever are installed. They do what lthray does, to the same protocol: batches of a new permutation each
-epoch, attacks away from the model's own prediction, the mean of natural and adversarial loss, pruned weights kept at
-zero by their gradient. Batches are indexed out of tensors, which is faster than a DataLoader.
+They use nn.Module, autograd, torch.optim.Adam, and the attacks of torchattacks, foolbox or the Adversarial Robustness
+Toolbox (ART), whichever are installed. They follow the same protocol as lthray: batches from a new permutation each
+epoch, attacks away from the model's own prediction, the mean of natural and adversarial loss, and masked gradients that
+keep pruned weights at zero. Batches are indexed from tensors, which is faster than a DataLoader.
 """
 
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +22,7 @@ Attack = Callable[[Tensor, Tensor], Tensor]
 
 
 class Peer:
-    """A network, its optimizer and one library's attack."""
+    """A network, its optimizer and the attack of one library."""
 
     def __init__(
         self,
@@ -43,7 +43,7 @@ class Peer:
         self.batches: Iterator[Tensor] = iter(())
 
     def train(self, images: Tensor, labels: Tensor, steps: int) -> None:
-        """Takes optimizer steps."""
+        """Takes `steps` optimizer steps."""
         for _ in range(steps):
             batch = next(self.batches, None)
             if batch is None:
@@ -52,7 +52,7 @@ class Peer:
             self.step(images[batch], labels[batch])
 
     def step(self, x: Tensor, y: Tensor) -> None:
-        """Takes one."""
+        """Takes one optimizer step on images (B, D) and labels (B,)."""
         natural = self.model(x)
         loss = F.cross_entropy(natural, y, label_smoothing=self.spec.label_smoothing)
         if self.attack:
@@ -67,7 +67,7 @@ class Peer:
         self.adam.step()
 
     def evaluate(self, images: Tensor, labels: Tensor) -> None:
-        """Natural and adversarial loss and accuracy."""
+        """Computes natural and adversarial loss and accuracy."""
         for x, y in zip(images.split(EVALUATION_BATCH), labels.split(EVALUATION_BATCH), strict=True):
             with torch.no_grad():
                 natural = self.model(x)
@@ -130,14 +130,14 @@ LIBRARIES = {"torchattacks": _torchattacks, "foolbox": _foolbox, "art": _art}
 def peers(
     weights: Sequence[Tensor], masks: Sequence[Tensor], spec: TrajectorySpec, attack: str, every: bool
 ) -> dict[str, Peer]:
-    """A peer for each library that is installed, by name; the first is the plain loop of the ratios.
+    """The loops to compare with, by name: one for each library, torchattacks first.
 
     Args:
-        weights: A tensor (out, in) a layer.
+        weights: One tensor (out, in) per layer.
         masks: bool, of the same shapes.
-        spec: The setting.
-        attack: `none`, `fgsm` or `pgd`: what is trained, or evaluated, against.
-        every: Every library, not only torchattacks.
+        spec: The setting of the trajectory.
+        attack: The attack to train against or to evaluate under: `none`, `fgsm` or `pgd`.
+        every: Include foolbox and ART where they are installed, not only torchattacks.
     """
     names = ["torchattacks"]
     if every and attack != "none":

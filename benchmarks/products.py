@@ -1,8 +1,8 @@
-"""How fast the two libraries in torch multiply LeNet-300-100 on this processor: why `lthray.engine.matmul` is there.
+"""The speed of torch's two libraries at the matrix products of LeNet-300-100: the reason for `lthray.engine.matmul`.
 
     python benchmarks/products.py [--repeats N]
 
-Prints GF/s of one thread, `@` (MKL, or what torch was built with) beside oneDNN, in seconds of the process.
+Prints GF/s of `@` (MKL, or what torch was built with) and of oneDNN, on one thread, by CPU seconds of the process.
 """
 
 import argparse
@@ -18,7 +18,7 @@ BATCHES = (60, 120, 512)
 
 
 def main() -> None:
-    """Measures and prints."""
+    """Measures every product and prints a line for each."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=15, help="turns (default: %(default)s)")
     repeats = parser.parse_args().repeats

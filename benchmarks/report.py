@@ -1,8 +1,9 @@
-"""How long a report takes, and how much memory: `write_report` in a process of its own.
+"""The time and memory that a report takes.
 
     python benchmarks/report.py DIR [--out DIR]
 
-Make a folder with `benchmarks/synthetic_results.py`. Prints seconds and the peak of resident memory.
+Loads the results folder DIR, writes its report, and prints seconds and peak resident memory.
+`benchmarks/synthetic_results.py` makes a large folder.
 """
 
 import argparse
@@ -16,14 +17,14 @@ from pathlib import Path
 
 
 class Memory(threading.Thread):
-    """Watches the resident memory of this process and its children: `peak`, in bytes."""
+    """Watches the resident memory of this process and its children; `peak` is in bytes."""
 
     def __init__(self) -> None:
         super().__init__(daemon=True)
         self.peak = 0
 
     def run(self) -> None:
-        """Looks every fifth of a second (Linux)."""
+        """Measures every fifth of a second (Linux only)."""
         while True:
             pids = [os.getpid(), *(child.pid for child in multiprocessing.active_children())]
             self.peak = max(self.peak, sum(_resident(pid) for pid in pids))
@@ -39,7 +40,7 @@ def _resident(pid: int | None) -> int:
 
 
 def main() -> None:
-    """Writes the report, and says what it took."""
+    """Writes the report and prints its cost."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("folder", type=Path)
     parser.add_argument("--out", type=Path, help="where to leave the report (default: nowhere)")

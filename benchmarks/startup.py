@@ -1,11 +1,11 @@
-"""How long `lthray sweep` takes to its first training step, and what two trials on two CPUs are worth.
+"""The time from `lthray sweep` to the first iteration, and the speed of two trials on two CPUs.
 
     python benchmarks/startup.py [--repeats 3]
 
-Runs real sweeps of the digits that scikit-learn brings along, each in a process of its own: when Ray is asked for, when
-the trials are planned, when the first trial reports from its first iteration, and when all is done. Then the same
-trajectories on one CPU and on two, in turns, and the ratio of the time that training them takes. Last, what `make demo`
-does once all is installed: the quickstart's sweep and its report.
+Runs real sweeps of the digits that come with scikit-learn, on one CPU and on two in turns, each in a process of its
+own. Prints when, on two CPUs, lthray is imported, the data are read, Ray is started, the first trial reports and the
+sweep is done; then the ratio of the training times on one CPU and on two. Last comes what `make demo` does after
+installation: the quickstart's sweep and its report.
 """
 
 import argparse
@@ -26,7 +26,7 @@ SWEEP = {
 
 
 def run(slots: int, began: float) -> dict[str, float]:
-    """Seconds from `began` to each milestone of a sweep in this process, on Ray with so many CPUs."""
+    """Seconds from `began` to each milestone of a sweep in this process, on Ray with `slots` CPUs."""
     import ray
 
     from lthray.spec.sweepfile import load
@@ -59,7 +59,7 @@ def run(slots: int, began: float) -> dict[str, float]:
 
 
 def quickstart() -> float:
-    """Seconds from the command to the quickstart's report."""
+    """Runs the quickstart and returns the seconds from its command to its report."""
     root, lthray = Path(__file__).resolve().parent.parent, [sys.executable, "-m", "lthray"]
     with tempfile.TemporaryDirectory() as scratch:
         began = time.time()

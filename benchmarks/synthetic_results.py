@@ -1,10 +1,10 @@
-"""A made-up results folder as large as a sweep gets: 5,040 trajectories of 21 rounds, 51 million curve rows.
+"""Writes a very large synthetic results folder: 5,040 trajectories of 21 rounds, 51 million curve rows.
 
     python benchmarks/synthetic_results.py DIR [--seeds 20] [--epsilons 14] [--tickets]
 
 Two data sets x three train attacks x three strategies x 14 epsilons x 20 seeds, 101 evaluations a round, one file per
-trajectory, laid out as `lthray sweep` lays out its own. The numbers have the shape of real ones and mean nothing.
-With tickets a trajectory takes 28 MB: `--seeds 5 --epsilons 1 --tickets` is as large as the paper's sweep, 2.5 GB.
+trajectory, laid out as by `lthray sweep`. The numbers look like real ones but mean nothing. With tickets, a trajectory
+takes 28 MB: `--seeds 5 --epsilons 1 --tickets` makes a folder as large as that of the paper's sweep, 2.5 GB.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def write(task: tuple[Path, bool, str, str, str, float, int]) -> int:
-    """Writes a trajectory; the number of its curve rows."""
+    """Writes one trajectory and returns the number of its curve rows."""
     folder, tickets, dataset, train, strategy, epsilon, seed = task
     attacks = ("none", "fgsm", "pgd") if train == "none" else ("none", train)
     fields = FIELDS | {
@@ -81,7 +81,7 @@ def write(task: tuple[Path, bool, str, str, str, float, int]) -> int:
 
 
 def _tickets(noise: np.random.Generator, folder: Path) -> None:
-    """Masks that lose weights at random, in the three files of a finished trajectory."""
+    """Writes the three ticket files of a finished trajectory, with masks that lose weights at random."""
     folder.mkdir(parents=True, exist_ok=True)
     masks = {name: np.ones(shape, np.uint8) for name, shape in LAYERS.items()}
     rounds = []
@@ -101,7 +101,7 @@ def _tickets(noise: np.random.Generator, folder: Path) -> None:
 
 
 def _accuracies(noise: np.random.Generator, train: str, strategy: str, attacks: tuple[str, ...]) -> np.ndarray:
-    """At the end of each round: (round, split, attack)."""
+    """Accuracies at the end of each round, (round, split, attack)."""
     best = np.array([0.88 if attack == "none" else HELD[train] for attack in attacks])
     fall = FALL[strategy] * np.arange(ROUNDS + 1)[:, None, None] ** 1.7
     spread = noise.normal(0, 0.006, (ROUNDS + 1, len(SPLITS), len(attacks)))

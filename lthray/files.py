@@ -70,6 +70,19 @@ def replace(path: UPath, content: bytes) -> None:
         part.unlink(missing_ok=True)
 
 
+def move(path: UPath, target: UPath) -> None:
+    """Moves a file; a reader finds it at one of the places at least, whole.
+
+    Raises:
+        OSError: it can't be read or written.
+    """
+    if is_local(path):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        path.replace(target)
+    else:
+        path.fs.mv(path.path, target.path)
+
+
 def create(path: UPath, content: bytes) -> bool:
     """Writes a small file that is not there yet; False where it is."""
     with suppress(FileExistsError):

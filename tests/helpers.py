@@ -26,6 +26,8 @@ from lthray.engine.training import batches
 from lthray.spec.trajectory import TrajectorySpec
 
 ROOT = Path(__file__).parent.parent
+GOLDEN = ROOT / "tests" / "golden" / "0.1"
+"""Results of lthray 0.1, as tests/golden/README.md says."""
 
 
 CPU = torch.device("cpu")

@@ -1,8 +1,8 @@
 """Results of a sweep, read and reported without torch, Ray or lthray.
 
 `load` results folders; work on their frames with the pure functions `tidy_rounds`, `summarise`, `early_stopping`,
-`learning_curves`, `compare`, `evidence`, `claims`, `layer_density` and `overlaps`; draw `figures.figure_1` and the
-others; or have `write_report` do all of it.
+`learning_curves`, `compare`, `evidence`, `claims`, `layer_density` and `overlaps`; draw `figures.draw_sparsity` and
+the others; or have `write_report` do all of it.
 """
 
 from lthray.analysis import figures
@@ -10,9 +10,10 @@ from lthray.analysis.figures.layout import Layout, LayoutError
 from lthray.analysis.load import NotResultsError, Results, load
 from lthray.analysis.numbers.claims import claims, evidence
 from lthray.analysis.numbers.curves import early_stopping, learning_curves, rounds_shown
+from lthray.analysis.numbers.fields import varied
 from lthray.analysis.numbers.masks import layer_density, overlaps, summarise_density, summarise_overlaps
 from lthray.analysis.numbers.paired_tests import compare
-from lthray.analysis.numbers.summary import Panel, networks, panels, summarise, tidy_rounds, varied
+from lthray.analysis.numbers.summary import Panel, networks, panels, summarise, tidy_rounds
 from lthray.analysis.page.report import write_report
 
 __all__ = [

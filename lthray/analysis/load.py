@@ -15,7 +15,7 @@ import yaml
 from upath import UPath
 
 from lthray.analysis import ticket_masks
-from lthray.analysis.numbers import summary
+from lthray.analysis.numbers.fields import BOOKKEEPING, FIELD, ROLES, UNITS, name_sources
 from lthray.errors import first_line
 
 REQUIRED = (
@@ -46,7 +46,8 @@ class Results:
             `early_stopping_<attack>_accuracy_<split>` and `final_<attack>_accuracy_<split>` (shares of [0, 1], NaN
             where the attack was not measured; attacks none, fgsm, pgd; splits validation, test), `train_seconds`,
             `eval_seconds`, `stack`, `device` and the versions of lthray, torch and Python. Where masks were taken from
-            several sources, `strategy` tells these apart: "transfer (fgsm)".
+            several sources, `strategy` tells these apart: "transfer (fgsm)". `rounds.attrs["roles"]` and `["units"]`
+            have what the files say of each column (docs/analysis.md).
         sweeps: What each folder's `sweep.yaml` says, by label; None without one.
         failures: One row per trajectory that failed: `folder` as in `rounds`, `trajectory_id`, `round` (missing where
             no round is to blame), `error` (text), and its fields under their dotted names.
@@ -143,7 +144,7 @@ def load(*folders: str | Path | UPath) -> Results:
     order = [*(["folder"] if several else []), "trajectory_id", "round"]
     return Results(
         folders=labels,
-        rounds=summary.by_source(_with_round_iterations(_concatenate(tables).sort_values(order, ignore_index=True))),
+        rounds=name_sources(_with_round_iterations(_concatenate(tables).sort_values(order, ignore_index=True))),
         sweeps={label: _read_sweep(folder / "sweep.yaml") for label, folder in labels.items()},
         failures=pd.concat([part for part in lost if len(part)] or lost[:1], ignore_index=True),
         stopped={
@@ -210,7 +211,8 @@ def _content(path: UPath) -> bytes:
 
 
 def _labelled(table: pa.Table, label: str) -> pa.Table:
-    return table.add_column(0, "folder", pa.array([label] * len(table), pa.string()))
+    column = pa.field("folder", pa.string(), metadata={"role": FIELD})
+    return table.add_column(0, column, pa.array([label] * len(table), pa.string()))
 
 
 def _concatenate(tables: list[pa.Table], *, categories: bool = False) -> pd.DataFrame:
@@ -218,7 +220,14 @@ def _concatenate(tables: list[pa.Table], *, categories: bool = False) -> pd.Data
         tables = [_with_categories(table) for table in tables]
     whole = pa.concat_tables(tables, promote_options="permissive")
     frame: pd.DataFrame = (whole.unify_dictionaries() if categories else whole).to_pandas()
+    frame.attrs = {ROLES: _read_metadata(whole.schema, b"role"), UNITS: _read_metadata(whole.schema, b"unit")}
     return frame
+
+
+def _read_metadata(schema: pa.Schema, key: bytes) -> dict[str, str]:
+    """What files say of their columns, by column; files of lthray 0.1 say nothing (see `field_columns`)."""
+    said = {column.name: (column.metadata or {}).get(key) for column in schema}
+    return {name: value.decode() for name, value in said.items() if value is not None}
 
 
 def _with_round_iterations(rounds: pd.DataFrame) -> pd.DataFrame:
@@ -227,13 +236,15 @@ def _with_round_iterations(rounds: pd.DataFrame) -> pd.DataFrame:
         return rounds
     keys = [name for name in ("folder", "trajectory_id") if name in rounds]
     field = rounds.groupby(keys)["iterations"].transform("first")
+    rounds.attrs[ROLES]["round_iterations"] = BOOKKEEPING
     return rounds.assign(iterations=field, round_iterations=rounds["iterations"])
 
 
 def _with_categories(table: pa.Table) -> pa.Table:
     for place, column in enumerate(table.schema):
         if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            table = table.set_column(place, column.name, table.column(place).dictionary_encode())
+            encoded = table.column(place).dictionary_encode()
+            table = table.set_column(place, column.with_type(encoded.type), encoded)
     return table
 
 

@@ -1,48 +1,49 @@
-"""`lthray bench`."""
+"""`lthray bench`: measures how fast this processor trains and evaluates."""
 
 import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from lthray.cli.options import mistakes
+from lthray.cli.options import make_console, mistakes
 from lthray.errors import InputError
 
 
 def bench(
-    threads: Annotated[int, typer.Option(min=1, metavar="N", help="Threads of torch, and of lthray.")] = 1,
-    repeats: Annotated[int, typer.Option(min=2, metavar="N", help="How often everything takes its turn.")] = 15,
+    threads: Annotated[int, typer.Option(min=1, metavar="N", help="Threads of torch and of lthray.")] = 1,
+    repeats: Annotated[
+        int, typer.Option(min=2, metavar="N", help="How often each measurement is repeated, in turns.")
+    ] = 15,
     peers: Annotated[
         Path | None,
         typer.Option(
             metavar="FILE",
-            help="The loops to compare with. [dim]\\[default: benchmarks/peers.py of the checkout lthray runs from,"
-            " else none][/]",
+            help="Python file with the training loops to compare with.",
+            show_default="benchmarks/peers.py of the checkout that lthray runs from, else none",
         ),
     ] = None,
     trajectory: Annotated[
         bool,
-        typer.Option("--trajectory", help="Each of the paper's 21 rounds, summed up to whole trajectories."),
+        typer.Option(
+            "--trajectory", help="Measure each of the paper's 21 rounds, and sum them up to whole trajectories."
+        ),
     ] = False,
     json_file: Annotated[
-        Path | None, typer.Option("--json", metavar="FILE", help="Write what was measured, too.")
+        Path | None, typer.Option("--json", metavar="FILE", help="Also write the measurements to this file.")
     ] = None,
 ) -> None:
-    """Measure how fast this processor trains and evaluates, beside other loops and beside its matrix products alone."""
-    console = Console()
+    """Measure how fast this processor trains and evaluates, against other loops and against bare matrix products."""
     with mistakes():
         if json_file and not json_file.parent.is_dir():
             raise InputError(f"{json_file}: there is no folder {json_file.parent}")
         from lthray.bench.tables import run
 
-        found, shown = run(threads, repeats, peers, trajectory, console.print)
-        wide = console if console.is_terminal else Console(width=250)
-        for one in shown:
-            wide.print(one, highlight=False)
+        measurements, tables = run(threads, repeats, peers, trajectory, make_console().print)
+        for table in tables:
+            make_console(width=250).print(table)
         if json_file:
             try:
-                json_file.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
+                json_file.write_text(json.dumps(measurements, indent=1) + "\n", encoding="utf-8")
             except OSError as error:
                 raise InputError(f"{json_file}: can't be written: {error.strerror or error}") from None

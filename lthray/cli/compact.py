@@ -1,19 +1,18 @@
-"""`lthray compact`: the tickets of each trajectory in a few files."""
+"""`lthray compact`: packs the tickets of each trajectory into a few files."""
 
-from rich.console import Console
-
-from lthray.cli.options import Folder, mistakes
+from lthray.cli.options import Folder, make_console, mistakes
 
 
 def compact(folder: Folder) -> None:
-    """Put the tickets of each trajectory into a few files.
+    """Pack the tickets of each trajectory into a few files.
 
-    A sweep does so itself when a trajectory ends; this is for folders of sweeps that did not.
+    A sweep does this itself when a trajectory is complete; use this command on the folder of a sweep that did not.
     """
-    console = Console()
+    console = make_console()
     with mistakes():
         from rich.progress import track
 
+        from lthray.cli.live import counted
         from lthray.store.folder import Store
         from lthray.sweep.lock import hold
         from lthray.sweep.progress import SweepProgress
@@ -21,6 +20,6 @@ def compact(folder: Folder) -> None:
         store = Store(folder)
         store.require()
         with hold(store.folder, SweepProgress().snapshot, lambda: None, console.print):
-            found = store.with_tickets()
-            done = [store.compact(one) for one in track(found, "compacting", console=console, transient=True)]
-    console.print(f"compacted {sum(done)} of {len(done)} trajectories", highlight=False)
+            names = store.with_tickets()
+            packed = [store.compact(name) for name in track(names, "compacting", console=console, transient=True)]
+    console.print(f"compacted {sum(packed)} of {counted(len(packed), 'trajectory')}")

@@ -1,4 +1,4 @@
-"""What a person sees while a sweep runs: a live table on a terminal, plain lines elsewhere."""
+"""What a user sees while a sweep runs: a live table on a terminal, plain lines elsewhere."""
 
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -25,7 +25,7 @@ from lthray.sweep.progress import SweepProgress, title
 from lthray.worker.report import Unit
 
 PLAIN_SECONDS = 60
-"""Longest silence of the plain lines inside a round."""
+"""Seconds between two plain lines about the same round of a trial, at least."""
 SHORT: dict[Unit, str] = {"iterations": "it", "images": "images"}
 """Units as rates have them."""
 
@@ -42,24 +42,29 @@ def clock(seconds: float) -> str:
     return f"{whole // 86400} d {whole % 86400 // 3600:02d} h"
 
 
+def counted(number: int, noun: str) -> str:
+    """`1 trial`, `1,890 rounds`, `0 trajectories`."""
+    plural = f"{noun[:-1]}ies" if noun.endswith("y") else f"{noun}s"
+    return f"{number:,} {noun if number == 1 else plural}"
+
+
 def percent(share: float) -> str:
-    """A share as a percentage with three digits that count: `100 %`, `51.3 %`, `3.86 %`."""
+    """A share as a percentage with three significant digits: `100 %`, `51.3 %`, `3.86 %`."""
     return f"{100 * share:.3g} %" if share < 0.9995 else "100 %"
 
 
 @contextmanager
 def watch(console: Console) -> Iterator[Notify]:
-    """Shows a sweep's events on `console` as long as the block lasts."""
+    """Shows a sweep's events on `console` until the block ends."""
     sweep = SweepProgress()
     if not console.is_terminal:
-        lines = _Lines(console, sweep)
-        yield lines.take
+        yield _PlainLines(console, sweep).take
         return
     live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=lambda: panel(sweep))
 
     def take(event: Event) -> None:
         sweep.take(event)
-        if (line := _spoken(event, sweep)) and not isinstance(event, TrialProgress):
+        if (line := _line(event, sweep)) and not isinstance(event, TrialProgress):
             console.print(line, soft_wrap=True, highlight=False, markup=False)
         if isinstance(event, Planned) and event.trials:
             live.start()  # not before: a download shows its own progress
@@ -71,7 +76,7 @@ def watch(console: Console) -> Iterator[Notify]:
 
 
 def panel(sweep: SweepProgress) -> RenderableType:
-    """The live display: a row for every trial that runs, and the sweep's progress under them."""
+    """The live display: a row for each running trial, and the progress of the sweep below them."""
     if sweep.plan is None:
         return Text("")
     table = trials_table(sweep.snapshot()["running"], sweep.plan.unit)
@@ -84,21 +89,21 @@ def panel(sweep: SweepProgress) -> RenderableType:
     )
     left = sweep.seconds_left()
     bar.add_task(
-        f"{len(sweep.ended)} of {len(sweep.plan.trials)} trials",
+        f"{len(sweep.ended)} of {counted(len(sweep.plan.trials), 'trial')}",
         total=1000,
         completed=min(1000, round(1000 * sweep.share())),
         left=f"{clock(left)} left" if left is not None else "",
     )
     rows: list[RenderableType] = [table] if table.row_count else [Text("waiting for workers to start", style="dim")]
     if waiting and table.row_count:
-        rows.append(Text(f"{waiting} more trial{'s' * (waiting > 1)} waiting", style="dim"))
+        rows.append(Text(f"{counted(waiting, 'more trial')} waiting", style="dim"))
     if sweep.failed:
-        rows.append(Text(f"{len(sweep.failed)} failed", style="red"))
+        rows.append(Text(f"{counted(len(sweep.failed), 'trajectory')} failed", style="red"))
     return Group(*rows, bar)
 
 
 def trials_table(running: Iterable[Mapping[str, Any]], unit: Unit) -> Table:
-    """Trials that run, a row each, from what `SweepProgress.snapshot` says of them."""
+    """A row for each running trial, from `SweepProgress.snapshot`."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column(
@@ -107,17 +112,17 @@ def trials_table(running: Iterable[Mapping[str, Any]], unit: Unit) -> Table:
     count = "iteration" if unit == "iterations" else unit
     for name in ("stack", "round", "weights", count, f"{SHORT[unit]}/s", "natural", "attacked"):
         table.add_column(name, justify="right", no_wrap=True)
-    for one in running:
+    for trial in running:
         table.add_row(
-            one["trial"],
-            one["title"],
-            str(one["running"]),
-            f"{one['round']}/{one['rounds']}",
-            percent(one["weights_remaining"]),
-            f"{one['done_in_round']:,}",
-            f"{one['rate']:,.0f}",
-            f"{100 * one['natural']:.1f} %",
-            _adversarial(one["adversarial"], "\n"),
+            trial["trial"],
+            trial["title"],
+            str(trial["running"]),
+            f"{trial['round']}/{trial['rounds']}",
+            percent(trial["weights_remaining"]),
+            f"{trial['done_in_round']:,}",
+            f"{trial['rate']:,.0f}",
+            f"{100 * trial['natural']:.1f} %",
+            _adversarial(trial["adversarial"], "\n"),
         )
     return table
 
@@ -126,24 +131,25 @@ def _adversarial(accuracies: Mapping[str, float], between: str = ", ") -> str:
     return between.join(f"{attack} {100 * value:.1f} %" for attack, value in accuracies.items())
 
 
-def _spoken(event: Event, sweep: SweepProgress) -> str | None:
-    """The line that an event is worth, or None."""
+def _line(event: Event, sweep: SweepProgress) -> str | None:
+    """What to print about an event, or None."""
     match event:
         case Note():
             return event.text
         case Planned():
-            complete = f"{event.complete} of {event.trajectories} trajectories complete; " if event.complete else ""
+            whole = counted(event.trajectories, "trajectory")
+            complete = f"{event.complete} of {whole} complete; " if event.complete else ""
             to_train = event.trajectories - event.complete - event.stopped
             if not event.trials:
                 return None
             if event.attack:
                 return (
-                    f"{complete}to measure under {event.attack}: {event.rounds:,} tickets of {to_train} trajectories,"
-                    f" {event.work:,} images"
+                    f"{complete}to measure under {event.attack}: {counted(event.rounds, 'ticket')} of"
+                    f" {counted(to_train, 'trajectory')}, {counted(event.work, 'image')}"
                 )
             return (
-                f"{complete}to train: {to_train} trajectories in {len(event.trials)} trials,"
-                f" {event.rounds:,} rounds, {event.work:,} iterations"
+                f"{complete}to train: {counted(to_train, 'trajectory')} in {counted(len(event.trials), 'trial')},"
+                f" {counted(event.rounds, 'round')}, {counted(event.work, 'iteration')}"
             )
         case TrajectoryFailed():
             failure = event.failure
@@ -169,7 +175,7 @@ def _spoken(event: Event, sweep: SweepProgress) -> str | None:
     return None
 
 
-class _Lines:
+class _PlainLines:
     """Plain lines: one a finished round of a trial, and one a minute inside long rounds."""
 
     def __init__(self, console: Console, sweep: SweepProgress) -> None:
@@ -183,5 +189,5 @@ class _Lines:
             if not event.progress.round_done and now - self.said.get(event.trial, self.sweep.began) < PLAIN_SECONDS:
                 return
             self.said[event.trial] = now
-        if line := _spoken(event, self.sweep):
+        if line := _line(event, self.sweep):
             self.console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -8,6 +8,7 @@ import lthray
 from lthray.cli.bench import bench
 from lthray.cli.compact import compact
 from lthray.cli.evaluate import evaluate
+from lthray.cli.migrate import migrate
 from lthray.cli.protocol import protocol
 from lthray.cli.report import report
 from lthray.cli.status import status
@@ -39,7 +40,7 @@ def options(
     """Options of the command itself."""
 
 
-for _command in (sweep, status, evaluate, compact, report, protocol, submit, bench):
+for _command in (sweep, status, evaluate, compact, migrate, report, protocol, submit, bench):
     app.command()(_command)
 
 

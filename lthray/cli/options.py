@@ -1,4 +1,4 @@
-"""What the commands share: arguments, exit statuses, and how mistakes are told."""
+"""What the commands share: arguments, exit statuses, the console, and how they report the user's mistakes."""
 
 import re
 from collections.abc import Iterator
@@ -13,14 +13,15 @@ from lthray.errors import InputError
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
-Folder = Annotated[str, typer.Argument(metavar="DIR", help="A results folder, by path or URL (s3://bucket/run).")]
+Folder = Annotated[str, typer.Argument(metavar="DIR", help="The results folder: a path or a URL (s3://bucket/run).")]
 SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.")]
 DataDir = Annotated[
     Path | None,
     typer.Option(
         metavar="DIR",
         envvar="LTHRAY_DATA_DIR",
-        help="Where data sets are, or are downloaded to. [dim]\\[default: the user's cache folder][/]",
+        help="Folder of the data sets; a missing one is downloaded into it.",
+        show_default="the user's cache folder",
     ),
 ]
 Settings = Annotated[
@@ -28,15 +29,32 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Change the sweep file: iterations=2000, pgd.steps=20, grid.seed=[0,1]. A field fixed this way"
-        " leaves the grid. May be given more than once.",
+        help="Overrides a key of the sweep file: iterations=2000, pgd.steps=20, grid.seed=[0,1]. A field given"
+        " this way is no longer varied. May be repeated.",
     ),
 ]
 
 
+def make_console(width: int | None = None) -> Console:
+    """The console that a command prints its results on, as they are: neither markup nor numbers are coloured.
+
+    Args:
+        width: Columns of tables that must not be cut where nobody looks at a terminal; by default, rich's choice.
+    """
+    console = Console(markup=False, highlight=False)
+    return console if console.is_terminal or not width else Console(width=width, markup=False, highlight=False)
+
+
+def data_folder(data_dir: Path | None) -> Path:
+    """Where the data sets are: `--data-dir`, or the user's cache folder."""
+    from platformdirs import user_cache_path
+
+    return data_dir or user_cache_path("lthray") / "data"
+
+
 @contextmanager
 def mistakes() -> Iterator[None]:
-    """Users see one line for their own mistake, never a traceback."""
+    """Reports a mistake of the user's in one line, without a traceback, and ends the command."""
     console = Console(stderr=True)
     try:
         yield

@@ -1,4 +1,4 @@
-"""What commands print: the plan of a sweep, how it ended, how far it is."""
+"""What the commands print: the plan of a sweep, how far it is, how it ended."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
@@ -8,15 +8,15 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lthray.cli.live import SHORT, clock, trials_table
+from lthray.cli.live import SHORT, clock, counted, trials_table
 from lthray.engine.results import Failure
 from lthray.spec.evaluation import EvaluationRequest
-from lthray.spec.sweepfile import SweepSpec
+from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.sweep.status import Status, Tally
 from lthray.worker.report import Unit
 
-if TYPE_CHECKING:  # it imports torch and Ray, which a plan and a status do without
+if TYPE_CHECKING:  # these import torch and Ray, which a plan and a status need not wait for
     from lthray.store.folder import Store
     from lthray.sweep.evaluate import Remeasured
     from lthray.sweep.run import Outcome
@@ -25,25 +25,45 @@ if TYPE_CHECKING:  # it imports torch and Ray, which a plan and a status do with
 def plan_page(
     sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], done: Mapping[str, int], folder: str
 ) -> RenderableType:
-    """What `--dry-run` shows: the trajectories, how far each is, and what is to do."""
-    varied = [*(sweep.search.space if sweep.search else ()), *sweep.grid]
+    """What `lthray sweep --dry-run` prints: the trajectories, how far each is, and what is still to train."""
+    varied = _varied(sweep)
     varied += ["transfer.source", "transfer.setting"] if any(spec.transfer.source for spec in trajectories) else []
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for name in ("trajectory", *map(_heading, varied), "rounds done"):
-        table.add_column(name, no_wrap=True)
+    table = _table("trajectory", *varied, "rounds done")
     trainings = iterations = complete = 0
     for spec in trajectories:
-        rounds, fields = done[spec.trajectory_id], spec.flat()
-        table.add_row(spec.trajectory_id, *(str(fields[name]) for name in varied), f"{rounds} of {spec.rounds + 1}")
+        rounds = done[spec.trajectory_id]
+        table.add_row(spec.trajectory_id, *_values(spec, varied), f"{rounds} of {spec.rounds + 1}")
         trainings += spec.rounds + 1 - rounds
         iterations += spec.iterations_from(rounds)
         complete += rounds == spec.rounds + 1
     return Group(
         table,
         *_search_lines(sweep, len(trajectories)),
-        f"{len(trajectories)} trajectories, {complete} of them complete in {folder};"
-        f" to do: {trainings:,} trainings of {iterations:,} iterations in all",
+        f"{counted(len(trajectories), 'trajectory')}, {complete} of them complete in {folder};"
+        f" to do: {counted(trainings, 'training')} of {counted(iterations, 'iteration')} in all",
     )
+
+
+def _varied(sweep: SweepSpec) -> list[str]:
+    """The fields that a sweep varies, searched ones first."""
+    return [*(sweep.search.space if sweep.search else ()), *sweep.grid]
+
+
+def _values(spec: TrajectorySpec, fields: Sequence[str]) -> list[str]:
+    flat = spec.flat()
+    return [str(flat[name]) for name in fields]
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
+    for name in columns:
+        table.add_column(_heading(name), no_wrap=True)
+    return table
+
+
+def _heading(field: str) -> str:
+    """A field's dotted name, on two lines: terminals are narrow."""
+    return field.replace(".", ".\n", 1)
 
 
 def _search_lines(sweep: SweepSpec, drawn: int) -> Iterator[str]:
@@ -52,72 +72,75 @@ def _search_lines(sweep: SweepSpec, drawn: int) -> Iterator[str]:
     cells = len(list(sweep.cells()))
     seeds = sweep.size() // search.samples // cells
     yield (
-        f"a search of {_some(search.samples, 'sample')} in {_some(cells, 'cell')} of the grid, with"
-        f" {_some(seeds, 'seed')} each: {sweep.size():,} trajectories"
+        f"a search of {counted(search.samples, 'sample')} in {counted(cells, 'cell')} of the grid, with"
+        f" {counted(seeds, 'seed')} each: {counted(sweep.size(), 'trajectory')}"
         + (f", of which {search.searcher} has drawn {drawn:,}" if search.searcher != "random" else "")
-        + "".join(f", at most, for {name} stops poor ones" for name in search.scheduler)
+        + "".join(f" at most, because {name} stops poor samples" for name in search.scheduler)
     )
 
 
-def _some(number: int, what: str) -> str:
-    return f"{number:,} {what}{'' if number == 1 else 's'}"
-
-
 def outcome_page(outcome: "Outcome", folder: str) -> RenderableType:
-    """How a sweep ended: what failed, what is complete, what to do next."""
-    rows: list[RenderableType] = [_failures_table(outcome.failures)] if outcome.failures else []
-    trained = f"trained {outcome.trained:,} rounds" if outcome.trained else "nothing to train"
-    whole = f"{outcome.complete} of {outcome.trajectories} trajectories complete"
+    """How a sweep ended: what failed, what was trained, what is left, what to do next."""
+    if outcome.trained or outcome.missing or outcome.failures:
+        trained = f"trained {counted(outcome.trained, 'round')}"
+    else:
+        trained = "nothing to train"
+    complete = f"{outcome.complete} of {counted(outcome.trajectories, 'trajectory')} complete"
     stopped = f", {outcome.stopped} stopped by the scheduler" if outcome.stopped else ""
-    rows.append(Text(f"{trained}; {whole}{stopped} in {folder}"))
-    return Group(*rows, _next(bool(outcome.missing), bool(outcome.failures), folder))
+    return _ending(f"{trained}; {complete}{stopped}", folder, outcome.missing, outcome.failures)
 
 
 def measuring_page(
     sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], request: EvaluationRequest, store: "Store"
 ) -> RenderableType:
-    """What `lthray evaluate --dry-run` shows: whose tickets are wanted, which are measured, and what is to do."""
-    varied = [*(sweep.search.space if sweep.search else ()), *sweep.grid]
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for name in ("trajectory", *map(_heading, varied), "tickets measured"):
-        table.add_column(name, no_wrap=True)
+    """What `lthray evaluate --dry-run` prints: the trajectories, and which of their tickets are still to measure."""
+    varied = _varied(sweep)
+    table = _table("trajectory", *varied, "tickets measured")
     tickets = left = images = 0
     for spec in trajectories:
         of, missing = len(store.rounds_to_measure(spec, request)), len(store.unmeasured(spec, request))
-        table.add_row(spec.trajectory_id, *(str(spec.flat()[name]) for name in varied), f"{of - missing} of {of}")
+        table.add_row(spec.trajectory_id, *_values(spec, varied), f"{of - missing} of {of}")
         tickets, left, images = tickets + of, left + missing, images + missing * request.image_count(spec)
-    done = f"{tickets:,} tickets, {tickets - left:,} of them measured under {request.attack} ({request.split}) in"
-    return Group(table, Text(f"{done} {store.folder}; to do: {left:,} tickets, {images:,} images in all"))
-
-
-def remeasured_page(outcome: "Remeasured", request: EvaluationRequest, folder: str) -> RenderableType:
-    """How an evaluation ended: what failed, what is measured, what to do next."""
-    rows: list[RenderableType] = [_failures_table(outcome.failures)] if outcome.failures else []
-    said = f"measured {_some(outcome.measured, 'ticket')}" if outcome.measured else "nothing to measure"
-    rows.append(Text(f"{said}; {outcome.done:,} of {outcome.tickets:,} measured under {request.attack} in {folder}"))
-    return Group(*rows, _next(bool(outcome.missing), bool(outcome.failures), folder))
-
-
-def _failures_table(failures: Mapping[str, Failure]) -> Table:
-    table = Table("trajectory", "round", "error", title="failed", title_justify="left", box=None, header_style="dim")
-    for trajectory_id, failure in failures.items():
-        table.add_row(trajectory_id, str(failure.round), Text(failure.reason))
-    return table
-
-
-def _next(interrupted: bool, failed: bool, folder: str) -> Text:
-    if interrupted:
-        return Text("interrupted: run the same command again for the rest")
-    return Text(
-        "run the same command again to try just those that failed" if failed else f"next: lthray report {folder}"
+    return Group(
+        table,
+        f"{counted(tickets, 'ticket')}, {tickets - left:,} of them measured under {request.attack} ({request.split}) in"
+        f" {store.folder}; to do: {counted(left, 'ticket')}, {counted(images, 'image')} in all",
     )
 
 
+def remeasured_page(outcome: "Remeasured", request: EvaluationRequest, folder: str) -> RenderableType:
+    """How an evaluation ended: what failed, what was measured, what is left, what to do next."""
+    if outcome.measured or outcome.missing or outcome.failures:
+        measured = f"measured {counted(outcome.measured, 'ticket')}"
+    else:
+        measured = "nothing to measure"
+    done = f"{outcome.done:,} of {outcome.tickets:,} measured under {request.attack}"
+    return _ending(f"{measured}; {done}", folder, outcome.missing, outcome.failures)
+
+
+def _ending(done: str, folder: str, missing: int, failures: Mapping[str, Failure]) -> RenderableType:
+    """What failed, what was done and is left, and what to do next."""
+    rows: list[RenderableType] = []
+    if failures:
+        table = Table(
+            "trajectory", "round", "error", title="failed", title_justify="left", box=None, header_style="dim"
+        )
+        for trajectory_id, failure in failures.items():
+            table.add_row(trajectory_id, str(failure.round), failure.reason)
+        rows.append(table)
+    rows.append(f"{done}{f', {missing:,} left' if missing else ''} in {folder}")
+    if missing:
+        rows.append("interrupted: run the same command again for the rest")
+    elif failures:
+        rows.append("run the same command again to try just those that failed")
+    else:
+        rows.append(f"next: lthray report {folder}")
+    return Group(*rows)
+
+
 def status_page(status: Status) -> RenderableType:
-    """What `lthray status` shows: the tallies, what runs now, what failed."""
-    table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
-    for name in map(_heading, status.varied):
-        table.add_column(name, no_wrap=True)
+    """What `lthray status` prints: the tallies, what runs now, what failed."""
+    table = _table(*status.varied)
     stopped = status.total.stopped > 0
     for name in ("trajectories", "complete", "running", *(["stopped"] if stopped else []), "failed", "rounds done"):
         table.add_column(name, justify="right", no_wrap=True)
@@ -129,11 +152,6 @@ def status_page(status: Status) -> RenderableType:
     return Group(table, *_driver_lines(status), *(_failure_line(*item) for item in status.failures.items()))
 
 
-def _heading(field: str) -> str:
-    """A field's dotted name, on two lines: terminals are narrow."""
-    return field.replace(".", ".\n", 1)
-
-
 def _counts(tally: Tally, stopped: bool) -> tuple[str, ...]:
     of = f"{tally.rounds_done:,} of {tally.rounds:,}"
     numbers = [tally.trajectories, tally.complete, tally.running, *([tally.stopped] if stopped else []), tally.failed]
@@ -142,24 +160,25 @@ def _counts(tally: Tally, stopped: bool) -> tuple[str, ...]:
 
 def _driver_lines(status: Status) -> Iterator[RenderableType]:
     driver = status.driver
+    if status.outdated:
+        yield Text(status.outdated, style="red")
     if status.undrawn:
-        yield Text(f"{status.undrawn} more trajectories are of samples yet to be drawn", style="dim")
+        yield Text(f"{counted(status.undrawn, 'more trajectory')} to come, of samples not drawn yet", style="dim")
     if driver is None:
         if status.total.complete + status.total.stopped < status.total.trajectories or status.undrawn:
             yield Text("no sweep is running here: run the same lthray sweep again for the rest", style="dim")
         return
-    who = f"process {driver['process']} on {driver['host']}"
+    trials, who = driver["trials"], f"process {driver['process']} on {driver['host']}"
     if not driver["alive"]:
-        yield Text(f"the sweep of {who} is dead, last heard of {driver['updated']}: run it again", style="red")
+        yield Text(f"the sweep ({who}) is dead, last heard of {driver['updated']}: run it again", style="red")
         return
     rate, left = sum(trial["rate"] for trial in driver["running"]), driver["seconds_left"]
     unit: Unit = driver["work"]["unit"] if driver["work"] else "iterations"
     pace = f"{rate:,.0f} {SHORT[unit]}/s"
-    trials = driver["trials"]
+    ended = f"{trials['ended']} of {counted(trials['of'], 'trial')} ended, {pace}" if trials else "preparing"
     since = datetime.fromisoformat(driver["began"]).astimezone()
     yield Text(
-        f"\nrunning since {since:%Y-%m-%d %H:%M} ({who})"
-        + (f": {trials['ended']} of {trials['of']} trials ended, {pace}" if trials else ": preparing")
+        f"\nrunning since {since:%Y-%m-%d %H:%M} ({who}): {ended}"
         + (f", {clock(left)} left" if left is not None else "")
     )
     if driver["running"]:

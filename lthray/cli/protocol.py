@@ -1,21 +1,21 @@
-"""`lthray protocol`: the presets, and what they do differently."""
+"""`lthray protocol`: prints a preset, or how two presets differ."""
 
 from typing import Annotated
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
-from lthray.cli.options import mistakes
+from lthray.cli.options import make_console, mistakes
 from lthray.errors import InputError
 
 
 def protocol(
-    first: Annotated[str, typer.Argument(metavar="A", help="A preset: paper or released-code.")] = "paper",
-    second: Annotated[str | None, typer.Argument(metavar="B", help="Another, to compare it with.")] = None,
+    first: Annotated[str, typer.Argument(metavar="A", help="The preset: paper or released-code.")] = "paper",
+    second: Annotated[
+        str | None, typer.Argument(metavar="B", help="A second preset, to compare the first with.")
+    ] = None,
 ) -> None:
-    """Print a preset with every field, or what two presets do differently."""
-    console = Console()
+    """Print every field of a preset, or the fields in which two presets differ."""
     with mistakes():
         from lthray.spec.presets import PRESETS, describe, preset
 
@@ -24,9 +24,9 @@ def protocol(
             if name not in PRESETS:
                 raise InputError(f"{name}: no such protocol; there are {' and '.join(PRESETS)}")
         presets = [preset(name) for name in chosen]
-        table = Table("field", *chosen, "", box=None, header_style="dim", padding=(0, 2, 0, 0))
+        table = Table("field", *chosen, "meaning", box=None, header_style="dim", padding=(0, 2, 0, 0))
         for name, meaning in describe().items():
             values = [str(fields[name]).lower() for fields in presets]
             if name != "protocol" and (second is None or len(set(values)) > 1):
                 table.add_row(name, *values, meaning.partition("\n")[0])
-        console.print(table)
+        make_console().print(table)

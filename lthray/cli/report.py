@@ -1,41 +1,40 @@
-"""`lthray report`: the results as a page."""
+"""`lthray report`: draws the results as a page."""
 
 import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from lthray.cli.options import mistakes
+from lthray.cli.options import make_console, mistakes
 from lthray.errors import InputError
 
 
 def report(
     folders: Annotated[
-        list[str], typer.Argument(metavar="DIR", help="Results folders, by path or URL; several are compared.")
+        list[str], typer.Argument(metavar="DIR", help="Results folders, as paths or URLs; several are compared.")
     ],
     out: Annotated[
         Path | None,
         typer.Option(
             metavar="DIR",
-            help="Where to write the report. [dim]\\[default: DIR/report; report-A-B beside A for several;"
-            " ./report-NAME for a URL][/]",
+            help="Folder to write the report into.",
+            show_default="DIR/report; report-A-B beside A for several; ./report-NAME for a URL",
         ),
     ] = None,
     by: Annotated[
         list[str] | None,
         typer.Option(
             metavar="FIELD",
-            help="Show a field that varies as colour, or row=FIELD, column=FIELD. May be given more than once.",
+            help="Show a varied field by colour, or with row=FIELD or column=FIELD by row or column. May be repeated.",
         ),
     ] = None,
     margin: Annotated[
         float,
-        typer.Option(min=0, max=100, metavar="POINTS", help="The loss of accuracy, in points, that counts as none."),
+        typer.Option(min=0, max=100, metavar="POINTS", help="Accuracy loss, in percentage points, that is ignored."),
     ] = 1.0,
 ) -> None:
-    """Draw the results: `index.html` with a verdict on each of the poster's claims, its figures and its tables."""
+    """Draw the results as a page: the poster's figures and tables, and a verdict on each of its claims."""
     with mistakes():
         from lthray.analysis import LayoutError, NotResultsError, load, write_report
         from lthray.files import is_local, location
@@ -53,4 +52,4 @@ def report(
             raise InputError(str(error)) from None
         except OSError as error:
             raise InputError(f"{target}: can't be written: {error.strerror or error}") from None
-    Console().print(f"report: {page}", highlight=False, soft_wrap=True)
+    make_console().print(f"report: {page}", soft_wrap=True)

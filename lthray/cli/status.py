@@ -1,23 +1,21 @@
-"""`lthray status`: how far a sweep is."""
+"""`lthray status`: says how far a sweep is."""
 
 import json
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from lthray.cli.options import Folder, mistakes
+from lthray.cli.options import Folder, make_console, mistakes
 
 
 def status(
     folder: Folder,
-    as_json: Annotated[bool, typer.Option("--json", help="Print it as JSON, for programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
 ) -> None:
-    """Say how far a sweep is: what is done, what runs and how fast, what failed.
+    """Say how far a sweep is: what is done, what is running and how fast, what failed.
 
-    Works while the sweep runs, from any machine that reaches its results.
+    Works while the sweep runs, from any machine that can read its results.
     """
-    console = Console()
     with mistakes():
         from lthray.cli.printing import status_page
         from lthray.spec.sweepfile import load
@@ -28,8 +26,8 @@ def status(
         store = Store(folder)
         store.require()
         spec, trajectories = load(store.folder / "sweep.yaml")
-        found = status(spec, known(spec, trajectories, store), store)
+        state = status(spec, known(spec, trajectories, store), store)
         if as_json:
-            typer.echo(json.dumps(found.as_json(), indent=1))
+            typer.echo(json.dumps(state.as_json(), indent=1))
         else:
-            console.print(status_page(found))
+            make_console().print(status_page(state))

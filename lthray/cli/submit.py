@@ -1,4 +1,4 @@
-"""`lthray submit`."""
+"""`lthray submit`: sends a sweep to a Ray cluster as a job."""
 
 import sys
 from typing import TYPE_CHECKING, Annotated
@@ -15,37 +15,40 @@ if TYPE_CHECKING:  # Ray takes seconds to import
 def submit(
     sweep_file: SweepFile,
     address: Annotated[
-        str, typer.Option(metavar="URL", help="The cluster's dashboard, http://HEAD:8265.", show_default=False)
+        str, typer.Option(metavar="URL", help="URL of the cluster's dashboard, http://HEAD:8265.", show_default=False)
     ],
     out: Annotated[
         str | None,
         typer.Option(
             metavar="DIR",
-            help="Results folder as the cluster sees it, or a URL. [dim]\\[default: ~/results/NAME on the head][/]",
+            help="Results folder: a path on the cluster or a URL.",
+            show_default="~/results/NAME on the head",
         ),
     ] = None,
     data_dir: Annotated[
         str | None,
-        typer.Option(metavar="DIR", help="Where the head has its data sets. [dim]\\[default: a cache folder][/]"),
+        typer.Option(metavar="DIR", help="Folder of the data sets on the head.", show_default="a cache folder"),
     ] = None,
     set_: Settings = None,
     env: Annotated[
         list[str] | None,
         typer.Option(
             metavar="NAME[=VALUE]",
-            help="An environment variable for the job; NAME alone takes it from here. May be given more than once.",
+            help="Environment variable for the job; NAME alone takes its value from here. May be repeated.",
         ),
     ] = None,
     install: Annotated[
-        bool, typer.Option("--install", help="Let the job install what lthray needs, where nodes have only Ray.")
+        bool, typer.Option("--install", help="Let the job install lthray's dependencies, for nodes that have only Ray.")
     ] = False,
-    follow: Annotated[bool, typer.Option("--follow/--no-follow", help="Show the job's log until it ends.")] = True,
+    follow: Annotated[
+        bool, typer.Option("--follow/--no-follow", help="Print the job's log until the job ends.")
+    ] = True,
 ) -> None:
-    """Send a sweep to a Ray cluster as a job, with this lthray's own code, and follow its log.
+    """Send a sweep to a Ray cluster as a job, together with this lthray's code, and follow its log.
 
-    Ctrl-C asks whether to stop the job; left alone, it goes on.
+    Ctrl-C asks whether to stop the job; if not stopped, it continues.
 
-    Exit status: that of the sweep, see `lthray sweep`; 130 if the job was stopped or is no longer followed.
+    Exit status: the sweep's, see `lthray sweep`; 130 if the job was stopped or is no longer followed.
     """
     console = Console(soft_wrap=True, highlight=False, markup=False)
     with mistakes():

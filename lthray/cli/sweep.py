@@ -1,12 +1,22 @@
-"""`lthray sweep`: trains what is missing of a sweep."""
+"""`lthray sweep`: trains a sweep's unfinished trajectories."""
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
 import typer
-from rich.console import Console
 
-from lthray.cli.options import FAILED, INTERRUPTED, Address, DataDir, Settings, SweepFile, mistakes
+from lthray.cli.options import (
+    FAILED,
+    INTERRUPTED,
+    Address,
+    DataDir,
+    Settings,
+    SweepFile,
+    data_folder,
+    make_console,
+    mistakes,
+)
 
 
 def sweep(
@@ -14,47 +24,52 @@ def sweep(
     out: Annotated[
         str | None,
         typer.Option(
-            metavar="DIR", help="Results folder, by path or URL (s3://bucket/run). [dim]\\[default: results/NAME][/]"
+            metavar="DIR", help="Results folder: a path or a URL (s3://bucket/run).", show_default="results/NAME"
         ),
     ] = None,
     data_dir: DataDir = None,
     set_: Settings = None,
     address: Address = None,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Print the trajectories and what they cost; train nothing.")
+        bool, typer.Option("--dry-run", help="Print the trajectories and what is still to train; train nothing.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Write into the folder even if it holds another sweep.")
     ] = False,
 ) -> None:
-    """Train what is missing of a sweep's trajectories.
+    """Train the sweep's unfinished trajectories.
 
-    Run it again after an interruption, or with a larger grid: what is finished is never trained twice.
+    Run the same command again after an interruption or with a larger grid: no finished round is trained twice.
 
     Exit status: 0 all complete, 1 some failed, 2 bad input, 130 interrupted.
     """
-    console = Console()
     with mistakes():
         from lthray.spec.sweepfile import load
+        from lthray.store.folder import Store
+        from lthray.sweep.opening import check_owner, migrate, outdated_line
 
         spec, trajectories = load(sweep_file, set_ or [])
         folder = out or str(Path("results") / spec.name)
+        store = Store(folder)
+        if not force:
+            check_owner(store, spec, trajectories)
         if dry_run:
             from lthray.cli.printing import plan_page
-            from lthray.store.folder import Store
             from lthray.sweep.samples import trajectories as known
 
-            store = Store(folder)
             found = known(spec, trajectories, store)
-            wide = console if console.is_terminal else Console(width=200)
+            wide = make_console(width=200)
             wide.print(plan_page(spec, found, store.done(found), folder))
+            if line := outdated_line(store, spec, trajectories):
+                wide.print(line, highlight=False, soft_wrap=True)
             return
-        from platformdirs import user_cache_path
-
+        console = make_console()
+        migrate(store, spec, trajectories, partial(console.print, highlight=False, soft_wrap=True))
         from lthray.cli import live
         from lthray.cli.printing import outcome_page
         from lthray.sweep import run as ray_sweep
 
         with live.watch(console) as notify:
-            outcome = ray_sweep.run(
-                spec, trajectories, folder, data_dir or user_cache_path("lthray") / "data", address, notify
-            )
-        Console(soft_wrap=True).print(outcome_page(outcome, folder))
+            outcome = ray_sweep.run(spec, trajectories, folder, data_folder(data_dir), address, notify)
+        console.print(outcome_page(outcome, folder), soft_wrap=True)
     raise typer.Exit(INTERRUPTED if outcome.missing else FAILED if outcome.failures else 0)

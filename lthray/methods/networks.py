@@ -50,7 +50,7 @@ def resolve_widths(model: str, given: object) -> tuple[int, ...]:
     """
     own = MODELS[model].widths
     if own is not None:
-        if given == "auto" or (isinstance(given, list | tuple) and tuple(given) == own):
+        if isinstance(given, list | tuple) and tuple(given) == own:
             return own
         raise ValueError(f"{model} has {list(own)}: leave this key out, or choose model: mlp for other widths")
     if not isinstance(given, list | tuple) or not _are_widths(given):

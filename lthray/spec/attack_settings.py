@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from lthray.methods.attacks import ATTACKS, NORMS, Setting
+from lthray.spec.identity import Base
 from lthray.spec.strict import Count, Strict, one_of
 
 AUTOATTACK = "autoattack"
@@ -29,13 +30,13 @@ Positive = Annotated[float, Field(gt=0)]
 class PgdSpec(Strict):
     """Projected gradient descent (Madry et al. 2018, section 2.1)."""
 
-    steps: Count = 10
+    steps: Annotated[Count, Base(10)] = 10
     """Gradient steps of an attack."""
-    step_size: Positive = 0.05
+    step_size: Annotated[Positive, Base(0.05)] = 0.05
     """Length of a step in the norm, in pixel values of [0, 1]."""
-    random_start: bool = True
+    random_start: Annotated[bool, Base(True)] = True
     """Start at a uniform point of the ε-ball (true) or at the image itself (false)."""
-    restarts: Count = 1
+    restarts: Annotated[Count, Base(1)] = 1
     """Random starts, of which the strongest counts, image by image; more than one train without the sparse path."""
 
     @model_validator(mode="after")

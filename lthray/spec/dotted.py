@@ -1,15 +1,15 @@
 """Nested keys as dotted names: `pgd: {steps: 10}` is `pgd.steps: 10`."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 
-def flatten(tree: Mapping[str, Any], prefix: str = "", leaves: Collection[str] = ()) -> dict[str, Any]:
-    """Nested mappings as one mapping with dotted names, in the same order; what is named in `leaves` stays whole."""
+def flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one mapping with dotted names, in the same order."""
     flat: dict[str, Any] = {}
     for name, value in tree.items():
-        if isinstance(value, Mapping) and f"{prefix}{name}" not in leaves:
-            flat |= flatten(value, f"{prefix}{name}.", leaves)
+        if isinstance(value, Mapping):
+            flat |= flatten(value, f"{prefix}{name}.")
         else:
             flat[f"{prefix}{name}"] = value
     return flat

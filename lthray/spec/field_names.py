@@ -1,56 +1,67 @@
-"""The fields of a trajectory by their dotted names, as sections of a sweep file give them."""
+"""The fields of a trajectory by their dotted names, as the sections of a sweep file give them."""
 
 import difflib
 from collections.abc import Iterable, Mapping
-from typing import Any
+from typing import Annotated, Any
 
-from lthray.errors import InputError
-from lthray.spec.dotted import flatten
+from pydantic import AfterValidator
+
 from lthray.spec.presets import preset
 
 FIELDS = tuple(preset("paper"))
 """The dotted names of a trajectory's fields."""
 
-GROUPS = {name.rpartition(".")[0] for name in FIELDS if "." in name} | {"prune"}
+GROUPS = {name.rpartition(".")[0] for name in FIELDS if "." in name}
+"""The names of what holds fields: `pgd`, `prune`, `prune.rates`, ..."""
 
 
-def known_fields(tree: Mapping[str, Any], section: str) -> dict[str, Any]:
-    """A section's fields by dotted name, each a known one, and only fields where there are fields.
+def by_dotted_name(section: object) -> Any:
+    """A section with its fields under dotted names: `pgd: {steps: 4}` becomes `pgd.steps: 4`.
 
-    Raises:
-        InputError: a field is not known.
+    Only groups of fields are opened, so a mapping that is a field's value stays whole. An empty section is an empty
+    mapping; whatever else is no mapping stays as it is, for pydantic to refuse.
     """
-    flat = flatten(tree, leaves=FIELDS)
-    for name, value in flat.items():
-        if name == "protocol" and section == "trajectory":
-            raise InputError("trajectory.protocol: unknown key; protocol stands at the top of the file or in grid")
-        check_field(name, value, section)
+    if section is None:
+        return {}
+    return _flatten(section, "") if isinstance(section, Mapping) else section
+
+
+def _flatten(tree: Mapping[str, Any], prefix: str) -> dict[str, Any]:
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = f"{prefix}{key}"
+        flat |= _flatten(value, f"{name}.") if name in GROUPS and isinstance(value, Mapping) else {name: value}
     return flat
 
 
-def check_field(name: str, value: object, section: str) -> None:
-    """Checks that a field is known.
-
-    Raises:
-        InputError: it is not.
-    """
+def _check_name(name: str) -> str:
     if name in GROUPS:
-        inside = [field for field in FIELDS if field.startswith(f"{name}.")]
-        raise InputError(f"{section}.{name}: found {value!r}, but it is a group of {', '.join(inside)}")
+        raise ValueError(f"is a group of {', '.join(field for field in FIELDS if field.startswith(f'{name}.'))}")
     if name not in FIELDS:
-        raise InputError(f"{section}.{name}: unknown key{nearest(name, FIELDS)}")
+        raise ValueError(f"unknown key{did_you_mean(name, FIELDS)}")
+    return name
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """`; did you mean X?`, or all that is allowed where nothing is near."""
+FieldName = Annotated[str, AfterValidator(_check_name)]
+"""The dotted name of a field."""
+
+
+def refuse(reasons: Mapping[str, str]) -> AfterValidator:
+    """Refuses some names, each with its reason."""
+
+    def check(name: str) -> str:
+        if name in reasons:
+            raise ValueError(reasons[name])
+        return name
+
+    return AfterValidator(check)
+
+
+def did_you_mean(name: str, known: Iterable[str]) -> str:
+    """`; did you mean X?`, or all that is known where nothing is near."""
     known = list(known)
     ends = {field.rpartition(".")[2]: field for field in known}
     close = difflib.get_close_matches(name, known, 1) or [
         ends[end] for end in difflib.get_close_matches(name.rpartition(".")[2], ends, 1)
     ]
     return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"
-
-
-def kind(value: object) -> str:
-    """What a value is, in words: `a list`, `nothing`."""
-    return "nothing" if value is None else f"a {type(value).__name__}"

@@ -1,10 +1,13 @@
 """The presets of a trajectory's fields, and what each field means."""
 
-from typing import Any
+from collections.abc import Iterator
+from typing import Any, get_args
 
-from pydantic import BaseModel
+from pydantic.fields import FieldInfo
 
 from lthray.spec.dotted import flatten
+from lthray.spec.identity import bases, leaves
+from lthray.spec.strict import OneOf
 from lthray.spec.trajectory import TrajectorySpec
 
 PRESETS: dict[str, dict[str, Any]] = {
@@ -19,28 +22,25 @@ PRESETS: dict[str, dict[str, Any]] = {
 }
 
 
-FOUND = ("transfer.source", "transfer.setting")
-"""Fields that no sweep file sets: they are found when a sweep is run."""
-
-
 def preset(protocol: str) -> dict[str, Any]:
     """Every field of the preset `protocol` under its dotted name, as a sweep file would write it."""
-    defaults = flatten(TrajectorySpec().model_dump()) | {
-        "widths": "auto",
-        "eval_attacks": "auto",
-        "retrain.iterations": "auto",
-        "retrain.train_attack": "auto",
-    }
-    fields = defaults | {"protocol": protocol} | flatten(PRESETS[protocol])
-    return {name: value for name, value in fields.items() if name not in FOUND}
+    defaults = {name: field.default for name, field in _settable()}
+    return defaults | {"protocol": protocol} | flatten(PRESETS[protocol])
 
 
-def describe(model: type[BaseModel] = TrajectorySpec, prefix: str = "") -> dict[str, str]:
-    """What every field that a sweep file may set means, in a line each, under its dotted name."""
-    lines: dict[str, str] = {}
-    for name, field in model.model_fields.items():
-        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
-            lines |= describe(field.annotation, f"{prefix}{name}.")
-        elif f"{prefix}{name}" not in FOUND:
-            lines[f"{prefix}{name}"] = field.description or ""
-    return lines
+def describe() -> dict[str, str]:
+    """What every field that a sweep file may set means and which values it may have, in a line each."""
+    return {name: " ".join([field.description or "", *_allowed(field)]) for name, field in _settable()}
+
+
+def _settable() -> Iterator[tuple[str, FieldInfo]]:
+    declared = bases(TrajectorySpec)
+    return ((name, field) for name, field in leaves(TrajectorySpec) if declared[name].settable)
+
+
+def _allowed(field: FieldInfo) -> Iterator[str]:
+    """The values of a field of which its description does not name each."""
+    named = next((one.names for one in field.metadata if isinstance(one, OneOf)), get_args(field.annotation))
+    values = [value for value in named if isinstance(value, str)]
+    if any(value not in (field.description or "") for value in values):
+        yield f"One of {', '.join(values)}."

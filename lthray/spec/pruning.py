@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from lthray.methods.criteria import CRITERIA
+from lthray.spec.identity import Base
 from lthray.spec.strict import Strict, one_of
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
@@ -14,32 +15,32 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 class RatesSpec(Strict):
     """Share of a layer's remaining weights that one pruning removes, in [0, 1)."""
 
-    hidden_1: Rate = 0.2
+    hidden_1: Annotated[Rate, Base(0.2)] = 0.2
     """Rate of the first hidden layer."""
-    hidden_2: Rate = 0.2
+    hidden_2: Annotated[Rate, Base(0.2)] = 0.2
     """Rate of the second hidden layer."""
-    output: Rate = 0.1
+    output: Annotated[Rate, Base(0.1)] = 0.1
     """Rate of the output layer."""
-    deeper: Rate = 0.2
+    deeper: Annotated[Rate, Base(0.2)] = 0.2
     """Rate of each hidden layer from the third on."""
-    convolution: Rate = 0.1
+    convolution: Annotated[Rate, Base(0.1)] = 0.1
     """Rate of each convolution."""
 
 
 class PruneSpec(Strict):
     """Pruning between the rounds."""
 
-    criterion: Annotated[str, one_of(CRITERIA)] = "magnitude"
-    """What scores the weights, of which the smallest scores are pruned: one of `pruning.CRITERIA`."""
-    scope: Literal["layerwise", "global"] = "layerwise"
+    criterion: Annotated[str, one_of(CRITERIA), Base("magnitude")] = "magnitude"
+    """What scores the weights, of which the smallest scores are pruned."""
+    scope: Annotated[Literal["layerwise", "global"], Base("layerwise")] = "layerwise"
     """Compare scores within each layer (layerwise, by `rates`) or over all layers at once (global, by `rate`)."""
-    schedule: Literal["iterative", "one-shot"] = "iterative"
+    schedule: Annotated[Literal["iterative", "one-shot"], Base("iterative")] = "iterative"
     """Prune the round before (iterative), or the dense network to as many weights in one pruning (one-shot)."""
     rates: RatesSpec = RatesSpec()
     """Share of each layer's remaining weights that one layerwise pruning removes."""
-    rate: Rate = 0.2
+    rate: Annotated[Rate, Base(0.2)] = 0.2
     """Share of the network's remaining weights that one global pruning removes, in [0, 1)."""
-    cutoff: Literal["exclusive", "inclusive"] = "exclusive"
+    cutoff: Annotated[Literal["exclusive", "inclusive"], Base("exclusive")] = "exclusive"
     """Prune the round(p·n) smallest scores (exclusive), or one more as the released code does (inclusive)."""
 
 

@@ -1,17 +1,18 @@
 """The `search` section of a sweep file: spaces, how many samples, who draws them, and who stops them."""
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice, product
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from lthray.errors import InputError
-from lthray.spec.dotted import nest
-from lthray.spec.field_names import FIELDS, GROUPS, check_field, kind, nearest
+from lthray.spec.explain import explain
+from lthray.spec.field_names import FieldName, by_dotted_name, did_you_mean, refuse
 from lthray.spec.metrics import METRICS
-from lthray.spec.strict import Strict
+from lthray.spec.strict import Strict, check_distinct, one_of
 
 BOUNDS = ("lower", "upper")
 SPACES = {
@@ -27,16 +28,50 @@ SPACES = {
 }
 """Ray Tune's spaces by name, with their arguments; its normal ones are left out, for every field has bounds."""
 
-ELSEWHERE = {
-    "seed": "every sample is trained with every seed of grid.seed",
-    "rounds": "samples of different lengths can't be compared; set it in trajectory",
-    "protocol": "it stands at the top of the file or in grid",
-    "dataset": "accuracies on different data can't be compared; vary it in grid",
-}
-"""Fields that can't be searched, and why."""
+SearchedField = Annotated[
+    FieldName,
+    refuse(
+        {
+            "seed": "can't be searched: every sample is trained with every seed of grid.seed",
+            "rounds": "can't be searched: samples of different lengths can't be compared; set it in trajectory",
+            "protocol": "can't be searched: it stands at the top of the file or in grid",
+            "dataset": "can't be searched: accuracies on different data can't be compared; vary it in grid",
+        }
+    ),
+]
 
 LARGEST_PRODUCT = 4096
 """Combinations of bounds that are tried before anything runs."""
+
+
+def _check_space(space: object) -> object:
+    if not isinstance(space, dict) or len(space) != 1:
+        raise ValueError("it is one space, for example {uniform: [0.1, 0.4]}")
+    ((name, arguments),) = space.items()
+    if name not in SPACES:
+        raise ValueError(f"{name}: unknown space{did_you_mean(str(name), SPACES)}")
+    if not isinstance(arguments, list) or not arguments:
+        raise ValueError(f"{name} takes a list of {', '.join(SPACES[name]) or 'values'}")
+    if name == "choice":
+        check_distinct(arguments)
+        return space
+    whole = "int" in name
+    numbers = [
+        one for one in arguments if type(one) is int or (type(one) is float and math.isfinite(one) and not whole)
+    ]
+    if not len(numbers) == len(arguments) == len(SPACES[name]):
+        what = "whole numbers" if whole else "numbers"
+        raise ValueError(f"{name} takes {len(SPACES[name])} {what}: [{', '.join(SPACES[name])}]")
+    lower, upper, *steps = numbers
+    if not lower < upper:
+        raise ValueError("lower must be less than upper")
+    if steps and not steps[0] > 0:
+        raise ValueError("q must be greater than 0")
+    return space
+
+
+Space = Annotated[dict[str, list[Any]], BeforeValidator(_check_space)]
+"""One of Ray Tune's spaces by name, with its arguments."""
 
 
 @dataclass(frozen=True)
@@ -68,16 +103,32 @@ class MedianSpec(Strict):
 
 
 SCHEDULERS: dict[str, type[Strict]] = {"asha": AshaSpec, "median": MedianSpec}
+"""Schedulers by name, each with its options; `sweep.tuners` makes Tune's own of them."""
+
+
+def _refused_by_optuna(space: str, arguments: Sequence[Any]) -> str:
+    if space in ("qloguniform", "qlograndint"):
+        return "Optuna does not quantize logarithmic spaces"
+    if any(isinstance(value, list | dict) for value in arguments):
+        return "Optuna chooses among texts, numbers, true and false only"
+    return ""
+
+
+SEARCHERS: dict[str, Callable[[str, Sequence[Any]], str]] = {
+    "random": lambda space, arguments: "",
+    "optuna": _refused_by_optuna,
+}
+"""Searchers by name, each with why it can't draw from a space, empty where it can; `sweep.tuners` makes Tune's own."""
 
 
 class SearchSpec(Strict):
     """What is searched in every cell of the grid."""
 
-    space: Annotated[dict[str, dict[str, list[Any]]], Field(min_length=1)]
-    """Ray Tune's space of each field searched, by dotted name: `epsilon: {uniform: [0.1, 0.4]}`."""
+    space: Annotated[dict[SearchedField, Space], BeforeValidator(by_dotted_name), Field(min_length=1)]
+    """A space of Ray Tune's for each field searched, by dotted name, for example epsilon: {uniform: [0.1, 0.4]}."""
     samples: Annotated[int, Field(ge=1, le=1_000_000)]
     """Settings to train in every cell of the grid."""
-    searcher: Literal["random", "optuna"] = "random"
+    searcher: Annotated[str, one_of(SEARCHERS)] = "random"
     """Who draws them: at random, the same in every cell; or Optuna, which learns from those that are finished."""
     metric: str
     """Column of `rounds` that says how good a setting is, as a mean over seeds; the last round's counts."""
@@ -92,34 +143,30 @@ class SearchSpec(Strict):
     @classmethod
     def _check_metric(cls, value: str) -> str:
         if value not in METRICS:
-            raise ValueError(f"it is a number of a row of rounds{nearest(value, METRICS)}")
+            raise ValueError(f"it is a number of a row of rounds{did_you_mean(value, METRICS)}")
         return value
 
     @field_validator("scheduler", mode="before")
     @classmethod
     def _check_scheduler(cls, value: object) -> object:
-        given = {value: {}} if isinstance(value, str) else value
-        if given in ({"none": {}}, {}):
+        named = {value: {}} if isinstance(value, str) else value
+        if named in ({"none": {}}, {}):
             return {}
-        if not isinstance(given, dict) or len(given) != 1 or next(iter(given)) not in SCHEDULERS:
-            raise ValueError("allowed are none, asha, median, or one with its options, as {asha: {grace_period: 2}}")
-        ((name, options),) = given.items()
+        if not isinstance(named, dict) or len(named) != 1 or next(iter(named)) not in SCHEDULERS:
+            names = ", ".join(("none", *SCHEDULERS))
+            raise ValueError(f"allowed are {names}, or one with its options, as {{asha: {{grace_period: 2}}}}")
+        ((name, options),) = named.items()
         try:
             return {name: SCHEDULERS[name].model_validate(options or {}).model_dump()}
         except ValidationError as error:
-            first = error.errors()[0]
-            at = ".".join(map(str, (name, *first["loc"])))
-            allowed = ", ".join(SCHEDULERS[name].model_fields)
-            raise ValueError(f"{at}: {first['msg']}; its options are {allowed}") from None
+            raise ValueError(f"{name}.{explain(error, SCHEDULERS[name])}") from None
 
     @model_validator(mode="after")
     def _check_searcher(self) -> Self:
-        if self.searcher == "optuna":
-            for field, space in self.space.items():
-                if any(name in ("qloguniform", "qlograndint") for name in space):
-                    raise ValueError(f"search.space.{field}: Optuna does not quantize logarithmic spaces")
-                if any(isinstance(value, list | dict) for value in space.get("choice", ())):
-                    raise ValueError(f"search.space.{field}: Optuna chooses among texts, numbers, true and false only")
+        for field, space in self.space.items():
+            for name, arguments in space.items():
+                if reason := SEARCHERS[self.searcher](name, arguments):
+                    raise ValueError(f"space.{field}: {reason}")
         return self
 
     @property
@@ -175,88 +222,3 @@ class SearchSpec(Strict):
 
         mine = domains(self.space)
         return mine.keys() == values.keys() and all(holds(mine[field], value) for field, value in values.items())
-
-
-def search_section(tree: object) -> dict[str, Any]:
-    """The section with its spaces by dotted name, each a known field's and of a known form.
-
-    Raises:
-        InputError: it is not a mapping, or a space is none.
-    """
-    if not isinstance(tree, dict):
-        raise InputError(f"search: found {kind(tree)}, but it is a mapping of {', '.join(SearchSpec.model_fields)}")
-    for name in tree:
-        if name not in SearchSpec.model_fields:
-            hint = f" (a field to search: search.space.{name})" if name in FIELDS or name in GROUPS else ""
-            raise InputError(f"search.{name}: unknown key{hint or nearest(name, SearchSpec.model_fields)}")
-    return {name: space_section(value) if name == "space" else value for name, value in tree.items()}
-
-
-def set_search(section: Mapping[str, Any] | None, key: str, value: object) -> dict[str, Any] | None:
-    """The section with one key set, `space.epsilon` say; an empty key sets all of it, to nothing with `null`.
-
-    Raises:
-        InputError: as in `search_section`.
-    """
-    if not key:
-        return None if value is None else search_section(value)
-    old, given = dict(section or {}), search_section(nest({key: value}))
-    if key.startswith("space."):
-        given = {"space": old.get("space", {}) | given["space"]}
-    return old | given
-
-
-def space_section(tree: object) -> dict[str, dict[str, list[Any]]]:
-    """The spaces by dotted name.
-
-    Raises:
-        InputError: one is not a known field's, or not of a known form.
-    """
-    if not isinstance(tree, dict) or not tree:
-        found = "it is empty" if tree == {} else f"found {kind(tree)}"
-        raise InputError(f"search.space: {found}, but it is a mapping of fields to spaces, {_EXAMPLE}")
-    found_spaces = dict(_spaces(tree, ""))
-    for field, space in found_spaces.items():
-        check_field(field, space, "search.space")
-        if field in ELSEWHERE:
-            raise InputError(f"search.space.{field}: can't be searched: {ELSEWHERE[field]}")
-        _check_space(field, space)
-    return found_spaces
-
-
-_EXAMPLE = "for example epsilon: {uniform: [0.1, 0.4]}"
-
-
-def _spaces(tree: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for name, value in tree.items():
-        if f"{prefix}{name}" in GROUPS and isinstance(value, dict):
-            yield from _spaces(value, f"{prefix}{name}.")
-        else:
-            yield f"{prefix}{name}", value
-
-
-def _check_space(field: str, space: object) -> None:
-    key = f"search.space.{field}"
-    if not isinstance(space, dict) or len(space) != 1:
-        raise InputError(f"{key}: found {space!r}, but it is one space, {_EXAMPLE}")
-    ((name, arguments),) = space.items()
-    if name not in SPACES:
-        raise InputError(f"{key}: {name}: unknown space{nearest(name, SPACES)}")
-    wanted = SPACES[name]
-    if not isinstance(arguments, list):
-        raise InputError(f"{key}: found {name}: {arguments!r}, but it takes a list")
-    if name == "choice":
-        if not arguments or any(value in arguments[:place] for place, value in enumerate(arguments)):
-            raise InputError(f"{key}: found choice: {arguments}, but it takes a list of different values")
-        return
-    numbers = int if "int" in name else (int, float)
-    if len(arguments) != len(wanted) or any(
-        not isinstance(one, numbers) or isinstance(one, bool) or one != one or abs(one) == float("inf")
-        for one in arguments
-    ):
-        what = "whole numbers" if numbers is int else "numbers"
-        raise InputError(f"{key}: found {name}: {arguments}, but it takes {len(wanted)} {what}: [{', '.join(wanted)}]")
-    if not arguments[0] < arguments[1]:
-        raise InputError(f"{key}: found {name}: {arguments}, but lower must be less than upper")
-    if wanted[2:] and not arguments[2] > 0:
-        raise InputError(f"{key}: found {name}: {arguments}, but q must be greater than 0")

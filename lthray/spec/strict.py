@@ -1,9 +1,11 @@
 """Models that refuse what they do not know."""
 
 from collections.abc import Collection
-from typing import Annotated
+from dataclasses import dataclass
+from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
 
 
 class Strict(BaseModel):
@@ -14,15 +16,38 @@ class Strict(BaseModel):
     )
 
 
-def one_of(names: Collection[str], *others: str) -> AfterValidator:
-    """Lets through the names that are there when a value is checked, and some others."""
+@dataclass(frozen=True, eq=False)  # so that it has a hash, as annotations must
+class OneOf:
+    """Lets through the names that a registry has when a value is checked, and some others."""
 
-    def check(value: str) -> str:
-        if value not in (*others, *names):
-            raise ValueError(f"allowed are {', '.join((*others, *names))}")
+    registry: Collection[str]
+    others: tuple[str, ...] = ()
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What is allowed."""
+        return (*self.others, *self.registry)
+
+    def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
+        return no_info_after_validator_function(self._check, handler(source))
+
+    def _check(self, value: str) -> str:
+        if value not in self.names:
+            raise ValueError(f"allowed are {', '.join(self.names)}")
         return value
 
-    return AfterValidator(check)
+
+def one_of(registry: Collection[str], *others: str) -> OneOf:
+    """What a field's annotation says where a registry says what is allowed."""
+    return OneOf(registry, others)
 
 
+def check_distinct(values: list[Any]) -> list[Any]:
+    """Lets a list through in which no value is given twice."""
+    if any(value in values[:place] for place, value in enumerate(values)):
+        raise ValueError("it takes different values, each given once")
+    return values
+
+
+Distinct = AfterValidator(check_distinct)
 Count = Annotated[int, Field(ge=1, le=10**9)]

@@ -1,99 +1,210 @@
-"""The sections of a sweep file before they are validated: known names, fields by dotted name, and `--set` applied."""
+"""A sweep as its file describes it: the sections, the cells of the grid, and the trajectories they stand for."""
 
-from collections.abc import Collection, Mapping
-from typing import Any
+import itertools
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Literal, Self
+
+import yaml
+from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from lthray.errors import InputError
+from lthray.methods.strategies import TRANSFER
 from lthray.spec.dotted import nest
-from lthray.spec.field_names import FIELDS, GROUPS, kind, known_fields, nearest
-from lthray.spec.presets import PRESETS
-from lthray.spec.search import search_section, set_search
-from lthray.spec.transfer import set_transfer, transfer_section
-from lthray.spec.yaml_text import read_yaml
+from lthray.spec.explain import explain
+from lthray.spec.field_names import FieldName, by_dotted_name, refuse
+from lthray.spec.metrics import measured
+from lthray.spec.presets import PRESETS, preset
+from lthray.spec.search import Sample, SearchSpec
+from lthray.spec.strict import Strict
+from lthray.spec.trajectory import TrajectorySpec
+from lthray.spec.transfer import TransferSpec
+
+MAX_TRAJECTORIES = 1_000_000
+
+LOGGERS = ("tensorboard", "mlflow", "wandb")
+
+SharedField = Annotated[
+    FieldName, refuse({"protocol": "unknown key; protocol stands at the top of the file or in grid"})
+]
+Values = Annotated[list[Any], Field(min_length=1)]
 
 
-def sections_of(tree: Mapping[Any, Any], known: Collection[str]) -> dict[str, Any]:
-    """A file's sections, each of a known form, with fields by dotted name.
+class ResourcesSpec(Strict):
+    """What a trial asks of Ray."""
 
-    Args:
-        tree: The file's content.
-        known: The names of the sections.
-
-    Raises:
-        InputError: a section or a field is not known, or is not of its form.
-    """
-    for name in tree:
-        if name not in known:
-            hint = f" (a field of trajectory: trajectory.{name})" if name in FIELDS or name in GROUPS else ""
-            raise InputError(f"{name}: unknown key{hint or nearest(name, known)}")
-    for name in ("trajectory", "grid", "resources"):
-        if name in tree and not isinstance(tree[name], dict):
-            raise InputError(f"{name}: found {kind(tree[name])}, but it is a mapping of keys to values")
-    sections = dict(tree) | {"trajectory": known_fields(tree.get("trajectory", {}), "trajectory")}
-    if "grid" in tree:
-        sections["grid"] = _grid(tree["grid"])
-    if tree.get("search") is not None:
-        sections["search"] = search_section(tree["search"])
-    if tree.get("transfer") is not None:
-        sections["transfer"] = transfer_section(tree["transfer"])
-    return sections
+    cpus: Annotated[float, Field(gt=0)] = 1
+    """CPUs of a trial."""
+    gpus: Annotated[float, Field(ge=0)] = 0.25
+    """GPU share of a trial, or a whole number of GPUs; where no GPU is in reach it runs on CPU."""
+    stack: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
+    """Trajectories that a trial trains side by side."""
+    retries: Annotated[int, Field(ge=0)] = 3
+    """How often a trial whose worker died is started again, from its last finished round."""
 
 
-def _grid(tree: Mapping[str, Any]) -> dict[str, Any]:
-    if not tree:
-        raise InputError("grid: is empty, but it needs at least one field with values, for example seed: [0, 1]")
-    grid = known_fields(tree, "grid")
-    for name, values in grid.items():
-        if not isinstance(values, list):
-            raise InputError(f"grid.{name}: found {values!r}, but it is a list of values, for example [{values}]")
-        if not values:
-            raise InputError(f"grid.{name}: is empty, but every grid key needs at least one value")
-    allowed = list(PRESETS)
-    for value in grid.get("protocol", []):
-        if value not in allowed:
-            raise InputError(f"grid.protocol: found {value!r}, but allowed are {', '.join(allowed)}")
-    return grid
+class SweepSpec(Strict):
+    """A sweep: one setting that all trajectories share, and the grid of what varies."""
 
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    """Name of the sweep and of its results folder: letters, digits, dots, dashes and underscores."""
+    protocol: Literal["paper", "released-code"] = "paper"
+    """Preset that the trajectories start from."""
+    trajectory: Annotated[dict[SharedField, Any], BeforeValidator(by_dotted_name)] = Field(default_factory=dict)
+    """Fields that differ from the preset, by dotted name."""
+    grid: Annotated[dict[FieldName, Values], BeforeValidator(by_dotted_name), Field(min_length=1)] = Field(
+        default_factory=dict
+    )
+    """Values of the fields that vary, by dotted name; left out where nothing varies."""
+    search: SearchSpec | None = None
+    """What is searched in every cell of the grid."""
+    transfer: TransferSpec | None = None
+    """Whose masks the trajectories of strategy transfer train under."""
+    resources: ResourcesSpec = ResourcesSpec()
+    """What a trial asks of Ray."""
+    loggers: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    """Ray's logger callbacks to tell of every trial, each with its options; a list of names where there are none."""
 
-def assign(sections: dict[str, Any], assignment: str, known: Collection[str]) -> None:
-    """Applies one `--set`; a field fixed this way is taken out of the grid.
+    @field_validator("loggers", mode="before")
+    @classmethod
+    def _check_loggers(cls, value: object) -> object:
+        named = dict.fromkeys(map(str, value)) if isinstance(value, list) else value
+        if not isinstance(named, dict) or any(name not in LOGGERS for name in named):
+            raise ValueError(f"allowed are a list of {', '.join(LOGGERS)}, or a mapping of them to their options")
+        if any(not isinstance(options or {}, dict) for options in named.values()):
+            raise ValueError("a logger's options are a mapping, for example mlflow: {experiment_name: robust}")
+        return {name: options or {} for name, options in named.items()}
 
-    Raises:
-        InputError: it does not read key=value, or as in `sections_of`.
-    """
-    key, equals, text = assignment.partition("=")
-    if not equals or not key:
-        raise InputError(f"--set {assignment}: it reads key=value, for example --set iterations=2000")
-    value = read_yaml(text, f"--set {key}")
-    section, _, rest = key.partition(".")
-    try:
-        if key == "grid":
-            sections["grid"] = _grid(value if isinstance(value, dict) else {})
-        elif section == "grid":
-            sections["grid"] = sections.get("grid", {}) | _grid(nest({rest: value}))
-        elif section == "resources":
-            given = {rest: value} if rest else value
-            if not isinstance(given, dict):
-                raise InputError(f"resources: found {value!r}, but it is a mapping of keys to values")
-            sections["resources"] = sections.get("resources", {}) | given
-        elif section == "search":
-            sections["search"] = set_search(sections.get("search"), rest, value)
-        elif section == "transfer":
-            sections["transfer"] = set_transfer(sections.get("transfer"), rest, value)
-        elif key in ("name", "protocol", "loggers"):
-            sections[key] = value
-            sections.get("grid", {}).pop(key, None)
+    @model_validator(mode="after")
+    def _check_sections(self) -> Self:
+        for field in self.search.space if self.search else ():
+            if field in self.grid:
+                raise ValueError(
+                    f"search.space.{field}: stands in grid too, but a field is either searched or in the grid"
+                )
+        searched = self.search.space.get("strategy", {}).get("choice", []) if self.search else []
+        if TRANSFER in (*self.strategies(), *searched):
+            if self.search:
+                raise ValueError("search: strategy transfer can't be searched; train it in a sweep with a grid alone")
+            if self.transfer is None:
+                raise ValueError(
+                    "transfer: is missing, but strategy transfer needs it, for example {from: results/digits}"
+                )
+        if self.size() > MAX_TRAJECTORIES:
+            raise ValueError(f"grid: {self.size():,} trajectories, but at most {MAX_TRAJECTORIES:,} are allowed")
+        return self
+
+    def cells(self) -> Iterator[dict[str, Any]]:
+        """The grid's cross product, the last key varying fastest; one empty cell where there is no grid.
+
+        With a search, `seed` is left out: a sample is trained with all of the grid's seeds.
+        """
+        grid = {name: values for name, values in self.grid.items() if name != "seed" or not self.search}
+        for values in itertools.product(*grid.values()):
+            yield dict(zip(grid, values, strict=True))
+
+    def size(self) -> int:
+        """Number of trajectories."""
+        size = self.search.samples if self.search else 1
+        for values in (values for name, values in self.grid.items() if name != "strategy"):
+            size *= len(values)
+        return size * sum(self.transfer.size() if one == TRANSFER and self.transfer else 1 for one in self.strategies())
+
+    def strategies(self) -> list[Any]:
+        """The strategies of the grid, or the one of all trajectories."""
+        return self.grid.get("strategy", [self.trajectory.get("strategy")])
+
+    def samples(self) -> list[Sample]:
+        """What a search trains as far as the sweep file says it: all of it, or, where results lead it, nothing."""
+        if not self.search or self.search.searcher != "random":
+            return []
+        drawn = self.search.draw()
+        return [Sample(cell, values) for cell in self.cells() for values in drawn]
+
+    def stack_of(self, sample: Sample) -> tuple[TrajectorySpec, ...]:
+        """A sample's trajectories, one a seed.
+
+        Raises:
+            InputError: a field has an impossible value.
+        """
+        seeds = [{"seed": seed} for seed in self.grid.get("seed", [])] or [{}]
+        return tuple(self._validated(sample.cell | sample.drawn | seed) for seed in seeds)
+
+    def sample_id(self, sample: Sample) -> str:
+        """Stands for a sample, whatever the grid's seeds are: the id of its trajectory of seed 0."""
+        return self.stack_of(sample)[0].model_copy(update={"seed": 0}).trajectory_id
+
+    def trajectories(self) -> list[TrajectorySpec]:
+        """One trajectory a cell; with a search, those of `samples`. Sources are yet to be found (`sources.resolved`).
+
+        Raises:
+            InputError: a field has an impossible value, or two cells are the same trajectory.
+        """
+        if self.search:
+            self._check_search(self.search)
+            found = [(one.cell | one.drawn, spec) for one in self.samples() for spec in self.stack_of(one)]
         else:
-            _fix(sections, key, rest if section == "trajectory" else key, value, known)
-    except InputError as error:
-        raise InputError(f"--set {assignment}: {error}") from None
+            found = [(cell, self._validated(cell)) for cell in self.cells()]
+        seen: dict[str, Mapping[str, Any]] = {}
+        for cell, spec in found:
+            if spec.trajectory_id in seen:
+                raise InputError(
+                    f"grid: {_show(seen[spec.trajectory_id])} and {_show(cell)} are the same trajectory"
+                    f" {spec.trajectory_id}; every cell must differ in a field that changes a number"
+                )
+            seen[spec.trajectory_id] = cell
+        return [spec for _, spec in found]
+
+    def _check_search(self, search: SearchSpec) -> None:
+        """Checks the bounds of the spaces, that they are large enough, and that the metric is measured."""
+        search.check_size()
+        for cell in self.cells():
+            for corner in search.corners():
+                spec = self._validated(cell | corner)
+                if search.metric not in measured(spec):
+                    raise InputError(
+                        f"search.metric: found {search.metric!r}, but under train_attack {spec.train_attack} only"
+                        f" {', '.join(spec.eval_attacks)} is measured; see eval_attacks"
+                    )
+
+    def _validated(self, cell: dict[str, Any]) -> TrajectorySpec:
+        protocol = cell.get("protocol", self.protocol)
+        known = protocol if protocol in list(PRESETS) else self.protocol  # the model says what an unknown one is
+        try:
+            return TrajectorySpec.model_validate(nest(preset(known) | self.trajectory | cell))
+        except ValidationError as error:
+            line = explain(error, TrajectorySpec)
+            field = line.partition(":")[0]
+            varied = "search.space." if self.search and field in self.search.space else "grid."
+            section = varied if field in cell else "trajectory." if field in self.trajectory else ""
+            raise InputError(f"{section}{line}") from None
+
+    def resolved(self) -> str:
+        """The sweep as YAML with every default written out; read again, it gives the same trajectories.
+
+        Where the grid varies `protocol`, fields that differ between its presets stay theirs and stand in a comment.
+        """
+        protocols = self.grid.get("protocol", [self.protocol])
+        bases = [preset(protocol) | self.trajectory for protocol in protocols]
+        shared = {k: v for k, v in bases[0].items() if k != "protocol" and all(base[k] == v for base in bases)}
+        differing = [k for k in bases[0] if k != "protocol" and k not in shared]
+        tree = {
+            "name": self.name,
+            "protocol": self.protocol,
+            "trajectory": nest(shared),
+            **({"grid": self.grid} if self.grid else {}),
+            **({"search": self.search.model_dump()} if self.search else {}),
+            **({"transfer": self.transfer.model_dump(by_alias=True)} if self.transfer else {}),
+            "resources": self.resources.model_dump(),
+            "loggers": self.loggers,
+        }
+        text: str = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)
+        notes = [
+            f"# {key} is the preset's: "
+            + ", ".join(f"{base[key]} ({name})" for name, base in zip(protocols, bases, strict=True))
+            for key in differing
+        ]
+        return "\n".join([*notes, text]) if notes else text
 
 
-def _fix(sections: dict[str, Any], key: str, name: str, value: object, known: Collection[str]) -> None:
-    """Fixes a field, or the fields of a group, which then leave the grid and the search."""
-    if name not in FIELDS and name not in GROUPS:
-        raise InputError(f"{key}: unknown key{nearest(name, [*FIELDS, *known])}")
-    for field, fixed in known_fields(nest({name: value}), "trajectory").items():
-        sections["trajectory"][field] = fixed
-        sections.get("grid", {}).pop(field, None)
-        (sections.get("search") or {}).get("space", {}).pop(field, None)
+def _show(cell: Mapping[str, Any]) -> str:
+    return "{" + ", ".join(f"{key}: {value}" for key, value in cell.items()) + "}"

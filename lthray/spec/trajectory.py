@@ -4,6 +4,7 @@ import hashlib
 import json
 import re
 from collections.abc import Mapping
+from operator import attrgetter
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -15,6 +16,7 @@ from lthray.methods.strategies import STRATEGIES, TRANSFER
 from lthray.spec import attack_settings, pruning
 from lthray.spec.attack_settings import AttackLabel, NormName, PgdSpec, TrainAttack
 from lthray.spec.dotted import flatten, nest
+from lthray.spec.identity import AUTO, Base, bases, follow, resolve_auto
 from lthray.spec.pruning import PruneSpec, RatesSpec
 from lthray.spec.strict import Count, Strict, one_of
 
@@ -25,67 +27,82 @@ WHOLE = "all"
 class RetrainSpec(Strict):
     """What the rounds after the first do otherwise than the first."""
 
-    iterations: Annotated[int, Field(ge=0, le=10**9)] = 50_000
+    iterations: Annotated[int, Field(ge=0, le=10**9), follow("iterations")] = Field(default=AUTO, validate_default=True)
     """Optimizer steps of a round after the first; 0 prunes without training, auto is as many as `iterations`."""
-    train_attack: TrainAttack = "none"
+    train_attack: Annotated[TrainAttack, follow("train_attack")] = Field(default=AUTO, validate_default=True)
     """Attack that the rounds after the first train against; auto is `train_attack`."""
 
 
 class TransferFields(Strict):
-    """Whose masks a trajectory of strategy transfer trains under; `sweep.transfer` finds and sets it."""
+    """Whose masks a trajectory of strategy transfer trains under; found when the sweep is run, never set."""
 
-    source: Annotated[str, Field(pattern="^([0-9a-f]{12})?$")] = ""
+    source: Annotated[str, Field(pattern="^([0-9a-f]{12})?$"), Base("", settable=False)] = ""
     """The source's trajectory_id; empty for other strategies."""
-    setting: str = ""
+    setting: Annotated[str, Base("", hashed=False, settable=False)] = ""
     """What is to be known of the source, in words; not in the trajectory's own id, for `source` stands for it."""
 
 
-class TrajectorySpec(Strict):
-    """Every field of a trajectory; the defaults are those of the preset `paper`."""
+def _own_widths(fields: Mapping[str, Any]) -> tuple[int, ...] | None:
+    return networks.MODELS[fields["model"]].widths
 
-    protocol: Literal["paper", "released-code"] = "paper"
+
+def _measured_attacks(fields: Mapping[str, Any]) -> tuple[str, ...]:
+    return attack_settings.eval_attacks(AUTO, fields["train_attack"])
+
+
+def _usual_validation_size(fields: Mapping[str, Any]) -> int:
+    return DATASETS[fields["dataset"]].validation or 10_000
+
+
+class TrajectorySpec(Strict):
+    """Every field of a trajectory; the defaults are those of the preset `paper`.
+
+    A new field needs a base value (`Base`) beside it: what lthray did before the field existed.
+    """
+
+    protocol: Annotated[Literal["paper", "released-code"], Base("paper")] = "paper"
     """Preset from which the other fields take their defaults."""
-    dataset: Literal["mnist", "fashion-mnist", "digits-8x8"] = "fashion-mnist"
+    dataset: Annotated[Literal["mnist", "fashion-mnist", "digits-8x8"], Base("fashion-mnist")] = "fashion-mnist"
     """Images to train on."""
-    model: Annotated[str, one_of(networks.MODELS)] = "lenet-300-100"
-    """Network: one of `networks.MODELS`."""
-    widths: tuple[int, ...] = Field(default="auto", validate_default=True)
+    model: Annotated[str, one_of(networks.MODELS), Base("lenet-300-100")] = "lenet-300-100"
+    """Network."""
+    widths: Annotated[tuple[int, ...], follow(_own_widths)] = Field(default=AUTO, validate_default=True)
     """Units of each hidden layer of `model: mlp`, a list; `auto`, the model's own, for every other."""
-    seed: Annotated[int, Field(ge=0, lt=2**63)] = 0
+    seed: Annotated[int, Field(ge=0, lt=2**63), Base(0)] = 0
     """Seed of the start, the batches and the attacks' random starts."""
-    strategy: Annotated[str, one_of(STRATEGIES)] = "reset"
-    """How a round starts, for example from θ0 (reset), a new draw (random) or the trained weights (continued)."""
-    rewind_to: str = "init"
+    strategy: Annotated[str, one_of(STRATEGIES), Base("reset")] = "reset"
+    """How a round starts; `reset` is from θ0."""
+    rewind_to: Annotated[str, Base("init")] = "init"
     """What `reset` restarts from: θ0 (init), the weights at the end-of-round-0, or those at its iteration:K."""
-    train_attack: TrainAttack = "none"
+    train_attack: Annotated[TrainAttack, Base("none")] = "none"
     """Attack trained against."""
-    eval_attacks: tuple[str, ...] = Field(default="auto", validate_default=True)
+    eval_attacks: Annotated[tuple[str, ...], follow(_measured_attacks)] = Field(default=AUTO, validate_default=True)
     """Attacks measured: `auto` (the train attack, or both for `none`) or a list; always with the train attack."""
-    rounds: Annotated[int, Field(ge=0, le=1000)] = 20
+    rounds: Annotated[int, Field(ge=0, le=1000), Base(20, hashed=False)] = 20
     """Prunings; a trajectory has one training more than that."""
-    iterations: Count = 50_000
+    iterations: Annotated[Count, Base(50_000)] = 50_000
     """Optimizer steps of a round."""
-    batch_size: Count = 60
+    batch_size: Annotated[Count, Base(60)] = 60
     """Images of a batch."""
-    drop_last: bool = True
+    drop_last: Annotated[bool, Base(True)] = True
     """Drop what is left of an epoch after its last whole batch (true), or train on it as a smaller batch (false)."""
-    eval_every: Count = 500
+    eval_every: Annotated[Count, Base(500)] = 500
     """Iterations between evaluations."""
-    eval_clock: Literal["round", "epoch"] = "round"
+    eval_clock: Annotated[Literal["round", "epoch"], Base("round")] = "round"
     """Count `eval_every` from the start of the round, or anew in each epoch as the released code does."""
-    validation_size: Count = Field(default=10_000, validate_default=True)
+    validation_size: Annotated[Count, Base(rule=_usual_validation_size)] = Field(default=10_000, validate_default=True)
     """First training images, kept for validation; digits-8x8 has a fixed split of 360 instead."""
-    learning_rate: Annotated[float, Field(gt=0)] = 1.2e-3
+    learning_rate: Annotated[float, Field(gt=0), Base(1.2e-3)] = 1.2e-3
     """Adam's learning rate."""
-    label_smoothing: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    label_smoothing: Annotated[float, Field(ge=0, lt=1), Base(0.1)] = 0.1
     """Share of the label spread over all classes, in training and validation."""
-    adversarial_weight: Annotated[float, Field(ge=0, le=1)] = 0.5
+    adversarial_weight: Annotated[float, Field(ge=0, le=1), Base(0.5)] = 0.5
     """Weight of the adversarial half of the loss, where there is a train attack."""
-    norm: NormName = "linf"
+    norm: Annotated[NormName, Base("linf")] = "linf"
     """Norm that attacks are measured in: the maximum of the pixels (linf), or l2."""
-    epsilon: Annotated[float, Field(ge=0)] = 0.3
+    epsilon: Annotated[float, Field(ge=0), Base(0.3)] = 0.3
     """Radius of the attacks in the norm, in pixel values of [0, 1]."""
-    attack_label: AttackLabel = "predicted"
+    attack_label: Annotated[AttackLabel, Base("predicted")] = "predicted"
     """Label that attacks move away from: the model's own on the clean image, or the true one."""
     pgd: PgdSpec = PgdSpec()
     """Projected gradient descent."""
@@ -118,14 +135,6 @@ class TrajectorySpec(Strict):
             attack_settings.check_length(value, info.data["norm"], DATASETS[info.data["dataset"]].inputs)
         return value
 
-    @field_validator("retrain", mode="before")
-    @classmethod
-    def _resolve_retrain(cls, value: object, info: ValidationInfo) -> object:
-        if not isinstance(value, Mapping):
-            return value
-        given = {name: one for name, one in value.items() if one != "auto"}
-        return {name: info.data[name] for name in RetrainSpec.model_fields if name in info.data} | given
-
     @field_validator("validation_size")
     @classmethod
     def _resolve_validation_size(cls, value: int, info: ValidationInfo) -> int:
@@ -136,6 +145,11 @@ class TrajectorySpec(Strict):
         if value not in (fixed, cls.model_fields["validation_size"].default):
             raise ValueError(f"{dataset} has a fixed validation split of {fixed} images: leave this key out")
         return fixed
+
+    @field_validator("*", mode="before")  # the last of these validators, so the first to see a value
+    @classmethod
+    def _resolve_auto(cls, value: object, info: ValidationInfo) -> object:
+        return resolve_auto(cls, str(info.field_name), value, info.data)
 
     @field_validator("rewind_to")
     @classmethod
@@ -240,18 +254,31 @@ class TrajectorySpec(Strict):
 
     @classmethod
     def from_flat(cls, fields: Mapping[str, Any]) -> Self:
-        """The trajectory whose fields `flat` gave."""
-        attacks, widths = fields["eval_attacks"].split(","), fields["widths"].split("-")
-        return cls.model_validate(nest({**fields, "eval_attacks": attacks, "widths": [int(one) for one in widths]}))
+        """The trajectory whose fields `flat` gave; one that is missing has its base value.
+
+        Raises:
+            ValidationError: a field is not known, or has an impossible value.
+        """
+        split = {
+            **({"eval_attacks": fields["eval_attacks"].split(",")} if "eval_attacks" in fields else {}),
+            **({"widths": [int(width) for width in fields["widths"].split("-")]} if "widths" in fields else {}),
+        }
+        lacking = {name: base.resolve(fields) for name, base in bases(cls).items() if name not in fields}
+        return cls.model_validate(nest({**fields, **split, **lacking}))
 
     @property
     def trajectory_id(self) -> str:
-        """Twelve hex digits that stand for every field that can change a number.
+        """Twelve hex digits that stand for every field that can change a number, as far as it differs from its base.
 
         `rounds` is left out: it says how long the trajectory goes on, and no number of an earlier round depends on it.
         So is `transfer.setting`, which says in words what `transfer.source` stands for.
         """
-        fields = {name: value for name, value in self.flat().items() if name not in ("rounds", "transfer.setting")}
+        flat, outside = self.flat(), vars(self)
+        fields = {
+            name: flat[name]
+            for name, base in bases(type(self)).items()
+            if base.hashed and attrgetter(name)(self) != base.resolve(outside)
+        }
         text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(text.encode()).hexdigest()[:12]
 

@@ -24,9 +24,21 @@ from lthray.files import clear_parts, location, names, read, replace
 from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store import tickets
-from lthray.store.tables import CURVES, EVALUATIONS, MEASURED, ROUNDS, curve_rows, evaluation_rows, round_row, versions
+from lthray.store.tables import (
+    CURVES,
+    EVALUATIONS,
+    MEASURED,
+    ROUNDS,
+    curve_rows,
+    evaluation_rows,
+    refit,
+    round_row,
+    versions,
+)
 
 SWEEP = "sweep.yaml"
+FILES = {"rounds": ".parquet", "curves": ".parquet", "evaluations": ".parquet", "failures": ".json", "stopped": ".json"}
+"""The parts of a results folder that have a file for each trajectory, with its suffix."""
 READERS = 16
 """Files read at a time: on storage far away it is waiting that takes the time."""
 
@@ -74,24 +86,43 @@ class Store:
         Raises:
             InputError: the file of the trajectory's rounds is damaged.
         """
-        path = self._table("rounds", trajectory_id)
+        table = self.read("rounds", trajectory_id, ["round"])
+        rounds = sorted(table["round"].to_pylist()) if table is not None else []
+        return next((i for i, number in enumerate(rounds) if i != number), len(rounds))
+
+    def read(self, part: str, trajectory_id: str, columns: list[str] | None = None) -> pa.Table | None:
+        """A trajectory's rows of a table, as they were written; None where it has none.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        path = self.path(part, trajectory_id)
         try:
-            rounds = pq.read_table(io.BytesIO(read(path)), columns=["round"])["round"].to_pylist()
+            return pq.read_table(io.BytesIO(read(path)), columns=columns, use_threads=False)
         except FileNotFoundError:
-            return 0
+            return None
         except (OSError, pa.ArrowException) as error:
-            raise InputError(f"{path}: can't be read ({error}); delete it to train the trajectory again") from None
-        return next((i for i, number in enumerate(sorted(rounds)) if i != number), len(rounds))
+            raise InputError(f"{path}: can't be read ({error}); delete it, and run again what wrote it") from None
+
+    def fields(self, part: str, trajectory_id: str) -> dict[str, Any] | None:
+        """A trajectory's fields, as the first of its rows of a table has them; None where it has no row.
+
+        Raises:
+            InputError: the file is damaged.
+        """
+        table = self.read(part, trajectory_id)
+        if table is None or not len(table):
+            return None
+        columns = table.column_names  # in every version, the fields stand between the id and the round
+        first: dict[str, Any] = table.slice(0, 1).select(columns[1 : columns.index("round")]).to_pylist()[0]
+        return first
 
     def means(self, specs: Sequence[TrajectorySpec], metric: str) -> list[float]:
         """A column of `rounds`, as means over trajectories, for the rounds from 0 on that all of them have finished."""
         each = []
         for spec in specs:
-            try:
-                content = read(self._table("rounds", spec.trajectory_id))
-            except FileNotFoundError:
+            if (table := self.read("rounds", spec.trajectory_id, ["round", metric])) is None:
                 return []
-            table = pq.read_table(io.BytesIO(content), columns=["round", metric])
             rows = dict(zip(table["round"].to_pylist(), table[metric].to_pylist(), strict=True))
             each.append([rows[i] for i in takewhile(rows.__contains__, range(spec.rounds + 1))])
         return [sum(values) / len(values) for values in zip(*each, strict=False)]
@@ -126,7 +157,7 @@ class Store:
             InputError: its file is missing or damaged.
         """
         try:
-            return tickets.read(self._tickets(spec.trajectory_id), number, spec.layer_sizes, iteration)
+            return tickets.read(self.tickets(spec.trajectory_id), number, spec.layer_sizes, iteration)
         except InputError as error:
             raise InputError(f"{error}; delete rounds/{spec.trajectory_id}.parquet to train it again") from None
 
@@ -136,7 +167,7 @@ class Store:
 
     def compact(self, trajectory_id: str) -> bool:
         """Leaves only a few ticket files of a trajectory; see `tickets.compact`."""
-        return tickets.compact(self._tickets(trajectory_id))
+        return tickets.compact(self.tickets(trajectory_id))
 
     def write_round(self, result: RoundResult) -> None:
         """Writes a finished round: ticket, curves and, last, its row in rounds; the same again changes nothing.
@@ -156,15 +187,15 @@ class Store:
         }
         if result.early:
             at = spec.rewind_iteration
-            tickets.write(self._tickets(spec.trajectory_id), result.round, result.early, shared | {"iteration": at}, at)
-        tickets.write(self._tickets(spec.trajectory_id), result.round, result.ticket, shared)
+            tickets.write(self.tickets(spec.trajectory_id), result.round, result.early, shared | {"iteration": at}, at)
+        tickets.write(self.tickets(spec.trajectory_id), result.round, result.ticket, shared)
         self._append("curves", CURVES, spec, result.round, [shared | row for row in curve_rows(result)])
         evaluations = [shared | row for row in evaluation_rows(result)]
-        if evaluations or self._table("evaluations", spec.trajectory_id).exists():
+        if evaluations or self.path("evaluations", spec.trajectory_id).exists():
             self._append("evaluations", EVALUATIONS, spec, result.round, evaluations)
         self._append("rounds", ROUNDS, spec, result.round, [shared | round_row(result)])
-        for record in (self._failure(spec.trajectory_id), self._stopped(spec.trajectory_id)):
-            record.unlink(missing_ok=True)
+        for record in ("failures", "stopped"):
+            self.path(record, spec.trajectory_id).unlink(missing_ok=True)
 
     def measured(self, trajectory_id: str) -> set[tuple[Any, ...]]:
         """What a trajectory's rows of `evaluations` say: their `MEASURED`.
@@ -172,8 +203,8 @@ class Store:
         Raises:
             InputError: the file is damaged.
         """
-        table = self._evaluations(trajectory_id)
-        return set(zip(*(table[name].to_pylist() for name in MEASURED), strict=True))
+        table = self.read("evaluations", trajectory_id, list(MEASURED))
+        return set() if table is None else set(zip(*(table[name].to_pylist() for name in MEASURED), strict=True))
 
     def rounds_to_measure(self, spec: TrajectorySpec, request: EvaluationRequest) -> list[int]:
         """The rounds of a trajectory that a request asks for and that have a ticket."""
@@ -193,19 +224,12 @@ class Store:
             spec: The trajectory.
             row: All that `EVALUATIONS` has besides id, fields and versions.
         """
-        rows = [one for one in self._evaluations(spec.trajectory_id).to_pylist() if not _same(one, row)]
+        table = self.read("evaluations", spec.trajectory_id)
+        before = [] if table is None else refit(table, EVALUATIONS, spec).to_pylist()
+        rows = [one for one in before if not _same(one, row)]
         rows.append({"trajectory_id": spec.trajectory_id, **spec.flat()} | dict(row) | versions())
         rows.sort(key=lambda one: tuple(one[name] for name in MEASURED))
-        _write(self._table("evaluations", spec.trajectory_id), pa.Table.from_pylist(rows, EVALUATIONS))
-
-    def _evaluations(self, trajectory_id: str) -> pa.Table:
-        path = self._table("evaluations", trajectory_id)
-        try:
-            return pq.read_table(io.BytesIO(read(path)), schema=EVALUATIONS)
-        except FileNotFoundError:
-            return EVALUATIONS.empty_table()
-        except (OSError, pa.ArrowException) as error:
-            raise InputError(f"{path}: can't be read ({error}); delete it to measure again") from None
+        write_table(self.path("evaluations", spec.trajectory_id), pa.Table.from_pylist(rows, EVALUATIONS))
 
     def write_failure(self, failure: Failure) -> None:
         """Writes why a trajectory can't go on; the next finished round of it takes this away."""
@@ -215,13 +239,15 @@ class Store:
             "error": failure.reason,
             "fields": failure.spec.flat(),
         }
-        replace(self._failure(failure.spec.trajectory_id), json.dumps(record, indent=1).encode())
+        replace(self.path("failures", failure.spec.trajectory_id), json.dumps(record, indent=1).encode())
 
     def failures(self) -> dict[str, dict[str, Any]]:
         """What `write_failure` wrote, by trajectory."""
         found = names(self.folder / "failures", ".json")
         with ThreadPoolExecutor(READERS) as readers:
-            return dict(zip(found, readers.map(lambda name: json.loads(read(self._failure(name))), found), strict=True))
+            return dict(
+                zip(found, readers.map(lambda name: json.loads(read(self.path("failures", name))), found), strict=True)
+            )
 
     def write_stopped(self, spec: TrajectorySpec, metric: str, value: float) -> None:
         """Writes that a search's scheduler has stopped a trajectory, at the metric's value (a mean over seeds).
@@ -234,43 +260,32 @@ class Store:
             "metric": metric,
             "value": value,
         }
-        replace(self._stopped(spec.trajectory_id), json.dumps(record, indent=1).encode())
+        replace(self.path("stopped", spec.trajectory_id), json.dumps(record, indent=1).encode())
 
     def stopped(self) -> set[str]:
         """The trajectories that `write_stopped` was told of."""
         return set(names(self.folder / "stopped", ".json"))
 
-    def _stopped(self, trajectory_id: str) -> UPath:
-        return self.folder / "stopped" / f"{trajectory_id}.json"
+    def path(self, part: str, trajectory_id: str) -> UPath:
+        """Where one of a trajectory's `FILES` is."""
+        return self.folder / part / f"{trajectory_id}{FILES[part]}"
 
-    def _failure(self, trajectory_id: str) -> UPath:
-        return self.folder / "failures" / f"{trajectory_id}.json"
-
-    def _table(self, table: str, trajectory_id: str) -> UPath:
-        return self.folder / table / f"{trajectory_id}.parquet"
-
-    def _tickets(self, trajectory_id: str) -> UPath:
+    def tickets(self, trajectory_id: str) -> UPath:
+        """The folder of a trajectory's tickets."""
         return self.folder / "tickets" / trajectory_id
 
     def _append(
         self, table: str, schema: pa.Schema, spec: TrajectorySpec, number: int, rows: Sequence[dict[str, Any]]
     ) -> None:
-        """Puts a round's rows behind those of the rounds before it; later rows, left by a kill, go.
-
-        Rows of earlier rounds take over `rounds`, the only field that may differ from theirs.
-        """
-        path = self._table(table, spec.trajectory_id)
+        """Puts a round's rows behind those of the rounds before it; later rows, left by a kill, go."""
         new = pa.Table.from_pylist(list(rows), schema)
-        if path.exists():
-            old = pq.read_table(io.BytesIO(read(path)), schema=schema)
-            old = old.filter(pc.less(old["round"], number))
-            place = schema.get_field_index("rounds")
-            old = old.set_column(place, schema.field(place), pa.array([spec.rounds] * len(old), pa.int64()))
-            new = pa.concat_tables([old, new])
-        _write(path, new)
+        if (old := self.read(table, spec.trajectory_id)) is not None:
+            new = pa.concat_tables([refit(old.filter(pc.less(old["round"], number)), schema, spec), new])
+        write_table(self.path(table, spec.trajectory_id), new)
 
 
-def _write(path: UPath, table: pa.Table) -> None:
+def write_table(path: UPath, table: pa.Table) -> None:
+    """Writes a table's file as `files.replace` does."""
     content = io.BytesIO()
     pq.write_table(table, content, compression="zstd")
     replace(path, content.getvalue())

@@ -4,22 +4,21 @@
 `sources/<trajectory_id>.json`, written last, says whose they are. Once they are there, the other folder is not needed.
 """
 
-import io
 import json
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 import numpy as np
-import pyarrow.parquet as pq
 from pydantic import ValidationError
 from safetensors.numpy import save
 from upath import UPath
 
+from lthray import files
 from lthray.engine.results import Array
 from lthray.errors import InputError
-from lthray.files import names, read, replace
+from lthray.files import names, read
 from lthray.spec.trajectory import WHOLE, TrajectorySpec
 from lthray.store import tickets
 from lthray.store.folder import READERS, Store
@@ -52,14 +51,12 @@ class Source:
         """
         try:
             return TrajectorySpec.from_flat(self.fields)
-        except KeyError as error:
-            said = f"{error.args[0]} is missing"
         except ValidationError as error:
             first = error.errors()[0]
-            said = f"{'.'.join(map(str, first['loc']))}: {first['msg']}"
-        raise InputError(
-            f"trajectory {self.trajectory_id}: its fields are not known to this version of lthray: {said}"
-        ) from None
+            raise InputError(
+                f"trajectory {self.trajectory_id}: its fields are not known to this version of lthray:"
+                f" {'.'.join(map(str, first['loc']))}: {first['msg']}"
+            ) from None
 
 
 def copy(source: Source, spec: TrajectorySpec, origin: Store, store: Store, before: int) -> None:
@@ -76,8 +73,8 @@ def copy(source: Source, spec: TrajectorySpec, origin: Store, store: Store, befo
                 )
     flat = {f"round-{number:02d}.{layer}.mask": mask for number, one in found.items() for layer, mask in one.items()}
     try:
-        replace(folder / f"{name}.safetensors", save(flat))
-        replace(folder / f"{name}.json", json.dumps(asdict(source), indent=1).encode())
+        files.replace(folder / f"{name}.safetensors", save(flat))
+        files.replace(folder / f"{name}.json", json.dumps(asdict(source), indent=1).encode())
     except OSError as error:
         raise InputError(f"{folder}: can't be written: {error.strerror or error}") from None
 
@@ -101,27 +98,41 @@ def copied(store: Store) -> list[Source]:
     found = []
     for name in names(folder, ".json"):
         try:
-            found.append(Source(**json.loads(read(folder / f"{name}.json"))))
+            source = Source(**json.loads(read(folder / f"{name}.json")))
+            found.append(replace(source, fields=_complete(source.fields)))
         except (ValueError, TypeError):
             raise InputError(f"{folder / f'{name}.json'}: can't be read; delete it to copy the masks again") from None
     return found
 
 
 def trained(origin: Store) -> list[Source]:
-    """Every trajectory of a results folder that has rounds."""
+    """Every trajectory of a results folder that has rounds.
+
+    Raises:
+        InputError: it is no results folder, or has no rounds.
+    """
     origin.require()
-    found = names(origin.folder / "rounds", ".parquet")
-    if not found:
+    begun = names(origin.folder / "rounds", ".parquet")
+    if not begun:
         raise InputError("has no finished rounds yet")
     with ThreadPoolExecutor(READERS) as readers:
-        return list(readers.map(lambda name: source_of(origin, name), found))
+        return list(readers.map(lambda name: source_of(origin, name), begun))
 
 
 def source_of(origin: Store, name: str) -> Source:
     """A trajectory of a results folder as a source."""
-    done, path = origin.rounds_done(name), origin.folder / "rounds" / f"{name}.parquet"
-    row = pq.read_table(io.BytesIO(read(path)), use_threads=False).slice(0, 1).to_pylist()[0]
-    return Source(name, {field: row[field] for field in TrajectorySpec().flat() if field in row}, done)
+    fields = origin.fields("rounds", name)
+    if fields is None:
+        raise InputError(f"trajectory {name} has no finished rounds")
+    return Source(name, _complete(fields), origin.rounds_done(name))
+
+
+def _complete(fields: dict[str, Any]) -> dict[str, Any]:
+    """Fields with the base values of those that an older version did not know."""
+    try:
+        return TrajectorySpec.from_flat(fields).flat()
+    except ValidationError:  # of a newer version: an error only where the source is used
+        return fields
 
 
 def _check_masks(masks: Mapping[int, Mapping[str, Array]], spec: TrajectorySpec, folder: UPath) -> None:

@@ -14,60 +14,77 @@ from lthray.methods.attacks import ATTACKS
 from lthray.spec.metrics import ACCURACIES, MOMENTS, SPLITS, ZERO_GRADIENTS
 from lthray.spec.trajectory import TrajectorySpec
 
+_TYPES = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
 
-def _fields() -> list[pa.Field]:
-    types = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
-    return [
-        pa.field("trajectory_id", pa.string()),
-        *(pa.field(name, types[type(value)]) for name, value in TrajectorySpec().flat().items()),
-        pa.field("round", pa.int64()),
-        pa.field("weights_remaining", pa.float64()),
-        pa.field("weights_remaining_count", pa.int64()),
-    ]
+_FIELD_UNITS = {
+    "rounds": "rounds", "iterations": "iterations", "retrain.iterations": "iterations", "eval_every": "iterations",
+    "batch_size": "images", "validation_size": "images", "pgd.steps": "steps",
+}  # fmt: skip
+"""The fields that count something, and what they count."""
 
 
-VERSIONS = [pa.field(f"{what}_version", pa.string()) for what in ("lthray", "torch", "python")]
+def _column(name: str, kind: type, role: str, unit: str = "") -> pa.Field:
+    """A column that says in its metadata what it is.
 
-CURVES = pa.schema(
-    [
-        *_fields(),
-        pa.field("iteration", pa.int64()),
-        pa.field("reported_iteration", pa.int64()),
-        pa.field("split", pa.string()),
-        pa.field("attack", pa.string()),
-        pa.field("loss", pa.float64()),
-        pa.field("accuracy", pa.float64()),
-        pa.field("zero_gradient_share", pa.float64()),
-    ]
-)
+    Args:
+        name: Its name.
+        kind: The Python type of its values.
+        role: `field` (part of the trajectory's setting), `identity` (part of what tells rows apart), `measure` (a
+            result) or `bookkeeping` (where, with what and how fast the result came about).
+        unit: What its numbers count; empty where they have no unit.
+    """
+    return pa.field(name, _TYPES[kind], metadata={"role": role} | ({"unit": unit} if unit else {}))
+
+
+def _field(name: str, value: object) -> pa.Field:
+    # The source's id differs from seed to seed: it names a trajectory, as `trajectory_id` does, and is no setting.
+    role = "identity" if name == "transfer.source" else "field"
+    return _column(name, type(value), role, _FIELD_UNITS.get(name, ""))
+
+
+_SHARED = [
+    _column("trajectory_id", str, "identity"),
+    *(_field(name, value) for name, value in TrajectorySpec().flat().items()),
+    _column("round", int, "identity"),
+    _column("weights_remaining", float, "measure", "share"),
+    _column("weights_remaining_count", int, "measure", "weights"),
+]
+_VERSIONS = [_column(f"{what}_version", str, "bookkeeping") for what in ("lthray", "torch", "python")]
+_DEVICE = _column("device", str, "bookkeeping")
+_ITERATION = _column("iteration", int, "identity", "iterations")
+_EVALUATED = [
+    _column("split", str, "identity"),
+    _column("attack", str, "identity"),
+    _column("loss", float, "measure", "nats"),
+    _column("accuracy", float, "measure", "share"),
+    _column("zero_gradient_share", float, "measure", "share"),
+]
+
+CURVES = pa.schema([*_SHARED, _ITERATION, _column("reported_iteration", int, "bookkeeping", "iterations"), *_EVALUATED])
 
 ROUNDS = pa.schema(
     [
-        *_fields(),
-        pa.field("early_stopping_iteration", pa.int64()),
-        *(pa.field(name, pa.float64()) for name in (*ACCURACIES, *ZERO_GRADIENTS)),
-        pa.field("stack", pa.int64()),
-        pa.field("train_seconds", pa.float64()),
-        pa.field("eval_seconds", pa.float64()),
-        pa.field("device", pa.string()),
-        *VERSIONS,
+        *_SHARED,
+        _column("early_stopping_iteration", int, "measure", "iterations"),
+        *(_column(name, float, "measure", "share") for name in (*ACCURACIES, *ZERO_GRADIENTS)),
+        _column("stack", int, "bookkeeping", "trajectories"),
+        _column("train_seconds", float, "bookkeeping", "seconds"),
+        _column("eval_seconds", float, "bookkeeping", "seconds"),
+        _DEVICE,
+        *_VERSIONS,
     ]
 )
 
 EVALUATIONS = pa.schema(
     [
-        *_fields(),
-        pa.field("moment", pa.string()),
-        pa.field("iteration", pa.int64()),
-        pa.field("split", pa.string()),
-        pa.field("attack", pa.string()),
-        pa.field("loss", pa.float64()),
-        pa.field("accuracy", pa.float64()),
-        pa.field("zero_gradient_share", pa.float64()),
-        pa.field("images", pa.int64()),
-        pa.field("seconds", pa.float64()),
-        pa.field("device", pa.string()),
-        *VERSIONS,
+        *_SHARED,
+        _column("moment", str, "identity"),
+        _ITERATION,
+        *_EVALUATED,
+        _column("images", int, "identity", "images"),
+        _column("seconds", float, "bookkeeping", "seconds"),
+        _DEVICE,
+        *_VERSIONS,
     ]
 )
 PLAIN = ("none", *ATTACKS)
@@ -127,3 +144,20 @@ def versions() -> dict[str, str]:
         "torch_version": version("torch"),
         "python_version": platform.python_version(),
     }
+
+
+def refit(table: pa.Table, schema: pa.Schema, spec: TrajectorySpec) -> pa.Table:
+    """A trajectory's rows under `schema`, whichever version of lthray wrote them.
+
+    A field that they lack has the trajectory's value, which is its base value, for the id is the same; so have the id
+    itself, `rounds` and `transfer.source`, whose values may have changed since. A measure that they lack is null.
+    """
+    fields = {"trajectory_id": spec.trajectory_id, **spec.flat()}
+    changed = {"trajectory_id", "rounds", "transfer.source"}
+
+    def column(field: pa.Field) -> pa.Array | pa.ChunkedArray:
+        if field.name in table.column_names and field.name not in changed:
+            return table[field.name].cast(field.type)
+        return pa.array([fields.get(field.name)] * len(table), field.type)
+
+    return pa.table([column(field) for field in schema], schema=schema)

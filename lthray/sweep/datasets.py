@@ -1,5 +1,6 @@
 """Data sets: read once by the driver, from files or a download, as the plain arrays that workers get."""
 
+import hashlib
 import io
 from collections.abc import Callable, Iterable
 from contextlib import redirect_stdout
@@ -10,31 +11,29 @@ import torch
 
 from lthray.engine.data import Arrays
 from lthray.errors import InputError, last_line
-from lthray.methods.datasets import DATASETS
+from lthray.methods.datasets import DATASETS, foreign
 
 FOLDERS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
-FILES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
+"""The data sets of torchvision by the names of their folders."""
 
 
 def is_here(name: str, folder: Path) -> bool:
     """Whether a data set needs no download."""
-    return name not in FOLDERS or all((folder / FOLDERS[name] / "raw" / file).is_file() for file in FILES)
+    raw = _raw(name, folder) if name in FOLDERS else None
+    return raw is None or all((raw / file).is_file() for file in DATASETS[name].sha256)
+
+
+def _raw(name: str, folder: Path) -> Path:
+    return folder / FOLDERS[name] / "raw"
 
 
 def read(name: str, folder: Path) -> Arrays:
     """Reads a data set, from `folder` where its files are there, else downloads them into it first.
 
     Raises:
-        InputError: the files are not there and can't be downloaded, or are not what they should be.
+        InputError: the files are not there and can't be downloaded, or are not the data set's own.
     """
-    arrays = _digits() if name == "digits-8x8" else _torchvision(name, folder)
-    facts = DATASETS[name]
-    if arrays.images.shape != (facts.examples, facts.inputs) or len(arrays.labels) != facts.examples:
-        raise InputError(
-            f"{folder / FOLDERS[name]}: found images of shape {arrays.images.shape} for {name}, but there should be"
-            f" {facts.examples} of {facts.inputs} pixels; delete the folder and run again"
-        )
-    return arrays
+    return _torchvision(name, folder) if name in FOLDERS else _digits()
 
 
 def gather(names: Iterable[str], folder: Path, say: Callable[[str], None]) -> dict[str, Arrays]:
@@ -54,13 +53,13 @@ def gather(names: Iterable[str], folder: Path, say: Callable[[str], None]) -> di
 def _torchvision(name: str, folder: Path) -> Arrays:
     from torchvision import datasets  # its import is slow, and digits-8x8 does without
 
-    raw = folder / FOLDERS[name] / "raw"
+    raw = _raw(name, folder)
     reader = getattr(datasets, FOLDERS[name])
     try:
         with redirect_stdout(io.StringIO()):  # some versions announce URLs
             train, test = (reader(root=str(folder), train=one, download=True) for one in (True, False))
     except (OSError, RuntimeError, ValueError, AssertionError, IndexError) as error:
-        missing = ", ".join(f"{file}[.gz]" for file in FILES if not (raw / file).is_file())
+        missing = ", ".join(f"{file}[.gz]" for file in DATASETS[name].sha256 if not (raw / file).is_file())
         said = last_line(error)
         if missing:
             raise InputError(
@@ -69,6 +68,9 @@ def _torchvision(name: str, folder: Path) -> Arrays:
             ) from None
         what = "can't be read" if isinstance(error, OSError) else "a file is damaged; delete the folder and run again"
         raise InputError(f"{raw}: {what} ({said})") from None
+    for file in DATASETS[name].sha256:
+        with (raw / file).open("rb") as content:
+            _check(name, file, hashlib.file_digest(content, "sha256"), str(raw / file))
     return Arrays(
         images=train.data.reshape(len(train.data), -1).numpy(),
         labels=train.targets.to(torch.uint8).numpy(),
@@ -87,4 +89,17 @@ def _digits() -> Arrays:
     images, labels = images.astype(np.uint8), labels.astype(np.uint8)
     folds = [fold for _, fold in StratifiedKFold(5, shuffle=True, random_state=0).split(images, labels)]
     order = np.concatenate([folds[0], *(folds[2:])])
-    return Arrays(images[order], labels[order], images[folds[1]], labels[folds[1]], white=16)
+    arrays = Arrays(images[order], labels[order], images[folds[1]], labels[folds[1]], white=16)
+    for part in DATASETS["digits-8x8"].sha256:
+        _check("digits-8x8", part, hashlib.sha256(getattr(arrays, part).tobytes()), f"scikit-learn's digits, {part}")
+    return arrays
+
+
+def _check(name: str, part: str, digest: "hashlib._Hash", where: str) -> None:
+    """Checks that a file or an array is the data set's own: its rows go under the data set's name.
+
+    Raises:
+        InputError: it is something else.
+    """
+    if problem := foreign(name, part, digest.hexdigest()):
+        raise InputError(f"{where}: {problem}; put the true file there, or choose another --data-dir")

@@ -9,7 +9,7 @@ from lthray.engine.autoattack import require
 from lthray.engine.results import Failure
 from lthray.spec.attack_settings import AUTOATTACK
 from lthray.spec.evaluation import EvaluationRequest
-from lthray.spec.sweepfile import SweepSpec
+from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.sweep.events import Notify, Planned

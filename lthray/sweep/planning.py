@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lthray.errors import InputError
-from lthray.spec.sweepfile import ResourcesSpec
+from lthray.spec.sweep import ResourcesSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.sweep.events import Note, Notify
 from lthray.worker.memory import generous

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 
 from lthray.engine.results import Failure
-from lthray.spec.sweepfile import SweepSpec
+from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.sweep import samples, transfer, tuners
@@ -37,12 +37,7 @@ class Outcome:
     failures: dict[str, Failure]
     """Trajectories that can't go on, by id."""
     missing: int
-    """Trajectories neither complete nor stopped nor failed, which the same command trains next time."""
-
-    @property
-    def interrupted(self) -> bool:
-        """Whether the sweep was interrupted before all trajectories came to an end."""
-        return self.missing > 0
+    """Trajectories neither complete nor stopped nor failed: the sweep was interrupted, and they are left to train."""
 
 
 def run(

@@ -6,7 +6,7 @@ from dataclasses import asdict
 
 from lthray.files import names, read, replace
 from lthray.spec.search import Sample
-from lthray.spec.sweepfile import SweepSpec
+from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.sweep.transfer import resolve_sources
@@ -32,8 +32,10 @@ def drawn(sweep: SweepSpec, store: Store) -> list[Sample]:
 
 def remember(sweep: SweepSpec, store: Store, sample: Sample, number: int) -> None:
     """Writes a sample that a searcher has drawn, the `number`th of its cell, before anything of it is trained."""
-    name = sweep.stack_of(sample)[0].model_copy(update={"seed": 0}).trajectory_id
-    replace(store.folder / "samples" / f"{name}.json", json.dumps(asdict(sample) | {"number": number}).encode())
+    replace(
+        store.folder / "samples" / f"{sweep.sample_id(sample)}.json",
+        json.dumps(asdict(sample) | {"number": number}).encode(),
+    )
 
 
 def trajectories(sweep: SweepSpec, from_file: Sequence[TrajectorySpec], store: Store) -> list[TrajectorySpec]:

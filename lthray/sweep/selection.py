@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from lthray.errors import InputError
 from lthray.spec.attack_settings import check
 from lthray.spec.evaluation import EvaluationRequest
-from lthray.spec.sweepfile import SweepSpec, load
+from lthray.spec.sweep import SweepSpec
+from lthray.spec.sweepfile import load
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.sweep import samples

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from lthray.engine.data import Arrays
-from lthray.spec.sweepfile import ResourcesSpec
+from lthray.spec.sweep import ResourcesSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.sweep.cluster import check_shared, connected, nodes

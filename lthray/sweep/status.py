@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from lthray.spec.sweepfile import SweepSpec
+from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.sweep import lock, samples
+from lthray.sweep.opening import outdated_line
 
 
 @dataclass(frozen=True)
@@ -48,6 +49,8 @@ class Status:
     """Failed trajectories by id: `round`, `error` and `fields`."""
     undrawn: int
     """Trajectories of samples that a searcher has not drawn yet; in no tally."""
+    outdated: str | None
+    """That results of an older lthray have to be migrated; in no tally."""
     driver: dict[str, Any] | None
     """The folder's lock, with the progress of the sweep that holds it; `alive` is false if that sweep died."""
 
@@ -69,6 +72,7 @@ class Status:
                 name: {"round": failure["round"], "error": failure["error"]} for name, failure in self.failures.items()
             },
             "undrawn": self.undrawn,
+            "outdated": self.outdated,
             "driver": self.driver,
         }
 
@@ -114,5 +118,6 @@ def status(sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], store: Stor
         total=tally(trajectories),
         failures={name: failure for name, failure in failures.items() if name in known},
         undrawn=sweep.size() - len(trajectories),
+        outdated=outdated_line(store, sweep, trajectories),
         driver=driver,
     )

@@ -8,7 +8,7 @@ from lthray.errors import InputError
 from lthray.files import location
 from lthray.methods.strategies import TRANSFER
 from lthray.spec.presets import preset
-from lthray.spec.sweepfile import SweepSpec
+from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec, TransferFields
 from lthray.spec.transfer import TransferSpec
 from lthray.store.folder import Store
@@ -97,6 +97,10 @@ def _single(candidates: Sequence[Source], spec: TrajectorySpec, required: Mappin
     matching = [source for source in candidates if source.has(required)]
     fitting = [source for source in matching if source.spec.layer_sizes == spec.layer_sizes]
     if len(fitting) == 1:
+        if fitting[0].spec.trajectory_id != fitting[0].trajectory_id:
+            raise InputError(
+                f"trajectory {fitting[0].trajectory_id} is named as an older lthray did: run lthray migrate"
+            )
         if (done := fitting[0].rounds) <= spec.rounds:
             raise InputError(
                 f"trajectory {fitting[0].trajectory_id} has rounds 0 to {done - 1}, but rounds: {spec.rounds} asks for"

@@ -21,7 +21,7 @@ from ray.tune.search import Searcher
 from lthray.errors import InputError
 from lthray.spec.search import Sample, SearchSpec
 from lthray.spec.spaces import domains, draws
-from lthray.spec.sweepfile import SweepSpec
+from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.sweep.samples import drawn, remember, stopped

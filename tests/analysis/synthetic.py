@@ -142,14 +142,20 @@ def curves(rounds: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def write(folder: Path, trajectories: list[pd.DataFrame], *, name: str | None = "made-up") -> Path:
-    """A results folder with these trajectories."""
+def write(
+    folder: Path,
+    trajectories: list[pd.DataFrame],
+    *,
+    name: str | None = "made-up",
+    roles: dict[str, str] | None = None,
+) -> Path:
+    """A results folder with these trajectories; columns say what they are in so far as `roles` does."""
     for table in ("rounds", "curves"):
         (folder / table).mkdir(parents=True, exist_ok=True)
     for rounds in trajectories:
         stem = rounds["trajectory_id"].iloc[0]
-        _write(rounds, folder / "rounds" / f"{stem}.parquet")
-        _write(curves(rounds), folder / "curves" / f"{stem}.parquet")
+        _write(rounds, folder / "rounds" / f"{stem}.parquet", roles or {})
+        _write(curves(rounds), folder / "curves" / f"{stem}.parquet", roles or {})
     if name is not None:
         (folder / "sweep.yaml").write_text(yaml.safe_dump({"name": name, "protocol": "paper"}), encoding="utf-8")
     return folder
@@ -164,8 +170,10 @@ def write_failure(folder: Path, error: str, number: int | None, **changes: Any) 
     return said["trajectory_id"]
 
 
-def _write(frame: pd.DataFrame, path: Path) -> None:
-    pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), path)
+def _write(frame: pd.DataFrame, path: Path, roles: dict[str, str]) -> None:
+    table = pa.Table.from_pandas(frame, preserve_index=False)
+    columns = [one.with_metadata({"role": roles[one.name]} if one.name in roles else None) for one in table.schema]
+    pq.write_table(table.cast(pa.schema(columns)), path)
 
 
 def _at(given: float | list[float] | None, number: int, otherwise: float) -> float:

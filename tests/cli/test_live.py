@@ -100,7 +100,7 @@ def test_a_terminal_shows_every_running_trial_and_the_sweep(events):
     assert "0 of 2 trials" in text
     assert "33%" in text
     assert "1 more trial waiting" in text
-    assert "1 failed" in text
+    assert "1 trajectory failed" in text
     sweep.take(TrialEnded("1"))
     console.print(live.panel(sweep))
     assert "1 of 2 trials" in console.file.getvalue()

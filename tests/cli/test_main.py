@@ -59,10 +59,16 @@ def test_dry_run_of_the_paper_counts_its_cost():
     assert "1,890 trainings of 94,500,000 iterations in all" in process.stdout
 
 
-def test_dry_run_does_not_import_torch_or_ray(sweep_file):
+@pytest.mark.parametrize("command", [["sweep", "--dry-run"], ["status"], ["protocol"]])
+def test_what_only_reads_does_not_import_torch_or_ray(command, sweep_file, tmp_path):
+    from lthray.spec.sweepfile import load
+    from lthray.store.folder import Store
+
+    Store(tmp_path / "r").create(load(sweep_file())[0].resolved())
+    argument = {"sweep": [sweep_file()], "status": [tmp_path / "r"], "protocol": []}[command[0]]
     code = (
         "import sys; from typer.testing import CliRunner; from lthray.cli.main import app;"
-        f" r = CliRunner().invoke(app, ['sweep', {str(sweep_file())!r}, '--dry-run']);"
+        f" r = CliRunner().invoke(app, {[*command, *map(str, argument)]!r});"
         " sys.exit(r.exit_code or 'torch' in sys.modules or 'ray' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False).returncode == 0
@@ -123,6 +129,20 @@ def test_status_of_a_sweep_that_has_not_begun(sweep_file, tmp_path):
     *_, every, last = process.stdout.splitlines()
     assert every.split() == ["all", "6", "0", "0", "0", "0", "of", "18"]
     assert last == "no sweep is running here: run the same lthray sweep again for the rest"
+
+
+def test_a_folder_whose_grid_was_set_away_reads_its_own_sweep(sweep_file, tmp_path):
+    from lthray.spec.sweepfile import load
+    from lthray.store.folder import Store
+
+    sweep, (spec,) = load(sweep_file(), ["strategy=reset", "seed=0"])
+    Store(tmp_path / "r").create(sweep.resolved())
+    status = lthray("status", tmp_path / "r")
+    assert status.returncode == 0, status.stderr
+    assert status.stdout.splitlines()[1].split() == ["1", "0", "0", "0", "0", "of", "3"]
+    again = lthray("sweep", tmp_path / "r" / "sweep.yaml", "--out", tmp_path / "r", "--dry-run")
+    assert again.returncode == 0, again.stderr
+    assert again.stdout.splitlines()[1].split() == [spec.trajectory_id, "0", "of", "3"]
 
 
 def test_the_sweep_written_back_is_read_again(sweep_file, tmp_path):

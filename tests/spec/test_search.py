@@ -13,13 +13,16 @@ import yaml
 from lthray.engine.results import Failure
 from lthray.engine.trajectory import run
 from lthray.errors import InputError
-from lthray.spec import spaces
+from lthray.spec import search, spaces
 from lthray.spec.metrics import METRICS
 from lthray.spec.search import SPACES, Sample
+from lthray.spec.strict import Strict
 from lthray.spec.sweepfile import parse
 from lthray.store.folder import Store
 from lthray.store.tables import ROUNDS
 from lthray.sweep import samples
+from lthray.worker.report import Progress, Score
+from lthray.worker.train import train_sample
 from tests.helpers import TINY, lthray
 
 SEARCH = {
@@ -29,9 +32,9 @@ SEARCH = {
 }
 
 
-def sweep(*sets, trajectory=None, grid=None, **search):
+def sweep(*sets, trajectory=None, grid=None, **keys):
     """A sweep with a search; keywords replace its keys."""
-    sections = {"trajectory": TINY["trajectory"] | (trajectory or {}), "search": SEARCH | search}
+    sections = {"trajectory": TINY["trajectory"] | (trajectory or {}), "search": SEARCH | keys}
     return parse(TINY | sections | ({"grid": grid} if grid else {}), sets)
 
 
@@ -131,6 +134,20 @@ def test_set_changes_the_search():
     assert sweep("search=null").search is None
     assert parse(TINY, [f"search={json.dumps(SEARCH)}"]).search == sweep().search
     assert "search" not in yaml.safe_load(parse(TINY).resolved())
+
+
+def test_a_scheduler_and_a_searcher_are_an_entry_each(monkeypatch):
+    class Patience(Strict):
+        rounds: int = 2
+
+    monkeypatch.setitem(search.SCHEDULERS, "patience", Patience)
+    monkeypatch.setitem(search.SEARCHERS, "grid", lambda space, arguments: "" if space == "choice" else "only choice")
+    assert sweep(scheduler={"patience": {"rounds": 3}}).search.scheduler == {"patience": {"rounds": 3}}
+    with pytest.raises(InputError, match=r"search\.scheduler: .*patience\.round: unknown key; did you mean rounds\?"):
+        sweep(scheduler={"patience": {"round": 3}})
+    assert sweep(searcher="grid", space={"epsilon": {"choice": [0.1, 0.2]}}).search.adaptive
+    with pytest.raises(InputError, match=r"^search\.space\.learning_rate: only choice$"):
+        sweep(searcher="grid")
 
 
 def test_a_nested_field_may_be_nested_in_the_space():
@@ -233,7 +250,10 @@ MISTAKES = {
         {"search": SEARCH | {"scheduler": {"asha": {"grace": 2}}}},
         ["search.scheduler", "asha.grace", "grace_period, reduction_factor"],
     ),
-    "an unknown searcher": ({"search": SEARCH | {"searcher": "bayes"}}, ["search.searcher", "'bayes'", "'optuna'"]),
+    "an unknown searcher": (
+        {"search": SEARCH | {"searcher": "bayes"}},
+        ["search.searcher", "'bayes'", "allowed are random, optuna"],
+    ),
     "what Optuna can't draw": (
         {"search": SEARCH | {"searcher": "optuna", "space": {"epsilon": {"qloguniform": [0.1, 0.4, 0.1]}}}},
         ["search.space.epsilon", "Optuna does not quantize"],
@@ -261,8 +281,8 @@ def test_dry_run_says_how_many_samples_in_how_many_cells(sweep_file):
     assert lines[0].split()[:4] == ["trajectory", "learning_rate", "adversarial_weight", "strategy"]
     assert (
         lines[-2]
-        == "a search of 5 samples in 2 cells of the grid, with 3 seeds each: 30 trajectories, at most, for asha"
-        " stops poor ones"
+        == "a search of 5 samples in 2 cells of the grid, with 3 seeds each: 30 trajectories at most, because asha"
+        " stops poor samples"
     )
     assert lines[-1].startswith("30 trajectories, 0 of them complete")
     wrong = lthray("sweep", path, "--set", "search.samples=many", "--dry-run")
@@ -299,23 +319,28 @@ def test_the_metric_is_the_mean_over_seeds_of_the_rounds_that_all_have(sample):
 
 def test_a_sample_reports_the_rounds_it_has_and_then_each_once(sample):
     store, stack, results = sample
-    told = []
+    messages = []
 
-    def train(fields, report):
-        assert [one["seed"] for one in fields] == [0, 1]
+    def progress(number, round_done):
+        return Progress("iterations", number, 40, 40, round_done, 1.0, 0.8, 0.9, {"fgsm": 0.5}, 2, "cpu")
+
+    def train(specs, data, report):
+        assert specs == stack
         store.write_round(results[1][1][0])  # the second seed catches up, and both do the last round
-        report({"failures": [], "round_done": True, "round": 1})
-        report({"failures": [], "round_done": False, "round": 2})
+        report(progress(1, True))
+        report(progress(2, False))
         store.write_round(results[0][2][0])
-        report({"failures": [], "round_done": True, "round": 2})
+        report(progress(2, True))
         store.write_round(results[1][2][0])
-        report({"failures": [], "round_done": True, "round": 2})
+        report(progress(2, True))
 
-    samples.train_sample([one.model_dump() for one in stack], store, SEARCH["metric"], train, told.append)
+    train_sample(stack, {}, messages.append, train=train, store=store, metric=SEARCH["metric"])
     means = store.means(stack, SEARCH["metric"])
     assert len(means) == 3
-    expected = [(means[0], 1), (means[1], 2), (None, None), (None, None), (means[2], 3)]
-    assert [(one.get("metric"), one.get("rounds_done")) for one in told] == expected
+    assert messages == [
+        Score(means[0], 1), progress(1, True), Score(means[1], 2), progress(2, False), progress(2, True),
+        progress(2, True), Score(means[2], 3),
+    ]  # fmt: skip
 
 
 def test_who_was_stopped_is_remembered_until_it_is_trained_on(sample):

@@ -54,6 +54,28 @@ def test_set_takes_a_field_out_of_the_grid():
     assert [one.protocol for one in trajectories("protocol=paper", grid={"protocol": ["released-code"]})] == ["paper"]
 
 
+def test_a_grid_that_set_empties_is_left_out_and_what_is_written_can_be_read_again(tmp_path):
+    sweep = parse(TINY, ["strategy=reset", "seed=0"])
+    assert "grid" not in yaml.safe_load(sweep.resolved())
+    (tmp_path / "sweep.yaml").write_text(sweep.resolved())
+    again, (spec,) = load(tmp_path / "sweep.yaml")
+    assert [spec] == sweep.trajectories()
+    assert again.grid == {}
+    assert [one.seed for one in parse(TINY, ["strategy=reset", "seed=0", "grid.seed=[4, 5]"]).trajectories()] == [4, 5]
+
+
+def test_set_leaves_the_tree_it_is_given_as_it_is():
+    tree = yaml.safe_load(yaml.safe_dump(TINY))
+    parse(tree, ["seed=1", "pgd={steps: 3}", "resources.cpus=2"])
+    assert tree == TINY
+
+
+def test_set_of_a_group_fixes_its_fields_and_leaves_those_it_does_not_name():
+    sweep = parse(TINY | {"grid": {"pgd": {"steps": [3, 4]}, "seed": [0]}}, ["pgd={steps: 5}", "resources={stack: 2}"])
+    assert (sweep.grid, sweep.trajectory["pgd.steps"]) == ({"seed": [0]}, 5)
+    assert (sweep.resources.stack, sweep.resources.gpus) == (2, 0)
+
+
 def test_widths_are_varied_set_searched_and_written_back():
     sweep = parse(TINY | {"trajectory": {"model": "mlp"}, "grid": {"widths": [[300, 100], [50], [9, 8, 7]]}})
     found = sweep.trajectories()
@@ -166,7 +188,19 @@ MISTAKES = {
     "no CPUs": ({"resources": {"cpus": 0}}, [], ["resources.cpus", "greater than 0"]),
     "--set without a value": ({}, ["rounds"], ["--set rounds", "key=value"]),
     "--set of an unknown key": ({}, ["round=3"], ["--set round=3", "did you mean rounds?"]),
-    "--set of an impossible value": ({}, ["epsilon=-1"], ["trajectory.epsilon", "-1"]),
+    "--set of an impossible value": ({}, ["epsilon=-1"], ["--set epsilon=-1: trajectory.epsilon", "-1"]),
+    "--set of an unknown key in a section": (
+        {},
+        ["seed=3", "resources.cpu=1"],
+        ["--set resources.cpu=1: resources.cpu", "did you mean cpus?"],
+    ),
+    "--set inside what is no mapping": ({}, ["name.x=1"], ["--set name.x=1: name: found 'tiny'", "mapping"]),
+    "several mistakes": ({"sed": 1, "resources": {"cpus": 0}}, [], ["resources.cpus", "(and 1 more)"]),
+    "fields that do not go together, in a group": (
+        {"trajectory": {"pgd": {"restarts": 2, "random_start": False}}},
+        [],
+        ["pgd.restarts: more than one"],
+    ),
     "--set of broken YAML": ({}, ["seed=[1"], ["--set seed", "not valid YAML"]),
     "--set of a section": ({}, ["resources=3"], ["resources", "mapping"]),
     "--set of an empty grid": ({}, ["grid={}"], ["grid", "is empty"]),

@@ -174,8 +174,18 @@ def test_a_trajectory_is_the_same_from_what_the_tables_carry(fields):
 
 
 def test_the_id_never_changes_between_versions():
-    assert spec().trajectory_id == "55b8f4d85037"
-    assert TrajectorySpec.model_validate(nest(preset("released-code"))).trajectory_id == "7774872e5344"
+    small = {"dataset": "digits-8x8", "train_attack": "fgsm", "rounds": 3}
+    transfer = {"strategy": "transfer", "transfer": {"source": "0123456789ab", "setting": "strategy=reset"}}
+    deep = {"model": "mlp", "widths": [24, 12], "epsilon": 0.15, "eval_attacks": ["fgsm", {"pgd": {"steps": 40}}]}
+    ids = {
+        "44136fa355b3": {},
+        "24ccf0edca07": nest(preset("released-code")),
+        "d9c1c7fa2a2b": small,
+        "003f779bac2d": small | deep | {"seed": 3},
+        "4efb164d3f11": {"prune": {"scope": "global", "rate": 0.5}, "retrain": {"iterations": 100}},
+        "e81ec1b156a4": small | transfer,
+    }
+    assert {spec(**fields).trajectory_id: fields for fields in ids.values()} == ids
 
 
 def test_what_a_round_keeps_is_known_whatever_the_scope():

@@ -1,14 +1,18 @@
 """Data sets through the real readers."""
 
 import gzip
+import hashlib
 import struct
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from sklearn.model_selection import StratifiedKFold
 
 from lthray.engine.data import on_device
 from lthray.errors import InputError
+from lthray.methods.datasets import DATASETS
 from lthray.sweep import datasets
 from tests.helpers import CPU
 
@@ -20,7 +24,7 @@ def write_idx(path, array: np.ndarray) -> None:
 
 
 def write_mnist(folder, name="MNIST", n=60_000):
-    """Images whose first pixel is their label, as torchvision reads them."""
+    """Images whose first pixel is their label, as torchvision reads them; not the data set's own."""
     raw = folder / name / "raw"
     for prefix, size in (("train", n), ("t10k", 10_000)):
         labels = (np.arange(size) % 10).astype(np.uint8)
@@ -31,9 +35,16 @@ def write_mnist(folder, name="MNIST", n=60_000):
     return raw
 
 
+def accept(monkeypatch, name, raw):
+    """Declares that the files in `raw` are the data set's own."""
+    digests = {file: hashlib.sha256((raw / file).read_bytes()).hexdigest() for file in DATASETS[name].sha256}
+    monkeypatch.setitem(DATASETS, name, replace(DATASETS[name], sha256=digests))
+
+
 @pytest.mark.parametrize(("name", "folder"), [("mnist", "MNIST"), ("fashion-mnist", "FashionMNIST")])
-def test_files_are_read_in_place(name, folder, tmp_path):
+def test_files_are_read_in_place(name, folder, tmp_path, monkeypatch):
     raw = write_mnist(tmp_path, folder)
+    accept(monkeypatch, name, raw)
     before = sorted(path.name for path in raw.iterdir())
     assert datasets.is_here(name, tmp_path)
     arrays = datasets.read(name, tmp_path)
@@ -73,7 +84,7 @@ def test_without_files_and_network_it_says_which_files_to_put_where(tmp_path, mo
     monkeypatch.setattr("torchvision.datasets.FashionMNIST.mirrors", ["http://127.0.0.1:9/"], raising=False)
     monkeypatch.setattr(
         "torchvision.datasets.FashionMNIST.resources",
-        [(f"http://127.0.0.1:9/{file}.gz", "0" * 32) for file in datasets.FILES],
+        [(f"http://127.0.0.1:9/{file}.gz", "0" * 32) for file in DATASETS["fashion-mnist"].sha256],
     )
     assert not datasets.is_here("fashion-mnist", tmp_path)
     with pytest.raises(InputError) as caught:
@@ -88,8 +99,9 @@ def test_without_files_and_network_it_says_which_files_to_put_where(tmp_path, mo
 
 def test_compressed_files_are_enough(tmp_path, monkeypatch):
     raw = write_mnist(tmp_path)
+    accept(monkeypatch, "mnist", raw)
     resources = []
-    for file in datasets.FILES:
+    for file in DATASETS["mnist"].sha256:
         (raw / f"{file}.gz").write_bytes(gzip.compress((raw / file).read_bytes(), 1))
         (raw / file).unlink()
         resources.append((f"{file}.gz", None))
@@ -106,5 +118,28 @@ def test_damaged_and_foreign_files_are_named(tmp_path):
             datasets.read("mnist", tmp_path)
         assert "\n" not in str(caught.value)
     write_mnist(tmp_path, n=1_000)
-    with pytest.raises(InputError, match=r"found images of shape \(1000, 784\) for mnist, but there should be 60000"):
+    mismatch = r"raw/train-images-idx3-ubyte: found SHA-256 [0-9a-f]{64}, but mnist's has ba891046e650"
+    with pytest.raises(InputError, match=mismatch):
         datasets.read("mnist", tmp_path)
+
+
+def test_another_data_set_in_the_folder_is_refused_by_its_name(tmp_path, monkeypatch):
+    raw = write_mnist(tmp_path)
+    accept(monkeypatch, "fashion-mnist", raw)
+    with pytest.raises(
+        InputError, match=r"train-images-idx3-ubyte: found fashion-mnist's, SHA-256 [0-9a-f]{64}, but mnist's has"
+    ):
+        datasets.read("mnist", tmp_path)
+    accept(monkeypatch, "mnist", raw)
+    changed = bytearray((raw / "t10k-labels-idx1-ubyte").read_bytes())
+    changed[-1] ^= 1
+    (raw / "t10k-labels-idx1-ubyte").write_bytes(changed)
+    with pytest.raises(InputError, match=r"t10k-labels-idx1-ubyte: found SHA-256"):
+        datasets.read("mnist", tmp_path)
+
+
+def test_digits_that_scikit_learn_would_split_otherwise_are_refused(monkeypatch):
+    folds = StratifiedKFold.split
+    monkeypatch.setattr(StratifiedKFold, "split", lambda self, x, y: list(folds(self, x, y))[::-1])
+    with pytest.raises(InputError, match="scikit-learn's digits, images: found SHA-256"):
+        datasets.read("digits-8x8", None)

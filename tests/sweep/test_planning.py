@@ -3,7 +3,7 @@
 import pytest
 
 from lthray.errors import InputError
-from lthray.spec.sweepfile import ResourcesSpec
+from lthray.spec.sweep import ResourcesSpec
 from lthray.sweep.events import Note
 from lthray.sweep.planning import Share, fit_to_cluster, plan
 

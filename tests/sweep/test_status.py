@@ -72,7 +72,7 @@ def test_while_a_sweep_is_running(begun):
         found = status(sweep, trajectories, store)
     assert (found.total.complete, found.total.running, found.total.failed, found.total.waiting) == (1, 2, 0, 1)
     page = shown(found)
-    assert f"(process {os.getpid()} on {platform.node()}): 0 of 1 trials ended, 1,234 it/s, 1 min 10 s left" in page
+    assert f"(process {os.getpid()} on {platform.node()}): 0 of 1 trial ended, 1,234 it/s, 1 min 10 s left" in page
     (row,) = [line for line in page.splitlines() if "digits-8x8" in line]
     assert " ".join(row.split()) == "1 digits-8x8 · fgsm · 2 strategies 2 1/2 80.2 % 20 1,234 90.0 % fgsm 50.0 %"
 

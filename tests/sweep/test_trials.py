@@ -6,7 +6,7 @@ import pytest
 
 from lthray.engine.results import Failure
 from lthray.errors import InputError
-from lthray.spec.sweepfile import ResourcesSpec
+from lthray.spec.sweep import ResourcesSpec
 from lthray.store.folder import Store
 from lthray.sweep import trials, tuners
 from lthray.sweep.cluster import connected

@@ -3,14 +3,13 @@
 import json
 import os
 import shutil
-from typing import get_args
 
 import pandas as pd
 import pytest
 import yaml
 
 from lthray.engine.trajectory import run
-from lthray.spec.search import SCHEDULERS, Sample, SearchSpec
+from lthray.spec.search import SCHEDULERS, SEARCHERS, Sample
 from lthray.spec.sweepfile import parse
 from lthray.store.folder import Store
 from lthray.sweep import samples, tuners
@@ -275,7 +274,7 @@ def test_optuna_killed_goes_on_with_the_samples_it_has(tmp_path):
     kept, _ = tables(tmp_path / "r")
     status = lthray("status", tmp_path / "r")
     if len(before) < 5:
-        assert f"{2 * (5 - len(before))} more trajectories are of samples yet to be drawn" in status.stdout
+        assert f"{2 * (5 - len(before))} more trajectories to come, of samples not drawn yet" in status.stdout
 
     again = lthray("sweep", path, "--out", tmp_path / "r")
     assert again.returncode == 0, again.stdout + again.stderr
@@ -306,6 +305,5 @@ def test_a_sample_with_a_seed_that_diverges_is_a_failure_and_stops_no_other(tmp_
 
 
 def test_every_scheduler_and_searcher_that_a_sweep_file_may_name_can_be_made():
-    searchers = get_args(SearchSpec.model_fields["searcher"].annotation)
     assert tuners.SCHEDULERS.keys() == SCHEDULERS.keys()
-    assert {"random", *tuners.SEARCHERS} == set(searchers)
+    assert {"random", *tuners.SEARCHERS} == SEARCHERS.keys()

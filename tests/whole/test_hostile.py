@@ -8,7 +8,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lthray.errors import InputError
-from lthray.spec.sweepfile import FIELDS, SweepSpec, load, parse
+from lthray.spec.field_names import FIELDS
+from lthray.spec.sweep import SweepSpec
+from lthray.spec.sweepfile import load, parse
 from lthray.spec.trajectory import TrajectorySpec
 from tests.helpers import TINY, lthray
 

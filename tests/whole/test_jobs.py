@@ -404,7 +404,7 @@ def test_a_lost_connection_is_said_and_tried_again_and_stops_no_job(back, head, 
     assert said.count("NOTE lost the connection to the cluster (") == 1, said
     if back:
         assert [int(number) for number in re.findall(r"round (\d+) of 20", said)] == list(range(21))
-        assert "1 of 1 trajectories complete" in said
+        assert "1 of 1 trajectory complete" in said
         assert said.endswith("SUCCEEDED\n")
     else:
         assert "LOST " in said.splitlines()[-1]

@@ -7,6 +7,7 @@ import pytest
 
 from lthray.engine.data import on_device
 from lthray.engine.trajectory import run
+from lthray.errors import InputError
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.sweep.datasets import read
 from tests.helpers import CPU
@@ -24,3 +25,9 @@ def test_a_dense_natural_lenet_learns_within_5_000_iterations(dataset, least):
     accuracy = result.row("none", "test", 5_000).accuracy
     print(f"{dataset}: {100 * accuracy:.2f} % of the test images after 5,000 iterations")
     assert accuracy >= least
+
+
+def test_fashion_mnist_under_mnists_name_is_refused(tmp_path):
+    (tmp_path / "MNIST").symlink_to(Path(FOLDER) / "FashionMNIST")
+    with pytest.raises(InputError, match=r"raw/train-images-idx3-ubyte: found fashion-mnist's, SHA-256"):
+        read("mnist", tmp_path)

@@ -9,7 +9,8 @@ import time
 import pandas as pd
 import pytest
 
-from tests.helpers import KEYS, TINY, command, environment, lthray, tables
+from lthray.sweep import lock
+from tests.helpers import KEYS, TINY, command, environment, lthray, start, tables, wait_for
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +121,7 @@ def test_a_failing_trajectory_is_named_and_stops_no_other(sweep_file, tmp_path):
     assert f"failed: {failure.stem} in round 0: the loss stopped being finite" in status.stdout
     again = lthray("sweep", path, "--out", tmp_path / "r")
     assert again.returncode == 1
-    assert "to train: 1 trajectories" in again.stdout
+    assert "to train: 1 trajectory in 1 trial," in again.stdout
 
 
 def test_a_trial_that_breaks_before_it_says_anything_is_a_failure_with_its_reason(sweep_file, tmp_path):
@@ -138,7 +139,7 @@ def test_a_trial_that_breaks_before_it_says_anything_is_a_failure_with_its_reaso
     )
     assert process.returncode == 1, process.stdout + process.stderr
     assert "NotADirectoryError" in process.stdout
-    assert "0 of 1 trajectories complete" in process.stdout
+    assert "0 of 1 trajectory complete" in process.stdout
     assert len(list((out / "failures").glob("*.json"))) == 1
 
 
@@ -171,6 +172,21 @@ def test_an_interrupted_sweep_keeps_what_is_finished_and_goes_on(number, sweep_f
     assert whole.returncode == 0
     for one, other in zip(tables(tmp_path / "cut"), tables(tmp_path / "whole"), strict=True):
         pd.testing.assert_frame_equal(one, other)
+
+
+def test_a_sweep_interrupted_before_its_first_round_ends_says_what_is_left(sweep_file, tmp_path):
+    path = sweep_file(trajectory=TINY["trajectory"] | {"iterations": 10**6, "eval_every": 500}, grid={"seed": [0, 1]})
+    process = start(path, tmp_path / "r")
+    wait_for(process, "to train: 2 trajectories")
+    while not (lock.read(tmp_path / "r") or {"running": ["not any more"]})["running"]:
+        time.sleep(0.5)
+    os.killpg(process.pid, signal.SIGINT)
+    out, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, out
+    assert out.splitlines()[-2:] == [
+        f"trained 0 rounds; 0 of 2 trajectories complete, 2 left in {tmp_path / 'r'}",
+        "interrupted: run the same command again for the rest",
+    ]
 
 
 def test_a_cluster_that_is_not_there(sweep_file, tmp_path):

@@ -1,17 +1,17 @@
 """The poster's figures, and those of searches, networks and masks, drawn from what the pure functions give alone."""
 
-from lthray.analysis.figures.by_iteration import figure_1, figure_3
-from lthray.analysis.figures.by_layer import figure_6, figure_7
-from lthray.analysis.figures.by_parameter import figure_4, figure_5
-from lthray.analysis.figures.by_weights import figure_2, figure_11
+from lthray.analysis.figures.learning_curves import draw_accuracy_curves, draw_loss_curves
+from lthray.analysis.figures.masks import draw_layer_density, draw_overlap
+from lthray.analysis.figures.search import draw_parallel_coordinates, draw_parameters
+from lthray.analysis.figures.sparsity import draw_networks, draw_sparsity
 
 __all__ = [
-    "figure_1",
-    "figure_2",
-    "figure_3",
-    "figure_4",
-    "figure_5",
-    "figure_6",
-    "figure_7",
-    "figure_11",
+    "draw_accuracy_curves",
+    "draw_layer_density",
+    "draw_loss_curves",
+    "draw_networks",
+    "draw_overlap",
+    "draw_parallel_coordinates",
+    "draw_parameters",
+    "draw_sparsity",
 ]

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from lthray.analysis.numbers import summary
+from lthray.analysis.numbers.fields import distinct, show, varied
 
 MOMENTS = (
     (
@@ -77,14 +77,14 @@ def parse(texts: Sequence[str], allowed: Sequence[str]) -> Layout:
 
 def choices(rounds: pd.DataFrame) -> list[str]:
     """The fields that a layout can place: those that vary, and those of every figure."""
-    return [*summary.varied(rounds), "dataset", "strategy", *ATTACKS]
+    return [*varied(rounds), "dataset", "strategy", *ATTACKS]
 
 
 def facets(frame: pd.DataFrame, fields: Sequence[str]) -> list[Facet]:
     """The combinations of the fields' values that occur, in the customary order; one empty facet without fields."""
     if not fields:
         return [{}]
-    return [dict(zip(fields, values, strict=True)) for values in summary.distinct(frame, list(fields))]
+    return [dict(zip(fields, values, strict=True)) for values in distinct(frame, list(fields))]
 
 
 def label(facet: Facet, between: str = ", ") -> str:
@@ -94,7 +94,7 @@ def label(facet: Facet, between: str = ", ") -> str:
         words.append(f"train {facet['train_attack']} → attack {facet['eval_attack']}")
         facet = {field: value for field, value in facet.items() if field not in ATTACKS}
     words += [
-        str(value) if field in ("strategy", "dataset") else f"{field.replace('_', ' ')} {summary.show(value)}"
+        str(value) if field in ("strategy", "dataset") else f"{field.replace('_', ' ')} {show(value)}"
         for field, value in facet.items()
     ]
     return between.join(words)

@@ -13,7 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
-from lthray.analysis.numbers import summary
+from lthray.analysis.numbers.summary import Panel, panels
 
 INK, FAINT = "#1f2328", "#d0d7de"
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
@@ -65,10 +65,10 @@ def percent_label(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0") if value >= 1 else f"{value:.2g}"
 
 
-def weight_ticks(weights: Sequence[float], most: int = _MAX_TICKS) -> list[float]:
+def weight_ticks(weights: Sequence[float]) -> list[float]:
     """The weights remaining to write on an axis: rounds' own, from the densest on, far enough apart to read."""
     values = sorted({float(f"{value:.3g}") for value in weights}, reverse=True)
-    gap = math.log(values[0] / values[-1]) / most
+    gap = math.log(values[0] / values[-1]) / _MAX_TICKS
     ticks = values[:1]
     for value in values[1:]:
         if math.log(ticks[-1] / value) >= gap:
@@ -153,16 +153,16 @@ def legend(figure: Figure, handles: Sequence[Line2D], most: int = 7) -> None:
     )  # fmt: skip
 
 
-def single_panel(frame: pd.DataFrame, fields: Sequence[str]) -> summary.Panel:
+def single_panel(frame: pd.DataFrame, fields: Sequence[str]) -> Panel:
     """The panel that a frame is.
 
     Raises:
         ValueError: There are no rows, or rows of more than one figure.
     """
-    panels = list(summary.panels(frame, fields))
-    if len(panels) != 1:
-        raise ValueError(f"a figure shows one data set under one setting, not {len(panels)}")
-    return panels[0]
+    parts = list(panels(frame, fields))
+    if len(parts) != 1:
+        raise ValueError(f"a figure shows one data set under one setting, not {len(parts)}")
+    return parts[0]
 
 
 def seeds_label(counts: pd.Series) -> str:

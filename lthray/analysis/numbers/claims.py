@@ -19,8 +19,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lthray.analysis.numbers import summary
+from lthray.analysis.numbers.fields import hashable, sort_key, varied
 from lthray.analysis.numbers.paired_tests import DENSE, RESAMPLES, compare, seeds_needed
+from lthray.analysis.numbers.summary import tidy_rounds
 
 LEVEL = 0.05
 """The most that sweeps without an effect may be given a verdict on a claim: half of it in each direction."""
@@ -111,7 +112,7 @@ def verdicts(rounds: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
         shown: Its `evidence`.
 
     Returns:
-        One row per claim and what it is compared against, in every group: the columns of `stats.varied(rounds)`,
+        One row per claim and what it is compared against, in every group: the columns of `varied(rounds)`,
         `dataset`, `train_attack`, `eval_attack`, `claim` (1 to 4), `against` (dense, random, continued), `verdict`
         (supported, contradicted, undecided; None without two seeds), `seeds` (the most that were paired; 0 where there
         is nothing to compare with), `tested` (P_m with two seeds or more), `shown_for` and `shown_against` (P_m that
@@ -120,11 +121,11 @@ def verdicts(rounds: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
         would, or for another verdict).
     """
     keys = group_keys(rounds)
-    groups = summary.tidy_rounds(rounds)[keys].drop_duplicates().sort_values(keys, key=summary.ranks)
-    by_group = {summary.hashable(key): part for key, part in shown.groupby(keys, dropna=False, observed=True)}
+    groups = tidy_rounds(rounds)[keys].drop_duplicates().sort_values(keys, key=sort_key)
+    by_group = {hashable(key): part for key, part in shown.groupby(keys, dropna=False, observed=True)}
     rows = []
     for group in groups.itertuples(index=False, name=None):
-        mine = by_group.get(summary.hashable(group), shown.iloc[:0])
+        mine = by_group.get(hashable(group), shown.iloc[:0])
         for claim in CLAIMS:
             of_claim = mine[mine["claim"] == claim.number]
             rows += [dict(zip(keys, group, strict=True)) | _row(claim, name, of_claim) for name in claim.against]
@@ -137,7 +138,7 @@ def verdicts(rounds: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
 
 def group_keys(rounds: pd.DataFrame) -> list[str]:
     """The columns that tell apart the groups that get a verdict each."""
-    return [*summary.varied(rounds), "dataset", "train_attack", "eval_attack"]
+    return [*varied(rounds), "dataset", "train_attack", "eval_attack"]
 
 
 def _row(claim: Claim, against: str, of_claim: pd.DataFrame) -> dict[Hashable, Any]:
@@ -190,9 +191,9 @@ def _seeds_needed(claim: Claim, tested: pd.DataFrame, tests: int) -> int | None:
     ratios = effects / spreads
     one, every = LEVEL / 2 / tests, LEVEL / 2
     if claim.rule == TENDENCY:
-        return seeds_needed(float(np.abs(ratios).max()), 1.0, one, POWER)
+        return seeds_needed(float(np.abs(ratios).max()), one, POWER)
     if claim.rule == EVERYWHERE:
         ratios = -ratios
     if (ratios > 0).any():
-        return seeds_needed(float(ratios.max()), 1.0, one, POWER)
-    return seeds_needed(float((-ratios).min()), 1.0, every, POWER)
+        return seeds_needed(float(ratios.max()), one, POWER)
+    return seeds_needed(float((-ratios).min()), every, POWER)

@@ -1,11 +1,10 @@
 """Numbers from learning curves: early stopping, and means over seeds as training proceeds."""
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 
-from lthray.analysis.numbers import summary
+from lthray.analysis.numbers.fields import EVAL_ATTACKS, sort_key, trajectory_keys, varied
+from lthray.analysis.numbers.summary import SERIES
 
 POSTER_WEIGHTS = (1.0, 0.513, 0.169, 0.087, 0.036, 0.018)
 """The weights remaining whose curves the poster's Figures 1 and 3 show."""
@@ -31,7 +30,7 @@ def early_stopping(curves: pd.DataFrame) -> pd.DataFrame:
         `early_stopping_iteration` (optimizer steps, NA where no objective is known) and `objective` (nats per image,
         NaN likewise).
     """
-    round_keys = [*summary.trajectory_keys(curves), "round"]
+    round_keys = [*trajectory_keys(curves), "round"]
     keys = [*round_keys, "iteration"]
     validation = curves[curves["split"] == "validation"]
     natural = validation.loc[validation["attack"] == "none", [*keys, "train_attack", "adversarial_weight", "loss"]]
@@ -56,16 +55,16 @@ def learning_curves(curves: pd.DataFrame, rounds: pd.DataFrame) -> pd.DataFrame:
         rounds: The table of rounds (`load`), which says what each trajectory is.
 
     Returns:
-        The columns of `stats.varied(rounds)`, `dataset`, `train_attack`, `eval_attack`, `strategy`, `round`,
+        The columns of `varied(rounds)`, `dataset`, `train_attack`, `eval_attack`, `strategy`, `round`,
         `weights_remaining` (mean, (0, 1]), `iteration` (optimizer steps), and, for `accuracy_test` (adversarial, share
         of [0, 1]) and `loss_validation` (adversarial, nats per image), `<measure>_mean`, `<measure>_sd` (sample
         standard deviation, NaN with one seed) and `<measure>_n` (seeds). NaN is not counted.
     """
-    identity = summary.trajectory_keys(rounds)
-    settings = summary.varied(rounds)
+    identity = trajectory_keys(rounds)
+    settings = varied(rounds)
     series_keys = [*settings, "dataset", "train_attack", "strategy"]
     trajectories = _trajectories(rounds, series_keys)
-    attacked = curves[curves["attack"].isin(summary.EVAL_ATTACKS)]
+    attacked = curves[curves["attack"].isin(EVAL_ATTACKS)]
     attacked = attacked[["round", "iteration", "split", "attack", "loss", "accuracy"]].assign(
         _trajectory=_codes(attacked, trajectories, identity)
     )
@@ -84,22 +83,22 @@ def learning_curves(curves: pd.DataFrame, rounds: pd.DataFrame) -> pd.DataFrame:
     table = table.merge(_weights(rounds, trajectories, identity), on=["_series", "round"], how="left")
     named = trajectories[["_series", *series_keys]].drop_duplicates("_series")
     table = table.merge(named, on="_series", how="left")
-    keys = [*settings, *summary.SERIES, "round"]
+    keys = [*settings, *SERIES, "round"]
     measured = [name for name in table.columns if name.startswith(("accuracy_", "loss_"))]
     table = table[[*keys, "weights_remaining", "iteration", *measured]]
-    return table.sort_values([*keys, "iteration"], key=summary.ranks, ignore_index=True)
+    return table.sort_values([*keys, "iteration"], key=sort_key, ignore_index=True)
 
 
-def rounds_shown(rounds: pd.DataFrame, weights: Sequence[float] = POSTER_WEIGHTS) -> list[int]:
-    """The rounds whose mean weights remaining are nearest, in ratio, to those given; each once, in order."""
+def rounds_shown(rounds: pd.DataFrame) -> list[int]:
+    """The rounds whose mean weights remaining are nearest, in ratio, to `POSTER_WEIGHTS`; each once, in order."""
     mean = rounds.groupby("round")["weights_remaining"].mean()
-    distances = np.abs(np.log(mean.to_numpy(float)[:, None] / np.asarray(weights)))
+    distances = np.abs(np.log(mean.to_numpy(float)[:, None] / np.asarray(POSTER_WEIGHTS)))
     return sorted({int(mean.index[place]) for place in distances.argmin(axis=0)})
 
 
 def _trajectories(rounds: pd.DataFrame, series_keys: list[str]) -> pd.DataFrame:
     """One row per trajectory, in order: what tells it apart, its series, and its number among those of one seed."""
-    identity = summary.trajectory_keys(rounds)
+    identity = trajectory_keys(rounds)
     table = rounds.drop_duplicates(identity).sort_values(identity, ignore_index=True)
     series = table.groupby(series_keys, dropna=False, observed=True, sort=False).ngroup()
     table = table.assign(_series=series)

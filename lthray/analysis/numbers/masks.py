@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lthray.analysis.numbers import summary
+from lthray.analysis.numbers.fields import hashable, sort_key, trajectory_keys, varied
 from lthray.analysis.ticket_masks import Rounds
 
 BETWEEN = ("strategy", "seed", "train_attack", "dataset")
@@ -16,7 +16,7 @@ PAIR = " – "
 """Stands between the values of a pair."""
 
 Masks = Mapping[tuple[Any, ...], Rounds]
-"""The masks of trajectories (`Results.masks`) by what tells these apart (`stats.trajectory_keys`)."""
+"""The masks of trajectories (`Results.masks`) by what tells these apart (`trajectory_keys`)."""
 
 _FIELDS = ["dataset", "train_attack", "strategy"]
 
@@ -29,12 +29,12 @@ def layer_density(rounds: pd.DataFrame, masks: Masks) -> pd.DataFrame:
         masks: The masks of its trajectories; what is missing is left out.
 
     Returns:
-        One row per trajectory, round and layer: the columns of `stats.varied(rounds)`, `dataset`, `train_attack`,
+        One row per trajectory, round and layer: the columns of `varied(rounds)`, `dataset`, `train_attack`,
         `strategy`, `seed`, `round`, `weights_remaining` (of the network, (0, 1]), `layer`, `place` (0 for the first
         layer), `weights` (in the dense layer), `remaining` (of them) and `density` ([0, 1]). A seed counts once: of
         trajectories that differ in nothing but the list of eval attacks the first is taken.
     """
-    settings = summary.varied(rounds)
+    settings = varied(rounds)
     rows = [
         {name: one[name] for name in (*settings, *_FIELDS, "seed")}
         | {"round": number, "weights_remaining": one["_weights"][number], "layer": layer, "place": place}
@@ -60,20 +60,20 @@ def overlaps(rounds: pd.DataFrame, masks: Masks) -> pd.DataFrame:
         masks: The masks of its trajectories; what is missing is left out.
 
     Returns:
-        One row per pair, round and layer: `between` (one of `BETWEEN`), the columns of `stats.varied(rounds)`,
+        One row per pair, round and layer: `between` (one of `BETWEEN`), the columns of `varied(rounds)`,
         `dataset`, `train_attack`, `strategy`, `seed` (what the two share; under the field that they differ in, both
         values, "reset – random"), `one`, `other` (these values as text), `round`, `weights_remaining` (mean of both,
         (0, 1]), `layer`, `place` (0 for the first layer), `density_one`, `density_other`, `overlap` and `expected`
         ([0, 1]; NaN where neither layer has a weight).
     """
-    settings = summary.varied(rounds)
+    settings = varied(rounds)
     networks = _networks(rounds, masks, settings)
     rows: list[dict[str, Any]] = []
     for between in BETWEEN:
         shared = [*settings, *(name for name in (*_FIELDS, "seed") if name != between)]
         groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
         for one in networks:
-            groups.setdefault(summary.hashable(tuple(one[name] for name in shared)), []).append(one)
+            groups.setdefault(hashable(tuple(one[name] for name in shared)), []).append(one)
         for group in groups.values():
             for one, other in itertools.combinations(group, 2):
                 both = {"between": between} | {name: one[name] for name in shared}
@@ -102,7 +102,7 @@ def summarise_overlaps(pairs: pd.DataFrame) -> pd.DataFrame:
 
 def _networks(rounds: pd.DataFrame, masks: Masks, settings: list[str]) -> list[dict[str, Any]]:
     """The trajectories that have masks, in the customary order: their fields, `_weights` by round, and `_masks`."""
-    identity = summary.trajectory_keys(rounds)
+    identity = trajectory_keys(rounds)
     weights: dict[tuple[Any, ...], dict[int, float]] = {}
     for known in rounds[[*identity, "round", "weights_remaining"]].itertuples(index=False, name=None):
         weights.setdefault(known[:-2], {})[known[-2]] = known[-1]
@@ -148,4 +148,4 @@ def _means(frame: pd.DataFrame, keys: list[str], measure: str, others: list[str]
 
 
 def _sorted(frame: pd.DataFrame, keys: list[str]) -> pd.DataFrame:
-    return frame.sort_values(keys, key=summary.ranks, kind="stable", ignore_index=True)
+    return frame.sort_values(keys, key=sort_key, kind="stable", ignore_index=True)

@@ -13,10 +13,13 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy import stats as sps
 
-from lthray.analysis.numbers import summary
+from lthray.analysis.numbers.fields import sort_key, varied
+from lthray.analysis.numbers.summary import one_per_seed
 
 DENSE = "dense"
 """What a strategy is compared against where it is its own dense network: round 0 of the same seed."""
+TICKETS = "reset"
+"""The strategy whose sparse networks are winning tickets."""
 RESAMPLES = 1_999
 
 Floats = NDArray[np.float64]
@@ -34,13 +37,13 @@ def compare(
     against: Sequence[str],
     *,
     boundary: float = 0.0,
-    strategy: str = "reset",
     resamples: int = RESAMPLES,
 ) -> pd.DataFrame:
-    """How a strategy's sparse networks differ from others of the same seed.
+    """How winning tickets, the sparse networks of the strategy reset, differ from other networks of the same seed.
 
-    A difference is the strategy's value in a round less the other's: of the same strategy in round 0 (`dense`), or of
-    another strategy in the same round. Only seeds that have both count; rounds that none has are left out.
+    A difference is a ticket's value in a round less the other network's: that of the dense network (reset in round 0),
+    or of another strategy in the same round. A round counts the seeds that have both values, and is left out where no
+    seed has.
 
     The two null hypotheses of a row, mean <= boundary and mean >= boundary, are each tested with a one-sided paired t
     test (Student 1908). Values on a grid, as iterations and accuracies are, can agree by chance in a few seeds: the
@@ -51,14 +54,13 @@ def compare(
 
     Args:
         rounds: A table of rounds (`load`).
-        measure: A measure of `stats.tidy_rounds`, such as one of `stats.MEASURES`.
+        measure: A measure of `tidy_rounds`, such as one of `MEASURES`.
         against: Strategies, or `dense`.
         boundary: The difference that the hypotheses are about, in the measure's unit.
-        strategy: The strategy that is compared.
         resamples: Bootstrap resamples; 0 leaves the intervals out (NaN).
 
     Returns:
-        The columns of `stats.varied(rounds)`, `dataset`, `train_attack`, `eval_attack`; `strategy`, `against`,
+        The columns of `varied(rounds)`, `dataset`, `train_attack`, `eval_attack`; `strategy`, `against`,
         `round`, `weights_remaining` (mean, (0, 1]), `measure`, `n` (seeds paired, at least 1), `mean_difference` and
         `sd_difference` (sample standard deviation, NaN with one seed) in the measure's unit, `ci_low` and `ci_high`
         (percentile bootstrap, 95 %, of the mean; NaN with one seed), `boundary`, `test_sd` (what the tests took for
@@ -68,26 +70,26 @@ def compare(
     Raises:
         ValueError: There is no such measure.
     """
-    tidy = summary.one_per_seed(rounds)
+    tidy = one_per_seed(rounds)
     if measure not in tidy.columns:
         raise ValueError(f"no measure {measure!r} among the columns of tidy_rounds")
-    keys = [*summary.varied(rounds), "dataset", "train_attack", "eval_attack"]
+    keys = [*varied(rounds), "dataset", "train_attack", "eval_attack"]
     tidy = tidy.assign(
         _group=tidy.groupby(keys, dropna=False, observed=True, sort=False).ngroup(), _value=tidy[measure]
     )
     tidy = tidy[tidy["_value"].notna()]
-    pairs = _pairs(tidy, strategy, against)
+    pairs = _pairs(tidy, against)
     steps = _grid_steps(tidy[tidy["_group"].isin(pairs["_group"])])
     table = _tested(pairs, steps, boundary)
     table = table.join(_intervals(pairs, resamples), on=_TEST)
     named = tidy[["_group", *keys]].drop_duplicates("_group")
-    table = table.merge(named, on="_group", how="left").assign(strategy=strategy, measure=measure, boundary=boundary)
+    table = table.merge(named, on="_group", how="left").assign(strategy=TICKETS, measure=measure, boundary=boundary)
     columns = (
         "strategy", "against", "round", "weights_remaining", "measure", "n", "mean_difference", "sd_difference",
         "ci_low", "ci_high", "boundary", "test_sd", "p_above", "p_below", "p_above_holm", "p_below_holm",
     )  # fmt: skip
     order = [*keys, "against", "round"]
-    return table[[*keys, *columns]].sort_values(order, key=summary.ranks, ignore_index=True)
+    return table[[*keys, *columns]].sort_values(order, key=sort_key, ignore_index=True)
 
 
 def holm(p: Floats) -> Floats:
@@ -100,27 +102,26 @@ def holm(p: Floats) -> Floats:
     return adjusted
 
 
-def seeds_needed(effect: float, deviation: float, level: float, power: float = 0.8) -> int | None:
+def seeds_needed(effect: float, level: float, power: float) -> int | None:
     """Seeds with which a one-sided paired t test would find an effect.
 
     The power is that of the non-central t distribution (Johnson, Kotz and Balakrishnan 1995, chapter 31).
 
     Args:
-        effect: The mean difference from the boundary, above 0.
-        deviation: The standard deviation of a difference, above 0.
+        effect: The mean difference from the boundary, in standard deviations of a difference; above 0.
         level: The test's one-sided level.
         power: The wanted chance to find it.
 
     Returns:
-        The smallest number, at least 2; None where it is above 1,000 or the effect or the deviation is not above 0.
+        The smallest number, at least 2; None where it is above 1,000 or the effect is not above 0.
     """
-    if not (effect > 0 and deviation > 0):
+    if effect <= 0:
         return None
     seeds = np.arange(2, _MOST_SEEDS + 1)
 
     def falls_short(n: int) -> bool:
         critical = sps.t.isf(level, n - 1)
-        return bool(sps.nct.sf(critical, n - 1, effect / deviation * np.sqrt(n)) < power)
+        return bool(sps.nct.sf(critical, n - 1, effect * np.sqrt(n)) < power)
 
     low, high = 0, len(seeds)
     while low < high:
@@ -129,9 +130,9 @@ def seeds_needed(effect: float, deviation: float, level: float, power: float = 0
     return int(seeds[low]) if low < len(seeds) else None
 
 
-def _pairs(tidy: pd.DataFrame, strategy: str, against: Sequence[str]) -> pd.DataFrame:
+def _pairs(tidy: pd.DataFrame, against: Sequence[str]) -> pd.DataFrame:
     """One row per test and seed: `difference`, and the weights remaining of the compared network."""
-    chosen = tidy[tidy["strategy"] == strategy]
+    chosen = tidy[tidy["strategy"] == TICKETS]
     own = chosen.loc[chosen["round"] > 0, ["_group", "round", "seed", "weights_remaining", "_value"]]
     parts = []
     for name in against:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pandas as pd
 
-from lthray.analysis.numbers import summary
+from lthray.analysis.numbers.fields import as_floats, sort_key
 
 COMPLETE, STOPPED, PARTIAL = "complete", "stopped", "partial"
 
@@ -136,8 +136,8 @@ def samples(rounds: pd.DataFrame, search: Search, stopped: Collection[str] = ())
         seeds = part.groupby("seed", sort=True)
         last = int(seeds["round"].max().min())
         at = part[part["round"] == last].sort_values("seed")
-        values = summary.numbers(at, search.metric)
-        on_test = summary.numbers(at, twin) if twin else pd.Series(dtype=float)
+        values = as_floats(at, search.metric)
+        on_test = as_floats(at, twin) if twin else pd.Series(dtype=float)
         done = bool(last >= part["rounds"].max()) and len(seeds) >= search.seeds
         is_stopped = part["trajectory_id"].isin(list(stopped)).any()
         rows.append(
@@ -156,7 +156,7 @@ def samples(rounds: pd.DataFrame, search: Search, stopped: Collection[str] = ())
         )
     measured = ["state", "round", "weights_remaining", "mean", "sd", "n", "test_mean", "test_sd", "iterations"]
     frame = pd.DataFrame(rows, columns=[*search.fields, *measured])
-    return frame.sort_values([*search.grid, "mean"], key=summary.ranks, ignore_index=True)
+    return frame.sort_values([*search.grid, "mean"], key=sort_key, ignore_index=True)
 
 
 def best(table: pd.DataFrame, search: Search, most: int = 5) -> pd.DataFrame:
@@ -177,7 +177,7 @@ def best(table: pd.DataFrame, search: Search, most: int = 5) -> pd.DataFrame:
     ranks = cells.cumcount() if cells is not None else pd.Series(range(len(done)), index=done.index)
     ranked = done.assign(rank=ranks + 1)
     ranked = ranked[ranked["rank"] <= most]
-    return ranked.sort_values([*search.grid, "rank"], key=summary.ranks, ignore_index=True)
+    return ranked.sort_values([*search.grid, "rank"], key=sort_key, ignore_index=True)
 
 
 def of_the_best(rounds: pd.DataFrame, search: Search, table: pd.DataFrame) -> pd.DataFrame:

@@ -9,7 +9,8 @@ import pandas as pd
 from lthray.analysis.figures import layout
 from lthray.analysis.load import Results
 from lthray.analysis.numbers import attack_audit
-from lthray.analysis.numbers import summary as stats
+from lthray.analysis.numbers.fields import as_floats, field_columns, select, show, sort_key, trajectory_keys, varied
+from lthray.analysis.numbers.summary import SERIES, Panel, panels
 
 COMPLETE, PARTIAL, FAILED, STOPPED = "complete", "partial", "failed", "stopped"
 
@@ -40,8 +41,8 @@ def trajectories(rounds: pd.DataFrame, failures: pd.DataFrame, stopped: Collecti
         before its first), and `state`: complete (rounds 0 to `rounds` are all there), failed (it is not, and it is
         among the failures), stopped (it is not, and a search's scheduler stopped it), or partial.
     """
-    fields = stats.fields(rounds)
-    keys = stats.trajectory_keys(rounds)
+    fields = field_columns(rounds)
+    keys = trajectory_keys(rounds)
     grouped = rounds.groupby(keys, sort=True)
     table = grouped[[name for name in fields if name not in keys]].last()
     table["rounds"] = grouped["rounds"].max()
@@ -74,7 +75,7 @@ def facts(results: Results) -> dict[str, str]:
         "Strategies": _values(rounds, "strategy"),
         "Train attacks": _values(rounds, "train_attack"),
         "Seeds": _values(rounds, "seed"),
-        "Also varied": ", ".join(stats.varied(rounds)),
+        "Also varied": ", ".join(varied(rounds)),
         "Devices": _values(rounds, "device"),
         "Versions": "; ".join(f"{tool} {_values(rounds, column)}" for tool, column in versions if column in rounds),
     }
@@ -84,7 +85,7 @@ def facts(results: Results) -> dict[str, str]:
 def warnings(results: Results, summary: pd.DataFrame) -> list[Warned]:
     """What limits the numbers: failures, trajectories cut short, single seeds, training cut short, weak attacks."""
     table = _known(results)
-    settings = stats.varied(results.rounds)
+    settings = varied(results.rounds)
     found = (
         ("trajectory failed", "trajectories failed", _failed(table, results.failures, settings)),
         (
@@ -120,11 +121,11 @@ def warnings(results: Results, summary: pd.DataFrame) -> list[Warned]:
     ]
 
 
-def settings(rounds: pd.DataFrame, panels: Sequence[stats.Panel]) -> list[dict[str, str]]:
+def settings(rounds: pd.DataFrame, panels: Sequence[Panel]) -> list[dict[str, str]]:
     """Every field of the trajectories behind each panel, with its values."""
-    fields = stats.fields(rounds)
-    each = rounds.drop_duplicates(stats.trajectory_keys(rounds))
-    parts = (stats.select(each[each["dataset"].isin(panel.summary["dataset"])], panel.setting) for panel in panels)
+    fields = field_columns(rounds)
+    each = rounds.drop_duplicates(trajectory_keys(rounds))
+    parts = (select(each[each["dataset"].isin(panel.summary["dataset"])], panel.setting) for panel in panels)
     return [{field: _values(part, field) for field in fields} for part in parts]
 
 
@@ -139,7 +140,7 @@ def _known(results: Results) -> pd.DataFrame:
 
 
 def _failed(table: pd.DataFrame, failures: pd.DataFrame, settings: list[str]) -> list[str]:
-    keys = stats.trajectory_keys(table)
+    keys = trajectory_keys(table)
     errors = failures.drop_duplicates(keys, keep="last")[[*keys, "round", "error"]]
     cases = []
     for row in table[table["state"] == FAILED].merge(errors, on=keys).to_dict("records"):
@@ -157,8 +158,8 @@ def _partial(table: pd.DataFrame, settings: list[str]) -> list[str]:
 
 def _single(summary: pd.DataFrame) -> list[str]:
     cases = []
-    for panel in stats.panels(summary):
-        seeds = panel.summary.groupby(list(stats.SERIES), observed=True)["early_stopping_iteration_n"].max()
+    for panel in panels(summary):
+        seeds = panel.summary.groupby(list(SERIES), observed=True)["early_stopping_iteration_n"].max()
         for _, train, attack, strategy in seeds[seeds < 2].index:
             cases.append(f"{panel.title}, {strategy}, train {train} → attack {attack}")
     return cases
@@ -166,7 +167,7 @@ def _single(summary: pd.DataFrame) -> list[str]:
 
 def _cut_short(rounds: pd.DataFrame, settings: list[str]) -> list[str]:
     # The last evaluation need not be at the very end: released-code evaluates by epoch.
-    before = stats.numbers(rounds, "round_iterations") - stats.numbers(rounds, "eval_every")
+    before = as_floats(rounds, "round_iterations") - as_floats(rounds, "eval_every")
     last = rounds["early_stopping_iteration"] > before
     cases = []
     for group, part in _groups(rounds.assign(_last=last), settings):
@@ -209,7 +210,7 @@ def _described(row: dict[Hashable, Any], settings: list[str]) -> str:
     """A trajectory as its reader knows it, with its id."""
     known = [str(row[name]) for name in ("dataset", "strategy") if not pd.isna(row[name])]
     names = ["train_attack", *settings, "seed"]
-    known += [f"{name.replace('_', ' ')} {stats.show(row[name])}" for name in names if not pd.isna(row[name])]
+    known += [f"{name.replace('_', ' ')} {show(row[name])}" for name in names if not pd.isna(row[name])]
     return f"{', '.join(known) or 'trajectory'} ({row['trajectory_id']})"
 
 
@@ -217,11 +218,11 @@ def _values(frame: pd.DataFrame, column: str) -> str:
     """The distinct values of a column in order, whole numbers in a row as a range."""
     if column not in frame:
         return ""
-    values = frame[column].dropna().drop_duplicates().sort_values(key=stats.ranks).tolist()
+    values = frame[column].dropna().drop_duplicates().sort_values(key=sort_key).tolist()
     if len(values) > 2 and all(isinstance(value, int) for value in values) and values[-1] - values[0] < len(values):
         return f"{values[0]} to {values[-1]}"
     return ", ".join(_shown(values))
 
 
 def _shown(values: Iterable[object]) -> list[str]:
-    return [stats.show(value) for value in values]
+    return [show(value) for value in values]

@@ -11,11 +11,14 @@ import pandas as pd
 from lthray.analysis.figures import layout
 from lthray.analysis.files import replace_file
 from lthray.analysis.load import Results
-from lthray.analysis.numbers import attack_audit, claims
-from lthray.analysis.numbers import curves as learning
-from lthray.analysis.numbers import summary as stats
-from lthray.analysis.page import evaluations, mask_page, overview, search_page, tables, verdicts
-from lthray.analysis.page.drawing import Drawing, Task, draw_all, draw_networks, draw_panel
+from lthray.analysis.numbers.attack_audit import describe_audit
+from lthray.analysis.numbers.claims import LEVEL, MARGIN, evidence, verdicts
+from lthray.analysis.numbers.curves import CURVES_READ, learning_curves, rounds_shown
+from lthray.analysis.numbers.evaluations import summarise_evaluations
+from lthray.analysis.numbers.fields import EVAL_ATTACKS, show, varied
+from lthray.analysis.numbers.summary import Panel, networks, panels, summarise
+from lthray.analysis.page import claims, evaluations, masks, overview, search, tables
+from lthray.analysis.page.drawing import Drawing, Task, map_tasks, write_networks, write_panel
 
 _MAX_NAME = 100
 _OPEN_GROUPS = 4
@@ -33,7 +36,7 @@ class Section:
 
 
 def write_report(
-    results: Results, out: Path, *, margin: float = claims.MARGIN, by: Sequence[str] = (), processes: int = 1
+    results: Results, out: Path, *, margin: float = MARGIN, by: Sequence[str] = (), processes: int = 1
 ) -> Path:
     """Write a report: `index.html`, `figures/*.svg` and `.png`, `tables/*` and `claims.json`.
 
@@ -58,63 +61,63 @@ def write_report(
         LayoutError: `by` names a field that does not vary, or a place twice.
     """
     out = Path(out)
-    searches, rounds = search_page.sections(results, out)
+    searches, rounds = search.sections(results, out)
     place = _placed(rounds, by)
-    summary = stats.summarise(rounds)
+    summary = summarise(rounds)
     curves = _curves(results, summary, place, rounds)
-    shown = claims.evidence(rounds, margin)
-    found = claims.verdicts(rounds, shown)
-    panels = _sections(rounds, summary, curves, place, out / "figures", processes)
-    anchors = {section.title: section.anchor for section in panels}
-    masks = mask_page.section(results, rounds, place, anchors, out, processes)
-    sections = [*_networks(summary, out / "figures"), *panels]
-    _write_tables(out / "tables", summary, curves, shown)
+    proof = evidence(rounds, margin)
+    judged = verdicts(rounds, proof)
+    drawn = _sections(rounds, summary, curves, place, out / "figures", processes)
+    anchors = {section.title: section.anchor for section in drawn}
+    mask_section = masks.section(results, rounds, place, anchors, out, processes)
+    sections = [*_networks(summary, out / "figures"), *drawn]
+    _write_tables(out / "tables", summary, curves, proof)
     measured = _evaluations(results, rounds, out / "tables")
-    replace_file(out / "claims.json", verdicts.claims_json(found, shown, margin).encode())
-    groups = verdicts.groups(found, shown, margin)
+    replace_file(out / "claims.json", claims.claims_json(judged, proof, margin).encode())
+    groups = claims.groups(judged, proof, margin)
     page = _template().render(
         name=overview.name(results),
         facts=overview.facts(results),
         warnings=overview.warnings(results, summary),
-        audited=attack_audit.audited(results.rounds),
+        audited=describe_audit(results.rounds),
         searches=searches,
         groups=groups,
         all_open=len(groups) <= _OPEN_GROUPS,
-        margin=verdicts.points(margin),
-        level=f"{claims.LEVEL:.0%}".replace("%", " %"),
+        margin=claims.points(margin),
+        level=f"{LEVEL:.0%}".replace("%", " %"),
         sections=sections,
         evaluations=measured,
-        masks=masks,
+        masks=mask_section,
     )
     return replace_file(out / "index.html", page.encode())
 
 
 def _placed(rounds: pd.DataFrame, by: Sequence[str]) -> layout.Layout:
-    varied = stats.varied(rounds)
-    if not by and "folder" in varied:
+    fields = varied(rounds)
+    if not by and "folder" in fields:
         return layout.Layout(row="folder")
-    if not by and varied and len(rounds["strategy"].unique()) == 1:
-        return layout.Layout(colour=varied[0])
+    if not by and fields and len(rounds["strategy"].unique()) == 1:
+        return layout.Layout(colour=fields[0])
     return layout.parse(by, layout.choices(rounds))
 
 
 def _curves(results: Results, summary: pd.DataFrame, place: layout.Layout, rounds: pd.DataFrame) -> pd.DataFrame:
     """The means of the learning curves that the figures show: only their rounds are read."""
     chosen = sorted({
-        number for panel in stats.panels(summary, place.fields) for number in learning.rounds_shown(panel.summary)
+        number for panel in panels(summary, place.fields) for number in rounds_shown(panel.summary)
     })  # fmt: skip
-    filters = [("round", "in", chosen), ("attack", "in", list(stats.EVAL_ATTACKS))]
-    return learning.learning_curves(results.curves(learning.CURVES_READ, filters), rounds)
+    filters = [("round", "in", chosen), ("attack", "in", list(EVAL_ATTACKS))]
+    return learning_curves(results.curves(CURVES_READ, filters), rounds)
 
 
 def _networks(summary: pd.DataFrame, folder: Path) -> list[Section]:
     """A section for every data set and setting under which several networks were trained."""
-    compared = stats.networks(summary)
-    panels = [] if compared is None else list(stats.panels(compared, ("network",)))
-    panels = [panel for panel in panels if len(panel.summary["network"].unique()) > 1]
+    compared = networks(summary)
+    parts = [] if compared is None else list(panels(compared, ("network",)))
+    parts = [panel for panel in parts if len(panel.summary["network"].unique()) > 1]
     return [
-        Section(f"networks-{anchor}", f"{panel.title}: networks", [draw_networks(panel, folder, anchor)], [], {})
-        for panel, anchor in zip(panels, _anchors(panels), strict=True)
+        Section(f"networks-{anchor}", f"{panel.title}: networks", [write_networks(panel, folder, anchor)], [], {})
+        for panel, anchor in zip(parts, _anchors(parts), strict=True)
     ]
 
 
@@ -126,12 +129,12 @@ def _sections(
     folder: Path,
     processes: int,
 ) -> list[Section]:
-    panels = list(stats.panels(summary, place.fields))
-    trained = {panel.title: panel.summary for panel in stats.panels(curves, place.fields)}
-    anchors = _anchors(panels)
+    parts = list(panels(summary, place.fields))
+    trained = {panel.title: panel.summary for panel in panels(curves, place.fields)}
+    anchors = _anchors(parts)
     tasks = [
         Task(panel, trained.get(panel.title), place, folder, anchor)
-        for panel, anchor in zip(panels, anchors, strict=True)
+        for panel, anchor in zip(parts, anchors, strict=True)
     ]
     return [
         Section(
@@ -142,7 +145,7 @@ def _sections(
             setting=setting,
         )
         for panel, anchor, drawings, setting in zip(
-            panels, anchors, draw_all(draw_panel, tasks, processes, 3), overview.settings(rounds, panels), strict=True
+            parts, anchors, map_tasks(write_panel, tasks, processes, 3), overview.settings(rounds, parts), strict=True
         )
     ]
 
@@ -160,19 +163,19 @@ def _write_tables(folder: Path, summary: pd.DataFrame, curves: pd.DataFrame, sho
 
 def _evaluations(results: Results, rounds: pd.DataFrame, folder: Path) -> list[evaluations.EvaluationTable]:
     """The tables of further attacks, whose numbers are written beside the others; none where there were none."""
-    found = results.evaluations()
-    if found.empty:
+    measured = results.evaluations()
+    if measured.empty:
         return []
-    summary = evaluations.summarise(found, rounds)
+    summary = summarise_evaluations(measured, rounds)
     replace_file(folder / "evaluations.csv", tables.csv(summary))
     return evaluations.page_tables(summary)
 
 
-def _anchors(panels: list[stats.Panel]) -> list[str]:
+def _anchors(parts: list[Panel]) -> list[str]:
     """A name for each panel's files and anchor, of letters, digits and hyphens, given to no other."""
     taken: list[str] = []
-    for panel in panels:
-        words = [panel.dataset, *(f"{name}-{stats.show(value)}" for name, value in panel.setting.items())]
+    for panel in parts:
+        words = [panel.dataset, *(f"{name}-{show(value)}" for name, value in panel.setting.items())]
         stem = re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")[:_MAX_NAME] or "figure"
         name, number = stem, 1
         while name in taken:

@@ -11,7 +11,8 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from lthray.analysis.figures import layout
-from lthray.analysis.numbers import summary as stats
+from lthray.analysis.numbers.fields import select, show
+from lthray.analysis.numbers.summary import SERIES, list_strategies, setting_keys
 
 ACCURACIES = {
     "early_stopping_natural_accuracy_test": "natural, early stopping",
@@ -67,12 +68,12 @@ def page_tables(summary: pd.DataFrame, placed: Sequence[str] = ()) -> list[Table
     """The numbers of a figure: tables at early stopping and at the end for each pair of attacks.
 
     Args:
-        summary: The rows of `stats.summarise` for one data set and one setting, but for what is placed.
+        summary: The rows of `summarise` for one data set and one setting, but for what is placed.
         placed: The fields that the figure shows itself; each of their values has its own tables.
     """
     fields = [*layout.ATTACKS, *(name for name in placed if name not in (*layout.ATTACKS, "strategy"))]
     return [
-        _table(stats.select(summary, facet), _title(facet), moment, dict(measures))
+        _table(select(summary, facet), _title(facet), moment, dict(measures))
         for facet in layout.facets(summary, fields)
         for moment, measures in layout.MOMENTS
     ]
@@ -82,7 +83,7 @@ def accuracies(summary: pd.DataFrame) -> pd.DataFrame:
     """The table of accuracies: mean, standard deviation and number of seeds, at early stopping and at the end.
 
     Args:
-        summary: The rows of `stats.summarise`.
+        summary: The rows of `summarise`.
 
     Returns:
         One row per setting, data set, train attack, eval attack, strategy and round: their columns,
@@ -90,13 +91,13 @@ def accuracies(summary: pd.DataFrame) -> pd.DataFrame:
         of `ACCURACIES`.
     """
     measured = [f"{measure}_{part}" for measure in ACCURACIES for part in ("mean", "sd", "n")]
-    return summary[[*stats.setting_keys(summary), *stats.SERIES, "round", "weights_remaining", *measured]]
+    return summary[[*setting_keys(summary), *SERIES, "round", "weights_remaining", *measured]]
 
 
 def printed(table: pd.DataFrame) -> pd.DataFrame:
     """`accuracies` as text: weights and accuracies in %, mean ± standard deviation (seeds)."""
-    keys = [*stats.setting_keys(table), *stats.SERIES, "round"]
-    text = pd.DataFrame({name.replace("_", " "): [stats.show(value) for value in table[name]] for name in keys})
+    keys = [*setting_keys(table), *SERIES, "round"]
+    text = pd.DataFrame({name.replace("_", " "): [show(value) for value in table[name]] for name in keys})
     text["weights, %"] = [percent(share) for share in table["weights_remaining"]]
     for measure, name in ACCURACIES.items():
         values = zip(*(table[f"{measure}_{part}"] for part in ("mean", "sd", "n")), strict=True)
@@ -150,7 +151,7 @@ def _title(facet: layout.Facet) -> str:
 
 
 def _table(part: pd.DataFrame, title: str, moment: str, measures: dict[str, str]) -> Table:
-    strategies = stats.strategies(part)
+    strategies = list_strategies(part)
     by_round: dict[int, dict[str, dict[Hashable, Any]]] = {}
     for row in part.to_dict("records"):
         by_round.setdefault(int(row["round"]), {})[str(row["strategy"])] = row

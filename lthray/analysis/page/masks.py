@@ -1,0 +1,182 @@
+"""What the page says of masks: what its layers keep, how much networks have in common, and what was not read."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from lthray.analysis import figures
+from lthray.analysis.figures import layout
+from lthray.analysis.figures.masks import select_pairs
+from lthray.analysis.figures.style import seeds_label
+from lthray.analysis.files import replace_file
+from lthray.analysis.load import Results
+from lthray.analysis.numbers.fields import as_floats, trajectory_keys
+from lthray.analysis.numbers.masks import Masks, layer_density, overlaps, summarise_density, summarise_overlaps
+from lthray.analysis.numbers.summary import panels
+from lthray.analysis.page import drawing
+from lthray.analysis.page.tables import csv
+
+BUDGET = 600_000_000
+"""Weights whose masks are read at most, 0.6 GB; of more, a choice of rounds. The paper's 90 trajectories have 503."""
+
+NUMBERS = {"strategy": 7, "seed": 8, "train_attack": 9, "dataset": 10}
+"""The figures' numbers."""
+_WHAT = {
+    "strategy": "between strategies at the same seed",
+    "seed": "between seeds of the same setting",
+    "train_attack": "between train attacks at the same seed",
+    "dataset": "between data sets at the same seed",
+}
+
+
+@dataclass(frozen=True)
+class Part:
+    """The figures of one data set under one setting, or of several data sets."""
+
+    title: str
+    drawings: list[drawing.Drawing]
+
+
+@dataclass(frozen=True)
+class MaskSection:
+    """The section on masks."""
+
+    notes: list[str]
+    parts: list[Part]
+
+
+def section(
+    results: Results,
+    rounds: pd.DataFrame,
+    place: layout.Layout,
+    anchors: dict[str, str],
+    out: Path,
+    processes: int = 1,
+) -> MaskSection:
+    """The section, with its figures and tables written to their files.
+
+    Args:
+        results: Whose tickets to read.
+        rounds: The table of rounds that is reported.
+        place: The fields that the figures place.
+        anchors: The name of each panel's files, by its title.
+        out: The report's folder.
+        processes: How many draw.
+    """
+    chosen = rounds_read(rounds)
+    found = results.masks(chosen)
+    wanted = rounds[rounds["round"].isin(chosen)]
+    density, pairs = layer_density(wanted, found), overlaps(wanted, found)
+    for name, frame in (("layer_density", density), ("mask_overlap", pairs)):
+        replace_file(out / "tables" / f"{name}.csv", csv(frame))
+    notes = list(_notes(rounds, wanted, found, density, pairs))
+    tasks = list(_tasks(density, pairs, place, anchors)) if len(density) else []
+    drawings = drawing.map_tasks(partial(_write_task, place, out / "figures"), tasks, processes)
+    parts: dict[str, list[drawing.Drawing]] = {}
+    for task, one in zip(tasks, drawings, strict=True):
+        parts.setdefault(task.title, []).append(one)
+    return MaskSection(notes, [Part(*part) for part in parts.items()])
+
+
+def rounds_read(rounds: pd.DataFrame, budget: int = BUDGET) -> list[int]:
+    """The rounds whose masks are read: all, or as many as the budget of weights allows, evenly from the last on."""
+    each = rounds.drop_duplicates(trajectory_keys(rounds))
+    weights = float((as_floats(each, "weights_remaining_count") / each["weights_remaining"]).sum())
+    numbers = sorted(int(number) for number in rounds["round"].unique())
+    most = max(1, int(budget // weights)) if weights > 0 else len(numbers)
+    if len(numbers) <= most:
+        return numbers
+    places = np.linspace(len(numbers) - 1, 0, most, endpoint=False).round().astype(int)
+    return sorted({numbers[place] for place in places})
+
+
+def _notes(
+    rounds: pd.DataFrame, wanted: pd.DataFrame, found: Masks, density: pd.DataFrame, pairs: pd.DataFrame
+) -> Iterator[str]:
+    if len(density):
+        yield (
+            "Overlap is |A ∩ B| / |A ∪ B| of two layers' masks. Where a line lies above the dashed one, the networks"
+            " have more weights in common than independent random masks of the same densities p and q, of which"
+            " p·q / (p + q − p·q) is expected: pruning then chooses the same weights again."
+        )
+        if "prune.scope" not in rounds or set(rounds["prune.scope"]) == {"layerwise"}:
+            yield (
+                "Pruning was layerwise, so that the rates alone say what each layer keeps: in Figure 6 all lines of a"
+                " layer coincide."
+            )
+        else:
+            yield (
+                "Under global pruning the scores say what each layer keeps: in Figure 6, a layer below the diagonal"
+                " lost more than its share."
+            )
+    keys = [*trajectory_keys(wanted), "round"]
+    lacking = sum(row[-1] not in found.get(row[:-1], {}) for row in wanted[keys].itertuples(index=False, name=None))
+    if lacking == len(wanted):
+        yield "No tickets were found beside these results, so that nothing can be said of their masks."
+    elif lacking:
+        yield f"Of {len(wanted):,} rounds, {lacking:,} have no ticket that can be read; they are left out."
+    if len(left := set(rounds["round"]) - set(wanted["round"])) and lacking < len(wanted):
+        shown = ", ".join(map(str, sorted(set(wanted["round"]))))
+        yield f"Of many masks those of rounds {shown} were read; {len(left)} more rounds were left out."
+    if len(density) and pairs.empty:
+        yield "No two networks differ in one of strategy, seed, train attack and data set alone: there is no overlap."
+
+
+@dataclass(frozen=True, eq=False)
+class _Task:
+    """A figure to draw: its number, the part of the page and the name of the files that it belongs to, its means."""
+
+    number: int
+    title: str
+    anchor: str
+    summary: pd.DataFrame
+
+
+def _tasks(
+    density: pd.DataFrame, pairs: pd.DataFrame, place: layout.Layout, anchors: dict[str, str]
+) -> Iterator[_Task]:
+    summary, overlap = summarise_density(density), summarise_overlaps(pairs)
+    alike, across = overlap[overlap["between"] != "dataset"], overlap[overlap["between"] == "dataset"]
+    others = {panel.title: panel.summary for panel in panels(alike)} if len(alike) else {}
+    for place_, panel in enumerate(panels(summary, place.fields)):
+        anchor = anchors.get(panel.title, f"masks-{place_ + 1}")
+        yield _Task(6, panel.title, anchor, panel.summary)
+        yield from _overlaps(others.pop(panel.title, alike.iloc[:0]), panel.title, anchor)
+    # settings that Figure 6 shows in one, for their fields are placed there
+    for place_, (title, part) in enumerate(others.items()):
+        yield from _overlaps(part, title, f"overlap-{place_ + 1}")
+    for place_, panel in enumerate(panels(across, ["dataset"]) if len(across) else ()):
+        yield from _overlaps(panel.summary, panel.title, f"data-sets-{place_ + 1}")
+
+
+def _overlaps(overlap: pd.DataFrame, title: str, anchor: str) -> Iterator[_Task]:
+    for between, number in NUMBERS.items():
+        if len(part := overlap[overlap["between"] == between]):
+            yield _Task(number, title, anchor, part)
+
+
+def _write_task(place: layout.Layout, folder: Path, task: _Task) -> drawing.Drawing:
+    name = f"figure-{task.number}-{task.anchor}"
+    if task.number == 6:
+        caption = (
+            "Weights remaining of each layer against those of the network. Mean of"
+            f" {seeds_label(task.summary['density_n'])}; bands are ± one sample standard deviation over seeds."
+        )
+        figure = figures.draw_layer_density(task.summary, place)
+        return drawing.write_figure(
+            6, figure, folder, name, caption, drawing.describe(task.title, caption), "layer_density.csv"
+        )
+    _, dropped = select_pairs(task.summary)
+    caption = (
+        f"Overlap of masks {_WHAT[str(task.summary['between'].iloc[0])]}, against the weights remaining. Means over"
+        " pairs, with bands of ± one sample standard deviation over them; dashed, independent random masks of the same"
+        " densities."
+    ) + (f" Pairs without the first strategy ({dropped}) are in the CSV file alone." if dropped else "")
+    figure = figures.draw_overlap(task.summary)
+    return drawing.write_figure(
+        task.number, figure, folder, name, caption, drawing.describe(task.title, caption), "mask_overlap.csv"
+    )

@@ -1,0 +1,165 @@
+"""What a search's section of the page says: its figures, its best settings, and what limits them."""
+
+from collections.abc import Hashable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from lthray.analysis import figures
+from lthray.analysis.figures import layout
+from lthray.analysis.files import replace_file
+from lthray.analysis.load import Results
+from lthray.analysis.numbers.fields import show
+from lthray.analysis.numbers.search import (
+    ATTACK_FIELDS,
+    COMPLETE,
+    STOPPED,
+    Search,
+    best,
+    of_the_best,
+    rows_of,
+    samples,
+    search_of,
+)
+from lthray.analysis.page import drawing
+from lthray.analysis.page.tables import cell, csv
+
+_DIGITS = "{:.4g}"
+
+
+@dataclass(frozen=True)
+class SearchSection:
+    """A search on the page."""
+
+    anchor: str
+    title: str
+    notes: list[str]
+    drawings: list[drawing.Drawing]
+    headings: list[str]
+    rows: list[list[str]]
+    """The best settings as printed."""
+
+
+def sections(results: Results, out: Path) -> tuple[list[SearchSection], pd.DataFrame]:
+    """The searches among results, and the table of rounds in which only their best settings are left.
+
+    Writes `figures/figure-4-*`, `figures/figure-5-*` and `tables/search-*.csv` into the report's folder.
+    """
+    several = len(results.folders) > 1
+    made: list[SearchSection] = []
+    kept: list[pd.DataFrame] = []
+    for label, sweep in results.sweeps.items():
+        rounds = results.rounds[results.rounds["folder"] == label] if several else results.rounds
+        search = search_of(sweep)
+        table = samples(rounds, search, results.stopped.get(label, ())) if search else pd.DataFrame()
+        if search is None or table.empty:
+            kept.append(rounds)
+            continue
+        name = "search" if not several else f"search-{len(made) + 1}"
+        made.append(_section(search, rounds, table, name, f"Search: {label}" if several else "Search", out))
+        kept.append(of_the_best(rounds, search, table))
+    return made, pd.concat(kept, ignore_index=True) if made else results.rounds
+
+
+def notes(search: Search, rounds: pd.DataFrame, table: pd.DataFrame) -> list[str]:
+    """What was searched and what limits it, in sentences."""
+    done, stopped = (int((table["state"] == state).sum()) for state in (COMPLETE, STOPPED))
+    cells = len(layout.facets(table, list(search.grid)))
+    aim = "large" if search.mode == "max" else "small"
+    said = [
+        f"{len(table):,} samples of {', '.join(search.space)} in {_some(cells, 'cell')} of the grid, each trained with"
+        f" {_some(search.seeds, 'seed')}; {done:,} are complete. The metric, {search.metric}, is to be {aim}; it is the"
+        " mean over seeds after a sample's last round.",
+    ]
+    if search.scheduler:
+        spent, whole = _iterations(rows_of(rounds, search), search, len(table))
+        said.append(
+            f"{search.scheduler} stopped {stopped:,} of them between rounds: {spent:,} iterations were spent of"
+            f" the {whole:,} that all samples would have taken. A stopped sample's metric is that of an earlier,"
+            " denser round."
+        )
+    if cells > 1:
+        said.append(
+            "The cells share their samples, so that they can be compared setting by setting."
+            if search.searcher == "random"
+            else f"{search.searcher} drew for every cell on its own: the cells' settings are not paired, and the"
+            " verdicts below can compare strategies only where both happen to have a setting."
+        )
+    easier = [name for name in search.space if name in ATTACK_FIELDS]
+    if easier and "_none_accuracy_" not in search.metric and "_accuracy_" in search.metric:
+        said.append(
+            f"{' and '.join(easier)} shape the attack that the metric is measured under, not only the one trained"
+            " against: a setting can be best because its attack is weak. Robustness at one strength needs that strength"
+            " fixed."
+        )
+    if search.metric.endswith("_test"):
+        said.append("The metric is of test images: the best of many is better there by chance than on new images.")
+    return said
+
+
+def printed(table: pd.DataFrame, search: Search) -> tuple[list[str], list[list[str]]]:
+    """The best settings as a table of text: headings and rows; `table` is what `best` gives."""
+    twin = table["test_mean"].notna().any()
+    unit = ", %" if search.percent else ""
+    named = [f"{search.words}{unit}", *([f"{search.words.replace('validation', 'test')}{unit}"] if twin else [])]
+    headings = ["Rank", *(name.replace("_", " ") for name in search.fields), "Weights, %", *named]
+    rows = []
+    for row in table.to_dict("records"):
+        fields = [_value(row[name]) for name in search.fields]
+        measured = [_measured(row, "", search), *([_measured(row, "test_", search)] if twin else [])]
+        rows.append([str(row["rank"]), *fields, f"{100 * row['weights_remaining']:.1f}", *measured])
+    return headings, rows
+
+
+def _section(
+    search: Search, rounds: pd.DataFrame, table: pd.DataFrame, name: str, title: str, out: Path
+) -> SearchSection:
+    numbers = f"{name}.csv"
+    replace_file(out / "tables" / numbers, csv(table))
+    captions = {
+        4: f"{search.words} of every sample against each parameter that was searched. Means over seeds, bars are ± one"
+        " sample standard deviation; hollow points are of samples that are not complete.",
+        5: "A line per sample through its parameters to its metric. Bright is better, the best is thick; grey samples"
+        " are not complete.",
+    }
+    drawings = []
+    for number, draw in ((4, figures.draw_parameters), (5, figures.draw_parallel_coordinates)):
+        figure, file = draw(table, search), f"figure-{number}-{name}"
+        drawings.append(
+            drawing.write_figure(
+                number,
+                figure,
+                out / "figures",
+                file,
+                captions[number],
+                drawing.describe(title, captions[number]),
+                numbers,
+            )
+        )
+    headings, rows = printed(best(table, search), search)
+    return SearchSection(name, title, notes(search, rounds, table), drawings, headings, rows)
+
+
+def _iterations(rounds: pd.DataFrame, search: Search, count: int) -> tuple[int, int]:
+    """The iterations spent, and those of all samples to their end."""
+    each = rounds.groupby("trajectory_id")[["rounds", "iterations", "retrain.iterations"]].max()
+    whole = (each["iterations"] + each["rounds"] * each["retrain.iterations"]).mean() * count * search.seeds
+    return int(rounds["round_iterations"].sum()), round(float(whole))
+
+
+def _measured(row: dict[Hashable, Any], prefix: str, search: Search) -> str:
+    mean, deviation = row[f"{prefix}mean"], row[f"{prefix}sd"]
+    if search.percent:
+        return str(cell(mean, deviation, row["n"], percent=True) or "–")
+    spread = "" if pd.isna(deviation) else f" ± {_DIGITS.format(deviation)}"
+    return f"{_DIGITS.format(mean)}{spread} ({row['n']})"
+
+
+def _value(value: object) -> str:
+    return _DIGITS.format(value) if isinstance(value, float) else show(value)
+
+
+def _some(number: int, what: str) -> str:
+    return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -1,0 +1,97 @@
+"""Pydantic's errors as one line for the user: the key, what was found, what is allowed."""
+
+from collections.abc import Sequence
+from typing import Any, get_args, get_origin
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
+
+from lthray.spec.field_names import FIELDS, GROUPS, did_you_mean
+
+FIELDS_OF = {"": "trajectory", "search": "search.space"}
+"""Where the fields of a trajectory belong that stand a level too high, by the key of that level."""
+
+
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """The first key that is wrong, as one line.
+
+    What a model's own validator says must begin with the key it is about, seen from that model.
+
+    Args:
+        error: What pydantic raised.
+        model: What it validated.
+    """
+    details: dict[str, list[ErrorDetails]] = {}
+    for detail in error.errors():
+        details.setdefault(_place(model, detail["loc"])[0], []).append(detail)
+    key, first = next(iter(details.items()))
+    line = _line(key, model, first)
+    return f"{line} (and {len(details) - 1} more)" if len(details) > 1 else line
+
+
+def _place(model: type[BaseModel], loc: Sequence[int | str]) -> tuple[str, type[BaseModel], Any]:
+    """The dotted key of a place, the innermost model that has it, and what that declares there."""
+    keys: list[str] = []
+    around = model
+    declared: Any = model
+    for part in loc:
+        nested = _model_in(declared)
+        if part == "[key]" or not (nested or get_origin(declared) is dict):
+            break  # the rest of `loc` is pydantic's own: members of a union, places in a list
+        if nested:
+            around = nested
+            declared = next((f.annotation for n, f in nested.model_fields.items() if part in (n, f.alias)), None)
+        else:
+            declared = get_args(declared)[1]
+        keys.append(str(part))
+    return ".".join(keys), around, declared
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that an annotation is, or may be beside None."""
+    kinds = (annotation, *get_args(annotation))
+    return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
+
+
+def _line(key: str, model: type[BaseModel], details: Sequence[ErrorDetails]) -> str:
+    first, value = details[0], details[0]["input"]
+    _, around, declared = _place(model, first["loc"])
+    parent, _, name = key.rpartition(".")
+    nested = _model_in(declared)
+    match first["type"]:
+        case "extra_forbidden" if parent in FIELDS_OF and (name in FIELDS or name in GROUPS):
+            return f"{key}: unknown key; did you mean {FIELDS_OF[parent]}.{name}?"
+        case "extra_forbidden":
+            return f"{key}: unknown key{did_you_mean(name, _keys(around))}"
+        case "missing":
+            meaning = _keys(around)[name].rstrip(".")
+            return f"{key}: is missing: {meaning[:1].lower()}{meaning[1:]}"
+        case "model_type" | "dict_type":
+            keys = ", ".join(_keys(nested)) if nested else "keys to values"
+            return f"{key}: found {kind(value)}, but it is a mapping of {keys}"
+        case "list_type":
+            return f"{key}: found {value!r}, but it is a list, for example [{value}]"
+        case "too_short" if not value:
+            return f"{key}: is empty, but it needs at least one {'field' if isinstance(value, dict) else 'value'}"
+        case "value_error":
+            said = str(first["ctx"]["error"])
+            if first["loc"][-1:] == ("[key]",):
+                return f"{key}: {said}"
+            if nested:
+                return f"{key}.{said}" if key else said
+            return f"{key}: found {value!r}, but {said}"
+    # a union has an error for each of its members
+    said = " or ".join(dict.fromkeys(detail["msg"] for detail in details))
+    return (
+        f"{key}: found {value!r}, but {said.replace('Input should', 'it should').replace('String should', 'it should')}"
+    )
+
+
+def _keys(model: type[BaseModel]) -> dict[str, str]:
+    """A model's keys as the user writes them, each with what it means."""
+    return {field.alias or name: field.description or "" for name, field in model.model_fields.items()}
+
+
+def kind(value: object) -> str:
+    """What a value is, in words where that says more: `nothing`, `a list`, `3`."""
+    return "nothing" if value is None else "a list" if isinstance(value, list) else repr(value)

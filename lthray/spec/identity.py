@@ -1,0 +1,92 @@
+"""What a field contributes to `trajectory_id`: the base value that is declared beside it.
+
+An id hashes only the fields that differ from their base values. So a field added later, whose base value is what lthray
+did before, leaves every old id as it was; and a default that moves away from the base value changes the id, as it must.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+AUTO = "auto"
+"""What a sweep file writes for a field that follows other fields."""
+
+
+@dataclass(frozen=True)
+class Base:
+    """A field's base value: what lthray did before the field existed. It never changes, whatever the default is."""
+
+    value: Any = None
+    """The base value of a field that follows no other."""
+    rule: Callable[[Mapping[str, Any]], Any] | None = None
+    """The base value of a field that follows others, from the trajectory's fields outside of groups."""
+    auto: bool = False
+    """Whether a sweep file may write `auto` for what `rule` says."""
+    hashed: bool = True
+    """Whether the field is part of the id."""
+    settable: bool = True
+    """Whether a sweep file may set the field."""
+
+    def resolve(self, fields: Mapping[str, Any]) -> Any:
+        """The base value beside these fields; None where the rule has none for them."""
+        return self.rule(fields) if self.rule else self.value
+
+
+def follow(rule: str | Callable[[Mapping[str, Any]], Any]) -> Base:
+    """The base value of a field that may be `auto`: that of another field, by its name, or what a rule says."""
+    return Base(rule=(lambda fields: fields[rule]) if isinstance(rule, str) else rule, auto=True)
+
+
+def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every field that is not a group, under its dotted name."""
+    for name, field in model.model_fields.items():
+        if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel):
+            yield from leaves(field.annotation, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}", field
+
+
+@cache
+def bases(model: type[BaseModel]) -> dict[str, Base]:
+    """The base value of every field that is not a group, under its dotted name.
+
+    Raises:
+        TypeError: a field declares none.
+    """
+    declared = {
+        name: next((one for one in field.metadata if isinstance(one, Base)), None) for name, field in leaves(model)
+    }
+    if missing := [name for name, base in declared.items() if base is None]:
+        raise TypeError(f"{', '.join(missing)}: no base value is declared; see {__name__}.Base")
+    return {name: base for name, base in declared.items() if base}
+
+
+def resolve_auto(model: type[BaseModel], name: str, value: object, known: Mapping[str, Any]) -> object:
+    """A field's or a group's value with each `auto` in it resolved.
+
+    Args:
+        model: The model of a trajectory.
+        name: The field or group.
+        value: What was set, before it is validated.
+        known: The fields that are valid and stand before it; base values stand in for others.
+    """
+    every = bases(model)
+    fields = {field: base.value for field, base in every.items() if not base.rule} | dict(known)
+    if name in every:
+        return _resolve(every[name], value, fields)
+    if not isinstance(value, Mapping):
+        return value
+    inside = {field.removeprefix(f"{name}."): base for field, base in every.items() if field.startswith(f"{name}.")}
+    autos = {field: _resolve(base, value.get(field, AUTO), fields) for field, base in inside.items() if base.auto}
+    return dict(value) | autos
+
+
+def _resolve(base: Base, value: object, fields: Mapping[str, Any]) -> object:
+    if not base.auto or value != AUTO:
+        return value
+    followed = base.resolve(fields)
+    return value if followed is None else followed

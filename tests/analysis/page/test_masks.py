@@ -1,0 +1,48 @@
+import pandas as pd
+
+from lthray import analysis
+from lthray.analysis import load, write_report
+from lthray.analysis.page import masks
+from tests.analysis import synthetic
+from tests.analysis.tickets import with_tickets
+
+
+def test_rounds_are_chosen_where_there_are_too_many_masks():
+    frame = pd.concat(synthetic.grid(seed=[0, 1], rounds=20))
+    assert masks.rounds_read(frame) == list(range(21))
+    assert masks.rounds_read(frame, 5 * 2 * 266_200) == [4, 8, 12, 16, 20]
+    assert masks.rounds_read(frame, 1) == [20]
+
+
+def test_the_page_shows_masks_and_says_what_is_missing(tmp_path):
+    folder, _ = with_tickets(tmp_path, synthetic.grid(train_attack="fgsm", strategy=["reset", "random"], seed=[0, 1]))
+    write_report(load(folder), folder / "report")
+    page = (folder / "report" / "index.html").read_text(encoding="utf-8")
+    assert [f"Figure {number}." in page for number in range(6, 11)] == [True, True, True, False, False]
+    assert "no ticket" not in page.lower()
+    assert "Pruning was layerwise" in page
+    assert len(pd.read_csv(folder / "report" / "tables" / "layer_density.csv")) == 4 * 3 * 3
+    next(iter((folder / "tickets").rglob("round-01.safetensors"))).unlink()
+    write_report(load(folder), folder / "report")
+    assert "Of 12 rounds, 1 have no ticket" in (folder / "report" / "index.html").read_text(encoding="utf-8")
+
+
+def test_a_folder_without_tickets_is_no_error(tmp_path):
+    folder = synthetic.write(tmp_path, synthetic.grid(seed=[0, 1]))
+    assert load(folder).masks() == {(name,): {} for name in load(folder).rounds["trajectory_id"].unique()}
+    write_report(load(folder), folder / "report")
+    page = (folder / "report" / "index.html").read_text(encoding="utf-8")
+    assert "No tickets were found beside these results" in page
+    assert "Figure 6." not in page
+
+
+def test_two_folders_are_told_apart(tmp_path):
+    (tmp_path / "a").mkdir()
+    (tmp_path / "b").mkdir()
+    one, _ = with_tickets(tmp_path / "a", synthetic.grid(seed=[0, 1]))
+    other, _ = with_tickets(tmp_path / "b", synthetic.grid(seed=[0]), rounds=1)
+    results = load(one, other)
+    assert {label for label, _ in results.masks()} == {"a", "b"}
+    density = analysis.layer_density(results.rounds, results.masks())
+    assert density.groupby("folder").size().to_dict() == {"a": 18, "b": 6}
+    write_report(results, tmp_path / "report")
