@@ -15,8 +15,11 @@ import torch
 from lthray.bench.measure import Spread, alternate, pruned
 from lthray.engine.evaluation import dense_logits
 from lthray.engine.randomness import Draw, generator
+from lthray.engine.results import share_remaining
 from lthray.engine.sparse import SparseEvaluation, SparseTraining
+from lthray.engine.state import begin_round
 from lthray.engine.training import DenseTraining
+from lthray.methods.attacks import Attack
 from lthray.spec.trajectory import TrajectorySpec
 
 ROUNDS = range(8)
@@ -48,17 +51,19 @@ def main() -> None:
         for attack, count in STEPS.items():
             spec = TrajectorySpec.model_validate({"train_attack": attack} | fields)
             weights, masks = pruned(spec, number)
-            ways = (DenseTraining(weights, masks, [spec]), SparseTraining(weights, masks, [spec]))
+            start = begin_round(weights, [spec], 1)
+            ways = (DenseTraining(start, masks, [spec]), SparseTraining(start, masks, [spec]))
             line.append({str(i): (partial(steps, way, count), 1) for i, way in enumerate(ways)})
         network = tuple(weight[0] for weight in weights)
         logits = (partial(dense_logits, network, spec), SparseEvaluation(network, spec).logits)
-        line.append({str(i): (partial(way, many, their_labels, {"pgd": draw}), 1) for i, way in enumerate(logits)})
+        pgd = {Attack("pgd"): draw}
+        line.append({str(i): (partial(way, many, their_labels, pgd), 1) for i, way in enumerate(logits)})
         cells = []
         for jobs in line:
             dense, sparse = alternate(jobs, repeats, time.process_time).values()
             ratio = Spread.of([one / other for one, other in zip(dense, sparse, strict=True)])
             cells.append(f"{ratio.median:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]")
-        share = sum(int(mask.sum()) for mask in masks) / sum(mask.numel() for mask in masks)
+        share = share_remaining(masks)
         print(f"{number:5}  {share:7.1%}  " + "".join(f"{cell:>22}" for cell in cells), flush=True)
 
 

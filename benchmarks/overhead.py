@@ -33,11 +33,12 @@ def sweep_of(trials: int, folder: Path) -> Path:
     return path
 
 
-def train_nothing(stack, data, report, *, store, threads, gpus) -> None:
+def train_nothing(stack, data, report, *, store, threads, gpus, checkpoint_minutes) -> None:
     """Does what a trial does except training: writes one round and reports it."""
     import numpy as np
 
     from lthray.engine.results import CurveRow, RoundResult, Ticket
+    from lthray.methods.attacks import NATURAL
     from lthray.worker.report import Progress
 
     (spec,) = stack
@@ -46,7 +47,7 @@ def train_nothing(stack, data, report, *, store, threads, gpus) -> None:
         {name: np.zeros(shape, np.float32) for name, shape in shapes},
         {name: np.ones(shape, np.uint8) for name, shape in shapes},
     )
-    curves = [CurveRow(1, 1, split, "none", 0.0, 0.0, None) for split in ("validation", "test")]
+    curves = [CurveRow(1, 1, split, NATURAL, 0.0, 0.0, None) for split in ("validation", "test")]
     store.write_round(RoundResult(spec, 0, ticket, curves, 1, 1, 0.0, 0.0, "cpu", {}))
     report(Progress("iterations", 0, 1, 1, True, 0.0, 1.0, 0.0, {}, 1, "cpu"))
 

@@ -22,12 +22,14 @@ from torch.nn import functional as F
 from lthray.engine.data import Split
 from lthray.engine.randomness import Draw, generator
 from lthray.engine.results import RoundResult
+from lthray.engine.state import begin_round
 from lthray.engine.training import batches
 from lthray.spec.trajectory import TrajectorySpec
 
 ROOT = Path(__file__).parent.parent
 GOLDEN = ROOT / "tests" / "golden" / "0.1"
 """Results of lthray 0.1, as tests/golden/README.md says."""
+SWEEPS = ROOT / "tests" / "golden" / "sweeps"
 
 
 CPU = torch.device("cpu")
@@ -159,11 +161,11 @@ def failed(process, *parts: str) -> None:
 
 
 def trained(way, specs, weights, masks, data, steps):
-    training = way(weights, masks, specs)
-    generators = [generator(spec.seed, Draw.TRAIN_ATTACK, 1) for spec in specs]
+    start = begin_round(weights, specs, 1)
+    training = way(start, masks, specs)
     for _, batch in zip(range(steps), batches(specs, 1, CPU), strict=False):
-        training.step(data.images[batch], data.labels[batch], generators)
-    return training.current()
+        training.step(data.images[batch], data.labels[batch], start.generators)
+    return training.current()[0]
 
 
 def in_double(split):
@@ -172,7 +174,7 @@ def in_double(split):
 
 def same(one: RoundResult, other: RoundResult) -> bool:
     """The same numbers, bit for bit; seconds and the stack's size are not among them."""
-    clocks = {"train_seconds": 0.0, "eval_seconds": 0.0, "stack": 0, "ticket": None, "early": None}
+    clocks = {"train_seconds": 0.0, "eval_seconds": 0.0, "stack": 0, "ticket": None, "rewound": None}
     layers = one.ticket.weights.keys()
     return replace(one, **clocks) == replace(other, **clocks) and all(
         np.array_equal(one.ticket.weights[name], other.ticket.weights[name])

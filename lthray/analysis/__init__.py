@@ -1,4 +1,4 @@
-"""Results of a sweep, read and reported without torch, Ray or lthray.
+"""Read and report the results of sweeps, without torch, Ray or the rest of lthray.
 
 `load` results folders; work on their frames with the pure functions `tidy_rounds`, `summarise`, `early_stopping`,
 `learning_curves`, `compare`, `evidence`, `claims`, `layer_density` and `overlaps`; draw `figures.draw_sparsity` and

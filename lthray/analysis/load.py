@@ -1,4 +1,4 @@
-"""Results folders as frames: what is read, and nothing else."""
+"""Results folders as frames."""
 
 import io
 import json
@@ -22,14 +22,14 @@ REQUIRED = (
     "trajectory_id", "protocol", "dataset", "seed", "strategy", "train_attack", "eval_attacks", "rounds", "round",
     "weights_remaining", "early_stopping_iteration",
 )  # fmt: skip
-"""Columns without which a table of rounds is not one."""
+"""The columns that every table of rounds has."""
 
 Filters = list[tuple[str, str, Any]] | list[list[tuple[str, str, Any]]]
 """Conditions as `pyarrow.parquet.read_table` takes them: joined by and, or lists of such joined by or."""
 
 
 class NotResultsError(ValueError):
-    """A folder that holds no results, in one line that names it and what was looked for."""
+    """A folder that holds no readable results; the message is one line that names the folder and what is missing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,19 +77,19 @@ class Results:
         Raises:
             NotResultsError: A file cannot be read, or lacks a column.
         """
-        wanted = None if columns is None else list(columns)
-        tables = self._tables("curves", wanted, filters)
-        return _concatenate(tables, categories=True) if tables else pd.DataFrame(columns=wanted)
+        names = None if columns is None else list(columns)
+        tables = self._tables("curves", names, filters)
+        return _concatenate(tables, categories=True) if tables else pd.DataFrame(columns=names)
 
     def evaluations(self) -> pd.DataFrame:
-        """What was measured under attacks beyond those of `rounds`, by a sweep or by `lthray evaluate`.
+        """Accuracies under attacks that `rounds` has no columns for, measured by a sweep or by `lthray evaluate`.
 
         Returns:
             One row per trajectory, round, moment (early_stopping, final, or training for what is neither), iteration,
             split, attack and number of images, with `folder` where there are several: as in `curves`, and `attack` (its
             full name, with its own settings),
-            `images` (the split's first so many), `seconds` (NaN where a sweep measured) and `device`. A frame without
-            any rows or columns where nothing was.
+            `images` (how many of the split, from its first on), `seconds` (NaN where a sweep measured) and `device`. A
+            frame without rows and columns where there are none.
 
         Raises:
             NotResultsError: A file cannot be read.
@@ -98,11 +98,11 @@ class Results:
         return _concatenate(tables) if tables else pd.DataFrame()
 
     def _tables(self, name: str, columns: list[str] | None, filters: Filters | None) -> list[pa.Table]:
-        found = []
+        tables: list[pa.Table] = []
         for label, folder in self.folders.items():
-            read = _read_tables(folder / name, columns, filters)
-            found += [_labelled(table, label) if len(self.folders) > 1 else table for table in read]
-        return found
+            own = _read_tables(folder / name, columns, filters)
+            tables += [_add_label(table, label) if len(self.folders) > 1 else table for table in own]
+        return tables
 
     def masks(self, numbers: Sequence[int] | None = None) -> dict[tuple[Any, ...], ticket_masks.Rounds]:
         """The masks of the tickets; weights are not read.
@@ -112,16 +112,16 @@ class Results:
 
         Returns:
             A mask for each trajectory (by its id, or by folder's label and id where there are several folders), round
-            and layer. What no readable ticket holds is missing.
+            and layer. A round without a readable ticket is missing.
         """
-        found: dict[tuple[Any, ...], ticket_masks.Rounds] = {}
-        wanted = sorted(set(self.rounds["round"])) if numbers is None else list(numbers)
+        masks: dict[tuple[Any, ...], ticket_masks.Rounds] = {}
+        chosen = sorted(set(self.rounds["round"])) if numbers is None else list(numbers)
         for label, folder in self.folders.items():
             several = len(self.folders) > 1
             rows = self.rounds[self.rounds["folder"] == label] if several else self.rounds
-            read = ticket_masks.read_all(folder, list(dict.fromkeys(rows["trajectory_id"])), wanted)
-            found |= {(label, name) if several else (name,): masks for name, masks in read.items()}
-        return found
+            own = ticket_masks.read_all(folder, list(dict.fromkeys(rows["trajectory_id"])), chosen)
+            masks |= {(label, name) if several else (name,): layers for name, layers in own.items()}
+        return masks
 
 
 def load(*folders: str | Path | UPath) -> Results:
@@ -131,7 +131,7 @@ def load(*folders: str | Path | UPath) -> Results:
 
     Raises:
         NotResultsError: A folder is missing, holds no `rounds/*.parquet`, or what it holds cannot be read.
-        ValueError: No folder is given.
+        ValueError: There is no folder.
     """
     labels = _labels([_located(folder) for folder in folders])
     if not labels:
@@ -139,7 +139,7 @@ def load(*folders: str | Path | UPath) -> Results:
     read = {label: _read_rounds(folder) for label, folder in labels.items()}
     failed = {label: _read_failures(folder / "failures") for label, folder in labels.items()}
     several = len(labels) > 1
-    tables = [_labelled(table, label) if several else table for label, of in read.items() for table in of]
+    tables = [_add_label(table, label) if several else table for label, of in read.items() for table in of]
     lost = [part.assign(folder=label) if several else part for label, part in failed.items()]
     order = [*(["folder"] if several else []), "trajectory_id", "round"]
     return Results(
@@ -155,7 +155,7 @@ def load(*folders: str | Path | UPath) -> Results:
 
 
 def _located(folder: str | Path | UPath) -> UPath:
-    # a listing kept in memory would hide what a running sweep adds
+    # A cached listing would hide what a running sweep adds.
     return UPath(folder, use_listings_cache=False) if "://" in str(folder) else UPath(folder)
 
 
@@ -173,7 +173,7 @@ def _read_rounds(folder: UPath) -> list[pa.Table]:
     if not tables:
         lost = len(_files(folder / "failures", ".json"))
         failed = f" ({lost} failed trajectories in failures/)" if lost else ""
-        raise NotResultsError(f"{folder}: no results, looked for rounds/*.parquet and found none{failed}")
+        raise NotResultsError(f"{folder}: no results, there is no rounds/*.parquet{failed}")
     present = {name for table in tables for name in table.column_names}
     if missing := [name for name in REQUIRED if name not in present]:
         raise NotResultsError(f"{folder}: rounds/*.parquet lacks the columns {', '.join(missing)}")
@@ -194,7 +194,7 @@ def _read_tables(folder: UPath, columns: list[str] | None = None, filters: Filte
 
 
 def _read_table(path: UPath, columns: list[str] | None, filters: Filters | None) -> pa.Table | None:
-    """A file's table through one handle, so that a file replaced meanwhile is read as it was, or None if it went."""
+    """A file's table, None if the file is gone; one handle reads a file that is replaced meanwhile as it was."""
     try:
         with path.open("rb") if not path.protocol else io.BytesIO(_content(path)) as handle:
             return pq.read_table(handle, columns=columns, filters=filters, use_threads=False)
@@ -205,12 +205,12 @@ def _read_table(path: UPath, columns: list[str] | None, filters: Filters | None)
 
 
 def _content(path: UPath) -> bytes:
-    """A file's content, of one moment: by URL it is asked for at once, so that no piece is of a newer file."""
+    """A file's content, read atomically: by URL with a single request, so that no piece is of a newer file."""
     content: bytes = path.read_bytes() if not path.protocol else path.fs.cat_file(path.path)
     return content
 
 
-def _labelled(table: pa.Table, label: str) -> pa.Table:
+def _add_label(table: pa.Table, label: str) -> pa.Table:
     column = pa.field("folder", pa.string(), metadata={"role": FIELD})
     return table.add_column(0, column, pa.array([label] * len(table), pa.string()))
 
@@ -226,12 +226,12 @@ def _concatenate(tables: list[pa.Table], *, categories: bool = False) -> pd.Data
 
 def _read_metadata(schema: pa.Schema, key: bytes) -> dict[str, str]:
     """What files say of their columns, by column; files of lthray 0.1 say nothing (see `field_columns`)."""
-    said = {column.name: (column.metadata or {}).get(key) for column in schema}
-    return {name: value.decode() for name, value in said.items() if value is not None}
+    values = {column.name: (column.metadata or {}).get(key) for column in schema}
+    return {name: value.decode() for name, value in values.items() if value is not None}
 
 
 def _with_round_iterations(rounds: pd.DataFrame) -> pd.DataFrame:
-    """Tells the field `iterations`, which is round 0's, from what a round trained, which `retrain` may shorten."""
+    """Separate the field `iterations`, which is round 0's, from the iterations of each round (see `retrain`)."""
     if "iterations" not in rounds:
         return rounds
     keys = [name for name in ("folder", "trajectory_id") if name in rounds]
@@ -266,18 +266,18 @@ def _read_failures(folder: UPath) -> pd.DataFrame:
 
 def _read_failure(path: UPath) -> dict[str, Any] | None:
     try:
-        said = json.loads(_content(path).decode())
+        record = json.loads(_content(path).decode())
     except FileNotFoundError:
         return None
     except ValueError:
-        said = None
-    if not isinstance(said, dict):
-        said = {"error": f"{path.name} is not readable"}
-    fields = said.get("fields")
+        record = None
+    if not isinstance(record, dict):
+        record = {"error": f"{path.name} is not readable"}
+    fields = record.get("fields")
     return (_flatten(fields) if isinstance(fields, dict) else {}) | {
-        "trajectory_id": str(said.get("trajectory_id", path.stem)),
-        "round": said["round"] if isinstance(said.get("round"), int) else None,
-        "error": str(said.get("error", "no error was recorded")),
+        "trajectory_id": str(record.get("trajectory_id", path.stem)),
+        "round": record["round"] if isinstance(record.get("round"), int) else None,
+        "error": str(record.get("error", "no error was recorded")),
     }
 
 

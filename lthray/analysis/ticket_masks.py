@@ -1,4 +1,4 @@
-"""The masks of a results folder's tickets, whichever files hold them. Weights are passed over, not read."""
+"""The masks of a results folder's tickets, whichever files hold them. Weights are not read."""
 
 import json
 import re
@@ -58,7 +58,7 @@ Rounds = dict[int, Layers]
 
 
 def read_all(folder: UPath, trajectories: Sequence[str], numbers: Sequence[int]) -> dict[str, Rounds]:
-    """The masks of some rounds of some trajectories; those that no readable file holds are missing.
+    """The masks of some rounds of some trajectories, without those that no readable file holds.
 
     Args:
         folder: A results folder.
@@ -69,8 +69,8 @@ def read_all(folder: UPath, trajectories: Sequence[str], numbers: Sequence[int])
     if not place.is_dir():
         return {name: {} for name in trajectories}
     with ThreadPoolExecutor() as threads:
-        found = threads.map(lambda name: read(place / name, numbers), trajectories)
-        return dict(zip(trajectories, found, strict=True))
+        masks = threads.map(lambda name: read(place / name, numbers), trajectories)
+        return dict(zip(trajectories, masks, strict=True))
 
 
 def read(folder: UPath, numbers: Sequence[int]) -> Rounds:
@@ -80,18 +80,18 @@ def read(folder: UPath, numbers: Sequence[int]) -> Rounds:
         folder: Its folder, with `round-07.safetensors` or `rounds-01-19.safetensors`.
         numbers: Rounds.
     """
-    wanted: dict[UPath, dict[int, str]] = {}
+    prefixes_of: dict[UPath, dict[int, str]] = {}
     singles, merged = _files(folder)
     for number in numbers:
         inside = next((file for span, file in merged if number in span), None)
         if number in singles:
-            wanted.setdefault(singles[number], {})[number] = ""
+            prefixes_of.setdefault(singles[number], {})[number] = ""
         elif inside is not None:
-            wanted.setdefault(inside, {})[number] = f"round-{number:02d}."
-    found: Rounds = {}
-    for file, prefixes in wanted.items():
-        found |= _read(file, prefixes)
-    return dict(sorted(found.items()))
+            prefixes_of.setdefault(inside, {})[number] = f"round-{number:02d}."
+    rounds: Rounds = {}
+    for file, prefixes in prefixes_of.items():
+        rounds |= _read(file, prefixes)
+    return dict(sorted(rounds.items()))
 
 
 def _files(folder: UPath) -> tuple[dict[int, UPath], list[tuple[range, UPath]]]:
@@ -111,11 +111,11 @@ def _files(folder: UPath) -> tuple[dict[int, UPath], list[tuple[range, UPath]]]:
 def _read(file: UPath, prefixes: dict[int, str]) -> Rounds:
     """The masks of a file's rounds, each named with its prefix; a damaged file has none."""
     try:
-        found = {name: Mask.of(array) for name, array in _tensors(file, list(prefixes.values()))}
+        masks = {name: Mask.of(array) for name, array in _tensors(file, list(prefixes.values()))}
     except (OSError, ValueError, KeyError):
         return {}
     rounds = {
-        number: {name[len(prefix) : -len(".mask")]: mask for name, mask in found.items() if _belongs(name, prefix)}
+        number: {name[len(prefix) : -len(".mask")]: mask for name, mask in masks.items() if _belongs(name, prefix)}
         for number, prefix in prefixes.items()
     }
     return {number: dict(sorted(layers.items(), key=_place)) for number, layers in rounds.items() if layers}
@@ -131,29 +131,29 @@ def _belongs(name: str, prefix: str) -> bool:
 
 
 def _tensors(file: UPath, prefixes: Sequence[str]) -> Iterator[tuple[str, Array]]:
-    """The masks of a safetensors file whose names begin so, in the order of their place, by their bytes alone."""
+    """The masks of a safetensors file whose names have one of the prefixes, in the order of the file."""
     start = int.from_bytes(_bytes(file, [(0, 8)])[0], "little")
     if start > _LONGEST:
         raise ValueError(f"{file}: not a safetensors file")
     header = json.loads(_bytes(file, [(8, 8 + start)])[0])
     masks = {
-        name: said for name, said in header.items() if name.endswith(".mask") and any(map(name.startswith, prefixes))
+        name: entry for name, entry in header.items() if name.endswith(".mask") and any(map(name.startswith, prefixes))
     }
-    ranges = [tuple(8 + start + at for at in said["data_offsets"]) for said in masks.values()]
-    for (name, said), content in zip(masks.items(), _bytes(file, ranges), strict=True):
-        if said["dtype"] not in ("U8", "BOOL"):
-            raise ValueError(f"{file}: {name} is {said['dtype']}")
-        yield name, np.frombuffer(content, np.uint8).reshape(said["shape"])
+    ranges = [tuple(8 + start + at for at in entry["data_offsets"]) for entry in masks.values()]
+    for (name, entry), content in zip(masks.items(), _bytes(file, ranges), strict=True):
+        if entry["dtype"] not in ("U8", "BOOL"):
+            raise ValueError(f"{file}: {name} is {entry['dtype']}")
+        yield name, np.frombuffer(content, np.uint8).reshape(entry["shape"])
 
 
 def _bytes(file: UPath, ranges: Sequence[tuple[int, ...]]) -> list[bytes]:
     if file.protocol:
-        starts, ends = [one[0] for one in ranges], [one[1] for one in ranges]
+        starts, ends = [first for first, _ in ranges], [last for _, last in ranges]
         contents: list[bytes] = file.fs.cat_ranges([file.path] * len(ranges), starts, ends)
         return contents
     with file.open("rb") as handle:
-        found = []
+        pieces = []
         for first, last in ranges:
             handle.seek(first)
-            found.append(handle.read(last - first))
-        return found
+            pieces.append(handle.read(last - first))
+        return pieces

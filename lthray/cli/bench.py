@@ -37,7 +37,7 @@ def bench(
     with mistakes():
         if json_file and not json_file.parent.is_dir():
             raise InputError(f"{json_file}: there is no folder {json_file.parent}")
-        from lthray.bench.tables import run
+        from lthray.bench.run import run
 
         measurements, tables = run(threads, repeats, peers, trajectory, make_console().print)
         for table in tables:

@@ -3,12 +3,15 @@
 from collections.abc import Sequence
 from enum import StrEnum
 from functools import partial
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from lthray.cli.options import FAILED, INTERRUPTED, Address, DataDir, Folder, data_folder, make_console, mistakes
 from lthray.errors import InputError
+
+if TYPE_CHECKING:
+    from lthray.methods.attacks import Attack
 
 
 class SplitName(StrEnum):
@@ -91,25 +94,24 @@ def evaluate(
     raise typer.Exit(INTERRUPTED if outcome.missing else FAILED if outcome.failures else 0)
 
 
-def _attack(attack: str, sets: Sequence[str]) -> str:
-    """The full name of an attack with its `--set`."""
-    from lthray.methods.attacks import ATTACKS
-    from lthray.spec.attack_settings import AUTOATTACK, OwnSettings, full_name
+def _attack(attack: str, sets: Sequence[str]) -> "Attack":
+    """The attack with the settings that its `--set` give."""
+    from lthray.methods.attacks import ATTACKS, SINGLE_STEP, SUITES
+    from lthray.spec.attack_settings import OwnSettings, make
     from lthray.spec.yaml_text import read_assignment
 
-    known = (*ATTACKS, AUTOATTACK)
+    known = (*ATTACKS, *SUITES)
     if attack not in known:
         raise InputError(f"--attack {attack}: no such attack; there are {', '.join(known)}")
-    common = ("epsilon", "norm", "attack_label")
-    keys = {name if name in common else f"pgd.{name}": name for name in OwnSettings.model_fields}
+    keys = {name if name in SINGLE_STEP else f"pgd.{name}": name for name in OwnSettings.model_fields}
     settings = {}
-    for one in sets:
-        key, value = read_assignment("--set", one, "pgd.steps=100")
+    for assignment in sets:
+        key, value = read_assignment("--set", assignment, "pgd.steps=100")
         if key not in keys:
-            raise InputError(f"--set {one}: no setting of an attack; there are {', '.join(keys)}")
+            raise InputError(f"--set {assignment}: no setting of an attack; there are {', '.join(keys)}")
         settings[keys[key]] = value
     try:
-        return full_name(attack, settings)
+        return make(attack, settings)
     except ValueError as error:
         raise InputError(f"--set {' --set '.join(sets)}: {error}") from None
 

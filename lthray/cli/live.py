@@ -25,7 +25,7 @@ from lthray.sweep.progress import SweepProgress, title
 from lthray.worker.report import Unit
 
 PLAIN_SECONDS = 60
-"""Seconds between two plain lines about the same round of a trial, at least."""
+"""Seconds after which a trial has another plain line in the same round."""
 SHORT: dict[Unit, str] = {"iterations": "it", "images": "images"}
 """Units as rates have them."""
 
@@ -57,16 +57,23 @@ def percent(share: float) -> str:
 def watch(console: Console) -> Iterator[Notify]:
     """Shows a sweep's events on `console` until the block ends."""
     sweep = SweepProgress()
-    if not console.is_terminal:
-        yield _PlainLines(console, sweep).take
-        return
     live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=lambda: panel(sweep))
+    printed: dict[str, float] = {}
+    """When each trial had its last line."""
+
+    def is_due(event: TrialProgress) -> bool:
+        now = time.monotonic()
+        early = not event.progress.round_done and now - printed.get(event.trial, sweep.began) < PLAIN_SECONDS
+        if early or console.is_terminal:
+            return False
+        printed[event.trial] = now
+        return True
 
     def take(event: Event) -> None:
         sweep.take(event)
-        if (line := _line(event, sweep)) and not isinstance(event, TrialProgress):
+        if (not isinstance(event, TrialProgress) or is_due(event)) and (line := _line(event, sweep)):
             console.print(line, soft_wrap=True, highlight=False, markup=False)
-        if isinstance(event, Planned) and event.trials:
+        if isinstance(event, Planned) and event.trials and console.is_terminal:
             live.start()  # not before: a download shows its own progress
 
     try:
@@ -173,21 +180,3 @@ def _line(event: Event, sweep: SweepProgress) -> str | None:
                 f" {_adversarial(now.adversarial)}" + (f"; {clock(left)} left" if left is not None else "")
             )
     return None
-
-
-class _PlainLines:
-    """Plain lines: one a finished round of a trial, and one a minute inside long rounds."""
-
-    def __init__(self, console: Console, sweep: SweepProgress) -> None:
-        self.console, self.sweep = console, sweep
-        self.said: dict[str, float] = {}
-
-    def take(self, event: Event) -> None:
-        self.sweep.take(event)
-        if isinstance(event, TrialProgress):
-            now = time.monotonic()
-            if not event.progress.round_done and now - self.said.get(event.trial, self.sweep.began) < PLAIN_SECONDS:
-                return
-            self.said[event.trial] = now
-        if line := _line(event, self.sweep):
-            self.console.print(line, soft_wrap=True, highlight=False, markup=False)

@@ -84,6 +84,7 @@ Address = Annotated[
     typer.Option(
         metavar="ADDR",
         callback=_cluster_address,
-        help="A running Ray cluster: auto or HOST:PORT. [dim]\\[default: this machine alone][/]",
+        help="A running Ray cluster: auto or HOST:PORT.",
+        show_default="this machine alone",
     ),
 ]

@@ -9,7 +9,6 @@ from rich.table import Table
 from rich.text import Text
 
 from lthray.cli.live import SHORT, clock, counted, trials_table
-from lthray.engine.results import Failure
 from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
@@ -57,13 +56,8 @@ def _values(spec: TrajectorySpec, fields: Sequence[str]) -> list[str]:
 def _table(*columns: str) -> Table:
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     for name in columns:
-        table.add_column(_heading(name), no_wrap=True)
+        table.add_column(name.replace(".", ".\n", 1), no_wrap=True)  # dotted names are long, and terminals narrow
     return table
-
-
-def _heading(field: str) -> str:
-    """A field's dotted name, on two lines: terminals are narrow."""
-    return field.replace(".", ".\n", 1)
 
 
 def _search_lines(sweep: SweepSpec, drawn: int) -> Iterator[str]:
@@ -81,13 +75,11 @@ def _search_lines(sweep: SweepSpec, drawn: int) -> Iterator[str]:
 
 def outcome_page(outcome: "Outcome", folder: str) -> RenderableType:
     """How a sweep ended: what failed, what was trained, what is left, what to do next."""
-    if outcome.trained or outcome.missing or outcome.failures:
-        trained = f"trained {counted(outcome.trained, 'round')}"
-    else:
-        trained = "nothing to train"
+    active = outcome.trained or outcome.missing or outcome.failures
+    trained = f"trained {counted(outcome.trained, 'round')}" if active else "nothing to train"
     complete = f"{outcome.complete} of {counted(outcome.trajectories, 'trajectory')} complete"
     stopped = f", {outcome.stopped} stopped by the scheduler" if outcome.stopped else ""
-    return _ending(f"{trained}; {complete}{stopped}", folder, outcome.missing, outcome.failures)
+    return _ending(outcome, f"{trained}; {complete}{stopped}", folder)
 
 
 def measuring_page(
@@ -110,28 +102,24 @@ def measuring_page(
 
 def remeasured_page(outcome: "Remeasured", request: EvaluationRequest, folder: str) -> RenderableType:
     """How an evaluation ended: what failed, what was measured, what is left, what to do next."""
-    if outcome.measured or outcome.missing or outcome.failures:
-        measured = f"measured {counted(outcome.measured, 'ticket')}"
-    else:
-        measured = "nothing to measure"
+    active = outcome.measured or outcome.missing or outcome.failures
+    measured = f"measured {counted(outcome.measured, 'ticket')}" if active else "nothing to measure"
     done = f"{outcome.done:,} of {outcome.tickets:,} measured under {request.attack}"
-    return _ending(f"{measured}; {done}", folder, outcome.missing, outcome.failures)
+    return _ending(outcome, f"{measured}; {done}", folder)
 
 
-def _ending(done: str, folder: str, missing: int, failures: Mapping[str, Failure]) -> RenderableType:
+def _ending(outcome: "Outcome | Remeasured", done: str, folder: str) -> RenderableType:
     """What failed, what was done and is left, and what to do next."""
     rows: list[RenderableType] = []
-    if failures:
-        table = Table(
-            "trajectory", "round", "error", title="failed", title_justify="left", box=None, header_style="dim"
-        )
-        for trajectory_id, failure in failures.items():
+    if outcome.failures:
+        table = Table("trajectory", "round", "error", title="failed", title_justify="left", box=None)
+        for trajectory_id, failure in outcome.failures.items():
             table.add_row(trajectory_id, str(failure.round), failure.reason)
         rows.append(table)
-    rows.append(f"{done}{f', {missing:,} left' if missing else ''} in {folder}")
-    if missing:
+    rows.append(f"{done}{f', {outcome.missing:,} left' if outcome.missing else ''} in {folder}")
+    if outcome.missing:
         rows.append("interrupted: run the same command again for the rest")
-    elif failures:
+    elif outcome.failures:
         rows.append("run the same command again to try just those that failed")
     else:
         rows.append(f"next: lthray report {folder}")

@@ -70,10 +70,11 @@ def submit(
             f"stop it with    ray job stop --address {address} {job.id}"
         )
         if follow:
-            raise typer.Exit(_follow(console, job))
+            raise typer.Exit(_follow(job))
 
 
-def _follow(console: Console, job: "Job") -> int:
+def _follow(job: "Job") -> int:
+    """Follows a job to its end and returns the exit status of the command."""
     errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
 
     def log(text: str) -> None:

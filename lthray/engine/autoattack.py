@@ -1,8 +1,8 @@
-"""AutoAttack on one network, by the package torchattacks.
+"""AutoAttack on a network, by the package torchattacks.
 
 The standard suite (Croce and Hein 2020): APGD-CE, targeted APGD on the difference of logits ratio, targeted FAB, 100
-iterations each, and Square with 5,000 queries. torchattacks' own `AutoAttack` has its attacks take 10 iterations, so
-its attacks are put together here with the published numbers.
+iterations each, and Square with 5,000 queries. The `AutoAttack` of torchattacks lets its attacks take 10 iterations, so
+they are put together here with the published numbers.
 """
 
 from collections.abc import Mapping, Sequence
@@ -12,14 +12,16 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from lthray.engine.network import Weights, cross_entropy_gradient, forward, image_gradient, one_hot
+from lthray.engine.network import cross_entropy_gradient, forward, image_gradient, one_hot
 from lthray.errors import InputError
+from lthray.methods.attacks import NATURAL, Attack
 from lthray.methods.datasets import CLASSES
+from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
 
 ITERATIONS, QUERIES, SEED = 100, 5_000, 0
 NORMS = {"linf": "Linf", "l2": "L2"}
-"""How torchattacks calls the norms."""
+"""The norms as torchattacks names them."""
 
 
 def require() -> None:
@@ -36,7 +38,7 @@ def require() -> None:
 
 
 class _Logits(torch.autograd.Function):
-    """A network with its gradient in closed form, for those that differentiate it themselves."""
+    """A network with its gradient in closed form, for attacks that call autograd themselves."""
 
     @staticmethod
     def forward(ctx: Any, images: Tensor, *weights: Tensor) -> Tensor:
@@ -48,27 +50,28 @@ class _Logits(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradient by the images, from that by the logits; none by the weights."""
+        """The gradient with respect to the images, from that by the logits; none for the weights."""
         weights, activations = ctx.saved_tensors[: ctx.layers], ctx.saved_tensors[ctx.layers :]
         return image_gradient(weights, activations, slopes[0].contiguous()), *[None] * ctx.layers
 
 
 class _Network(nn.Module):
-    """What torchattacks attacks: images (B, 1, H, W) in, logits (B, C) out."""
+    """A network as torchattacks wants it: images (B, 1, H, W) in, logits (B, C) out."""
 
-    def __init__(self, weights: Weights) -> None:
+    def __init__(self, weights: Layers) -> None:
         super().__init__()
         self.weights = weights
+        # torchattacks asks a model's parameters for its device.
         self.place = nn.Parameter(torch.empty(0, device=weights[0].device), requires_grad=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of images of any shape (B, ...)."""
-        found: Tensor = _Logits.apply(images.flatten(1), *self.weights)
-        return found
+        logits: Tensor = _Logits.apply(images.flatten(1), *self.weights)
+        return logits
 
 
 def suite(model: nn.Module, norm: str, epsilon: float) -> Any:
-    """The standard suite against a model of images (B, 1, H, W), as torchattacks' attack on images and labels."""
+    """The standard suite against a model of images (B, 1, H, W), as a torchattacks attack on images and labels."""
     import torchattacks
 
     common = {"norm": NORMS[norm], "eps": epsilon, "seed": SEED}
@@ -83,20 +86,20 @@ def suite(model: nn.Module, norm: str, epsilon: float) -> Any:
 
 
 def autoattack_logits(
-    weights: Weights,
+    weights: Layers,
     spec: TrajectorySpec,
     images: Tensor,
     labels: Tensor,
-    generators: Mapping[str, Sequence[torch.Generator]],
-) -> tuple[list[Tensor], list[Tensor]]:
-    """As `evaluation.dense_logits`, for AutoAttack alone; it has its own seed, always the same, and no use for ours."""
-    ((name, _),) = generators.items()
-    setting, side = spec.setting(name), round(images.shape[1] ** 0.5)
+    generators: Mapping[Attack, Sequence[torch.Generator]],
+) -> tuple[dict[Attack, Tensor], dict[Attack, Tensor]]:
+    """As `evaluation.dense_logits`, for AutoAttack alone, which draws from the constant SEED and not from ours."""
+    (attack,) = generators
+    setting, side = spec.setting(attack), round(images.shape[1] ** 0.5)
     natural = forward(weights, images)
     slope = cross_entropy_gradient(natural[-1], one_hot(labels, natural[-1]))
-    without = (image_gradient(weights, natural, slope) == 0).all(-1).sum(-1)
+    unmoved = (image_gradient(weights, natural, slope) == 0).all(-1).sum(-1)
     if setting.epsilon == 0:
-        return [natural[-1], natural[-1]], [without]
+        return {NATURAL: natural[-1], attack: natural[-1]}, {attack: unmoved}
     with torch.random.fork_rng(), torch.enable_grad():
-        attacked = suite(_Network(weights), setting.norm, setting.epsilon)(images.view(-1, 1, side, side), labels)
-    return [natural[-1], forward(weights, attacked.detach().flatten(1))[-1]], [without]
+        adversarial = suite(_Network(weights), setting.norm, setting.epsilon)(images.view(-1, 1, side, side), labels)
+    return {NATURAL: natural[-1], attack: forward(weights, adversarial.detach().flatten(1))[-1]}, {attack: unmoved}

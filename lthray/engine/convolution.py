@@ -1,8 +1,8 @@
 """Convolutions and pooling on flat images, of one network or of a stack, with their gradients.
 
-Images and maps are flat, (S, B, C·H·W) or without S for one network, so that what calls this need not know them from
-dense layers' activations. Weights are (out, in, height, width) as `torch.nn.Conv2d` has them, (S, out, in, height,
-width) in a stack, which is computed as one convolution of S groups. All arithmetic is the library's.
+Images and maps are flat, (S, B, C·H·W) or without S for one network, so that callers need not tell them from
+activations of dense layers. Weights are (out, in, height, width) as `torch.nn.Conv2d` has them, (S, out, in, height,
+width) in a stack, which is computed as one convolution of S groups. All arithmetic is torch's.
 """
 
 from math import isqrt
@@ -25,53 +25,53 @@ def convolve(inputs: Tensor, weight: Tensor, place: int) -> Tensor:
     Args:
         inputs: (S, B, in·H·W), or (B, in·H·W) for one network or for the same images in every one.
         weight: (S, out, in, height, width), or (out, in, height, width).
-        place: Which of the network's convolutions it is, from 0.
+        place: Number of the layer in the network, from 0.
 
     Returns:
         (S, B, out·H'·W'), or (B, out·H'·W').
     """
     groups = weight.shape[:-4].numel()
-    found = F.conv2d(
+    maps = F.conv2d(
         _grouped(inputs, weight), weight.flatten(0, -4), padding=_padding(inputs, weight, place), groups=groups
     )
-    return _flat(found, weight)
+    return _flat(maps, weight)
 
 
 def input_gradient(inputs: Tensor, weight: Tensor, gradient: Tensor, place: int) -> Tensor:
-    """Gradient by what went into a convolution, of its shape, from the gradient (S, B, out·H'·W') behind it."""
-    found: Tensor = conv2d_input(  # type: ignore[no-untyped-call]
+    """Gradient with respect to a convolution's inputs, from the gradient (S, B, out·H'·W') by its maps."""
+    slope: Tensor = conv2d_input(  # type: ignore[no-untyped-call]
         _grouped(inputs, weight).shape,
         weight.flatten(0, -4),
         _groups(gradient, weight.shape[-4]),
         padding=_padding(inputs, weight, place),
         groups=weight.shape[:-4].numel(),
     )
-    return _flat(found, weight)
+    return _flat(slope, weight)
 
 
 def weight_gradient(inputs: Tensor, weight: Tensor, gradient: Tensor, place: int) -> Tensor:
-    """Gradient by a convolution's weights, summed over images, from the gradient (S, B, out·H'·W') behind it."""
-    found: Tensor = conv2d_weight(  # type: ignore[no-untyped-call]
+    """Gradient with respect to a convolution's weights, summed over images, from that by its maps."""
+    slope: Tensor = conv2d_weight(  # type: ignore[no-untyped-call]
         _grouped(inputs, weight),
         weight.flatten(0, -4).shape,
         _groups(gradient, weight.shape[-4]),
         padding=_padding(inputs, weight, place),
         groups=weight.shape[:-4].numel(),
     )
-    return found.reshape(weight.shape)
+    return slope.reshape(weight.shape)
 
 
 def pool(maps: Tensor, channels: int) -> tuple[Tensor, Tensor]:
-    """The largest number of each square of POOL by POOL, flat as `maps` are, and its place, for `pool_gradient`."""
-    found, places = F.max_pool2d(_maps(maps, channels).flatten(0, -4), POOL, return_indices=True)
-    return found.reshape(*maps.shape[:-1], -1), places
+    """The maximum of each square of POOL by POOL, flat as `maps` are, and its place, for `pool_gradient`."""
+    maxima, places = F.max_pool2d(_maps(maps, channels).flatten(0, -4), POOL, return_indices=True)
+    return maxima.reshape(*maps.shape[:-1], -1), places
 
 
 def pool_gradient(maps: Tensor, channels: int, places: Tensor, gradient: Tensor) -> Tensor:
-    """Gradient by the maps that were pooled, from the gradient behind; of equal numbers the first has it."""
+    """Gradient with respect to the maps before pooling, from that by the maxima; the first of equal numbers has it."""
     side = _maps(maps, channels).shape[-1]
-    found = F.max_unpool2d(gradient.reshape(places.shape), places, (POOL, POOL), output_size=(side, side))
-    return found.reshape(maps.shape)
+    slope = F.max_unpool2d(gradient.reshape(places.shape), places, (POOL, POOL), output_size=(side, side))
+    return slope.reshape(maps.shape)
 
 
 def _maps(flat: Tensor, channels: int) -> Tensor:
@@ -86,7 +86,7 @@ def _groups(flat: Tensor, channels: int) -> Tensor:
 
 
 def _grouped(inputs: Tensor, weight: Tensor) -> Tensor:
-    """What goes into a convolution, the same for every network where it is one network's only."""
+    """The inputs of a convolution; those without S are the same for every network of the stack."""
     return _groups(inputs.expand(*weight.shape[:-4], *inputs.shape[-2:]), weight.shape[-3])
 
 

@@ -1,4 +1,4 @@
-"""Data sets as plain arrays, and held whole on the device that trains."""
+"""Data sets as plain arrays, and as tensors held whole on the device that trains."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -13,7 +13,7 @@ class Arrays:
     """A data set as it is stored and sent to workers."""
 
     images: np.ndarray[Any, np.dtype[np.uint8]]
-    """Training and validation images (n, D); validation stands first."""
+    """Training and validation images (n, D); validation comes first."""
     labels: np.ndarray[Any, np.dtype[np.uint8]]
     """Their labels (n,), 0 to 9."""
     test_images: np.ndarray[Any, np.dtype[np.uint8]]

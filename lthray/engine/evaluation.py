@@ -1,4 +1,4 @@
-"""Loss and accuracy of a stack on whole splits, natural and attacked, and an audit of the attacks themselves."""
+"""Loss and accuracy of a stack on whole splits, natural and attacked, and an audit of the attacks."""
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,17 @@ from torch import Tensor
 from lthray.engine.adversarial import attack_targets, loss_gradient, perturb
 from lthray.engine.autoattack import autoattack_logits
 from lthray.engine.data import Split
-from lthray.engine.network import Weights, cross_entropy, forward, one_hot
+from lthray.engine.network import cross_entropy, forward, one_hot
 from lthray.engine.randomness import Draw, generator
 from lthray.engine.sparse import SparseEvaluation, sparse_pays
-from lthray.spec.attack_settings import AUTOATTACK, word
+from lthray.methods.attacks import NATURAL, SUITES, Attack
+from lthray.methods.networks import Layers
+from lthray.spec.attack_settings import word
+from lthray.spec.metrics import SPLITS
 from lthray.spec.trajectory import TrajectorySpec
 
 CHUNK = {"cpu": 512, "cuda": 5_000}
-"""Images at a time: what a cache, or a GPU, takes well. Part of the results: random starts are drawn a chunk."""
+"""Images per pass, as suits a cache or a GPU. Part of the results: random starts are drawn chunk by chunk."""
 
 
 @dataclass(frozen=True)
@@ -26,48 +29,46 @@ class Measurement:
 
     split: str
     """`validation` or `test`."""
-    attack: str
-    """`none`, or an attack's full name."""
+    attack: Attack
+    """`NATURAL`, or an attack."""
     loss: list[float]
     """Mean cross-entropy of each trajectory; smoothed labels on validation, hard ones on test."""
     accuracy: list[float]
     """Share of images whose true label has the largest logit, of each trajectory, in [0, 1]."""
     zero_gradient_share: list[float] | None
     """Share of images where the gradient that attacks follow is zero in every pixel of the natural image; None for
-    `none`. Attacks can't move such an image, so its robustness means nothing (Athalye et al. 2018, section 3.1)."""
+    `NATURAL`. Attacks cannot move such an image, so its robustness means nothing (Athalye et al. 2018, section 3.1)."""
 
 
-SPLITS = ("validation", "test")
-"""A split's place here is part of the results: random starts are drawn by it."""
-
-Generators = Mapping[str, Sequence[torch.Generator]]
-Logits = Callable[[Tensor, Tensor, Generators], tuple[list[Tensor], list[Tensor]]]
+Generators = Mapping[Attack, Sequence[torch.Generator]]
+Logits = Callable[[Tensor, Tensor, Generators], tuple[dict[Attack, Tensor], dict[Attack, Tensor]]]
 """As `dense_logits` without its first two arguments."""
 
 
 @torch.no_grad()
 def evaluate(
-    weights: Weights, specs: Sequence[TrajectorySpec], splits: Mapping[str, Split], round_: int, iteration: int
+    weights: Layers, specs: Sequence[TrajectorySpec], splits: Mapping[str, Split], round_: int, iteration: int
 ) -> list[Measurement]:
     """Measures every split naturally and under each of the eval attacks; changes nothing.
 
     The attacks' random starts are drawn from (seed, round, iteration, split) alone, and from the full name of an attack
-    with settings of its own. A CPU takes one trajectory after the other: a chunk fits into the cache, and numbers know
-    no neighbours.
+    with settings of its own. A CPU evaluates one trajectory after the other: a chunk then fits into the cache, and
+    results do not depend on the rest of the stack.
     """
     attacks = specs[0].eval_attacks
-    parts: list[tuple[Logits, list[TrajectorySpec]]]
+    parts: list[tuple[Logits, Sequence[TrajectorySpec]]]
     if weights[0].device.type != "cpu":
-        parts = [(partial(dense_logits, weights, specs[0]), list(specs))]
+        parts = [(partial(dense_logits, weights, specs[0]), specs)]
     else:
         networks = [tuple(weight[i] for weight in weights) for i in range(len(specs))]
-        parts = [(_cpu_logits(one, spec, round_, attacks), [spec]) for one, spec in zip(networks, specs, strict=True)]
+        parts = [(_cpu_logits(net, spec, round_, attacks), [spec]) for net, spec in zip(networks, specs, strict=True)]
 
-    def draws(spec: TrajectorySpec, split: str, attack: str) -> torch.Generator:
-        place = (round_, iteration, SPLITS.index(split), *([word(attack)] if "(" in attack else []))
+    def draws(spec: TrajectorySpec, split: str, attack: Attack) -> torch.Generator:
+        # Attacks without settings of their own share their random starts: results older than settings hang on it.
+        place = (round_, iteration, SPLITS.index(split), *([word(attack)] if attack.settings else []))
         return generator(spec.seed, Draw.EVAL_ATTACK, *place, device=weights[0].device)
 
-    found = [
+    measured = [
         [
             measurement
             for name, split in splits.items()
@@ -75,31 +76,31 @@ def evaluate(
         ]
         for logits, members in parts
     ]
-    return [_joined(same) for same in zip(*found, strict=True)]
+    return [_join(parts_of_one) for parts_of_one in zip(*measured, strict=True)]
 
 
 @torch.no_grad()
 def evaluate_ticket(
-    weights: Weights, spec: TrajectorySpec, split: Split, name: str, attack: str, round_: int
+    weights: Layers, spec: TrajectorySpec, split: Split, name: str, attack: Attack, round_: int
 ) -> tuple[Measurement, Measurement]:
     """Measures a split naturally and under one attack that need not be an eval attack.
 
     Args:
         weights: (out, in) a layer, of one network.
-        spec: The network's setting, for what the attack does not say itself.
+        spec: The network's setting, for settings that the attack does not have itself.
         split: Images and labels.
         name: Which split it is.
-        attack: Full name of the attack; `autoattack` too.
-        round_: Round that the network is of. Random starts are drawn from (seed, round, split, attack) alone.
+        attack: The attack; a suite too.
+        round_: Round at whose end the network is. Random starts are drawn from (seed, round, split, attack) alone.
     """
-    if attack.startswith(AUTOATTACK):
+    if attack.name in SUITES:
         logits: Logits = partial(autoattack_logits, weights, spec)
     elif weights[0].device.type != "cpu":
         logits = partial(dense_logits, weights, spec)
     else:
         logits = _cpu_logits(weights, spec, round_, [attack])
 
-    def draws(spec: TrajectorySpec, split: str, attack: str) -> torch.Generator:
+    def draws(spec: TrajectorySpec, split: str, attack: Attack) -> torch.Generator:
         place = (round_, SPLITS.index(split), word(attack))
         return generator(spec.seed, Draw.TICKET_ATTACK, *place, device=weights[0].device)
 
@@ -107,8 +108,8 @@ def evaluate_ticket(
     return natural, attacked
 
 
-def _cpu_logits(weights: Weights, spec: TrajectorySpec, round_: int, attacks: Sequence[str]) -> Logits:
-    """How a CPU measures one network: sparse what pays, and dense the rest."""
+def _cpu_logits(weights: Layers, spec: TrajectorySpec, round_: int, attacks: Sequence[Attack]) -> Logits:
+    """The fastest way on a CPU for one network (out, in): sparse for the attacks that its kernels know, else dense."""
     dense = partial(dense_logits, weights, spec)
     if not sparse_pays(spec, round_):
         return dense
@@ -117,19 +118,19 @@ def _cpu_logits(weights: Weights, spec: TrajectorySpec, round_: int, attacks: Se
     if len(fast) == len(attacks):
         return sparse
 
-    def both(images: Tensor, labels: Tensor, generators: Generators) -> tuple[list[Tensor], list[Tensor]]:
-        (natural, *some), without = sparse(images, labels, {attack: generators[attack] for attack in fast})
-        rest = {attack: generators[attack] for attack in attacks if attack not in fast}
-        (_, *others), without_too = dense(images, labels, rest)
-        logits = dict(zip([*fast, *rest], [*some, *others], strict=True))
-        unmoved = dict(zip([*fast, *rest], [*without, *without_too], strict=True))
-        return [natural, *(logits[attack] for attack in attacks)], [unmoved[attack] for attack in attacks]
+    def both(
+        images: Tensor, labels: Tensor, generators: Generators
+    ) -> tuple[dict[Attack, Tensor], dict[Attack, Tensor]]:
+        fast_logits, fast_unmoved = sparse(images, labels, {attack: generators[attack] for attack in fast})
+        others = {attack: generators[attack] for attack in attacks if attack not in fast}
+        logits, unmoved = dense(images, labels, others)
+        return logits | fast_logits, unmoved | fast_unmoved
 
     return both
 
 
-def _joined(parts: Sequence[Measurement]) -> Measurement:
-    """One measurement of several trajectories from those of each."""
+def _join(parts: Sequence[Measurement]) -> Measurement:
+    """One measurement of several trajectories, from a measurement of each."""
     first = parts[0]
     shares = [share for part in parts for share in part.zero_gradient_share or ()]
     return Measurement(
@@ -142,33 +143,34 @@ def _joined(parts: Sequence[Measurement]) -> Measurement:
 
 
 def dense_logits(
-    weights: Weights, spec: TrajectorySpec, images: Tensor, labels: Tensor, generators: Generators
-) -> tuple[list[Tensor], list[Tensor]]:
+    weights: Layers, spec: TrajectorySpec, images: Tensor, labels: Tensor, generators: Generators
+) -> tuple[dict[Attack, Tensor], dict[Attack, Tensor]]:
     """Logits of images (B, D) with labels (B,), natural and under attacks.
 
     Args:
         weights: (S, out, in) a layer, or (out, in) of one trajectory.
         spec: The setting, shared by the stack.
         images: Pixels in [0, 1].
-        labels: The true ones.
-        generators: The attacks by their full names, with one generator a trajectory each, for random starts.
+        labels: The true labels.
+        generators: For each attack one generator a trajectory, for random starts.
 
     Returns:
-        Logits (S, B, C), natural and for each attack; and for each attack how many images of each trajectory (S,) have
-        a gradient of zeros; without S for one trajectory.
+        Logits (S, B, C), `NATURAL` and by attack; and by attack how many images of each trajectory (S,) have a gradient
+        of zeros. Without S for one trajectory.
     """
     natural = forward(weights, images)
-    known: dict[str, tuple[Tensor, Tensor]] = {}
-    found, without = [natural[-1]], []
+    gradients: dict[str, tuple[Tensor, Tensor]] = {}
+    logits, unmoved = {NATURAL: natural[-1]}, {}
     for attack, draws in generators.items():
-        label = spec.setting(attack).attack_label
-        if label not in known:
-            away = attack_targets(label, natural[-1], labels)
-            known[label] = away, loss_gradient(weights, natural, away)
-        away, gradient = known[label]
-        found.append(forward(weights, perturb(attack, spec, weights, natural, away, draws, gradient))[-1])
-        without.append(_images_without(gradient))
-    return found, without
+        setting = spec.setting(attack)
+        if setting.attack_label not in gradients:
+            targets = attack_targets(setting.attack_label, natural[-1], labels)
+            gradients[setting.attack_label] = targets, loss_gradient(weights, natural, targets)
+        targets, gradient = gradients[setting.attack_label]
+        adversarial = perturb(setting, weights, natural, targets, draws, gradient)
+        logits[attack] = forward(weights, adversarial)[-1]
+        unmoved[attack] = (gradient == 0).all(-1).sum(-1)
+    return logits, unmoved
 
 
 def _measure(
@@ -176,33 +178,32 @@ def _measure(
     specs: Sequence[TrajectorySpec],
     split: Split,
     name: str,
-    attacks: Sequence[str],
-    draws: Callable[[TrajectorySpec, str, str], torch.Generator],
+    attacks: Sequence[Attack],
+    draws: Callable[[TrajectorySpec, str, Attack], torch.Generator],
 ) -> list[Measurement]:
-    device = split.images.device
+    device, n = split.images.device, len(split.labels)
     smoothing = specs[0].label_smoothing if name == "validation" else 0.0
     generators = {attack: [draws(spec, name, attack) for spec in specs] for attack in attacks}
-    losses = torch.zeros(1 + len(attacks), len(specs), dtype=torch.float64, device=device)
-    correct, without = torch.zeros_like(losses), torch.zeros_like(losses[1:])
+    losses, correct, unmoved = (
+        {attack: torch.zeros(len(specs), dtype=torch.float64, device=device) for attack in (NATURAL, *attacks)}
+        for _ in range(3)
+    )
     size = CHUNK[device.type]
     for images, labels in zip(torch.split(split.images, size), torch.split(split.labels, size), strict=True):
-        found, unmoved = logits(images, labels, generators)
-        targets = one_hot(labels, found[0], smoothing)
-        for i, one in enumerate(found):
-            losses[i] += cross_entropy(one, targets).sum(-1)
-            correct[i] += (one.argmax(-1) == labels).sum(-1)
-        for i, count in enumerate(unmoved):
-            without[i] += count
-    n = len(split.labels)
-    shares = [None, *(without / n).tolist()]
+        outputs, counts = logits(images, labels, generators)
+        targets = one_hot(labels, outputs[NATURAL], smoothing)
+        for attack, output in outputs.items():
+            losses[attack] += cross_entropy(output, targets).sum(-1)
+            correct[attack] += (output.argmax(-1) == labels).sum(-1)
+        for attack, count in counts.items():
+            unmoved[attack] += count
     return [
-        Measurement(name, attack, loss, accuracy, share)
-        for attack, loss, accuracy, share in zip(
-            ("none", *attacks), (losses / n).tolist(), (correct / n).tolist(), shares, strict=True
+        Measurement(
+            split=name,
+            attack=attack,
+            loss=(losses[attack] / n).tolist(),
+            accuracy=(correct[attack] / n).tolist(),
+            zero_gradient_share=None if attack == NATURAL else (unmoved[attack] / n).tolist(),
         )
+        for attack in (NATURAL, *attacks)
     ]
-
-
-def _images_without(gradient: Tensor) -> Tensor:
-    """How many images of each trajectory have a gradient (S, B, D) of zeros."""
-    return (gradient == 0).all(-1).sum(-1)

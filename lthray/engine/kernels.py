@@ -2,19 +2,102 @@
 
 A network is one graph without layers. Its units are numbered: pixels, then hidden units layer by layer, then logits. In
 a tile images lie side by side: activations are (units, TILE), so that one weight meets 64 numbers in a row, and a
-unit's sum stays in registers while its weights are read. Lanes beyond the last image hold zeros and weigh nothing.
-Sums may be reordered and contracted; NaN and infinity are kept, so that a diverged network is seen.
+unit's sum stays in registers while its weights are read. Lanes beyond the last image hold zeros and count for nothing.
+The order of a network's weights and of the loops here is part of the results: changing either changes the last bits.
 """
+
+from typing import NamedTuple
 
 import numpy as np
 
+from lthray.engine import adam
 from lthray.engine.numba_tiles import TILE, Array, Number, compiled, compiled_anew, weighted_sum
-from lthray.engine.records import Attack, Loss, Moments, Network, Rates, Targets, Workspace
+
+
+class Network(NamedTuple):
+    """The n remaining weights, once ordered by the unit they lead to and once by the unit they come from."""
+
+    pixels: int
+    """Units below this number are pixels."""
+    inner: int
+    """Units below this number are pixels or hidden units, the others are logits."""
+    rows: Array
+    """(units + 1,) int64: unit u has the incoming weights rows[u] to rows[u + 1]."""
+    inputs: Array
+    """(n,) uint16: the unit that each weight comes from."""
+    weights: Array
+    """(n,), in the first order."""
+    columns: Array
+    """(units + 1,) int64: unit u has the outgoing weights columns[u] to columns[u + 1] of the second order."""
+    outputs: Array
+    """(n,) uint16: the unit that each weight leads to, in the second order."""
+    turned: Array
+    """(n,): the weights in the second order."""
+    place: Array
+    """(n,) int32: the place in the second order of each weight of the first."""
+
+
+class Workspace(NamedTuple):
+    """The arrays of a tile."""
+
+    natural: Array
+    """(pixels, TILE): the natural images."""
+    active: Array
+    """(units, TILE): activations; its pixels are the images that go through the network."""
+    slope: Array
+    """(units, TILE): gradient of each image's loss with respect to the input of each unit."""
+    lanes: Array
+    """(2, TILE): an image's largest logit and its sum of exponentials."""
+    labels: Array
+    """(2, TILE) int64: the true labels, and those that attacks move away from."""
+
+
+class Targets(NamedTuple):
+    """Target probability of the true class and of each other class."""
+
+    true: Number
+    other: Number
+
+
+class Attack(NamedTuple):
+    """An attack's numbers; FGSM is one step of length ε from the natural images."""
+
+    steps: int
+    """0 where there is no attack."""
+    epsilon: Number
+    step_size: Number
+    black: Number
+    """Smallest pixel, 0."""
+    white: Number
+    """Largest pixel, 1."""
+    predicted: bool
+    """Whether it moves away from the model's own prediction, or from the true label."""
+    targets: Targets
+    """Hard labels."""
+
+
+class Loss(NamedTuple):
+    """The training loss."""
+
+    targets: Targets
+    natural: Number
+    """Weight of a natural image: (1 - `adversarial_weight`) / B."""
+    adversarial: Number
+    """Weight of an adversarial image: `adversarial_weight` / B."""
+
+
+class Moments(NamedTuple):
+    """Gradient of the loss, Adam's averages of it and of its square, and ones, for each weight; (n,) each."""
+
+    gradient: Array
+    mean: Array
+    square: Array
+    keep: Array
 
 
 @compiled
 def load(images: Array, first: int, count: int, tile: Array) -> None:
-    """Turns images (B, D) from `first` on into a tile (D, TILE)."""
+    """Transposes images (B, D) from `first` on into a tile (D, TILE)."""
     for i in range(images.shape[1]):
         for b in range(count):
             tile[i, b] = images[first + b, i]
@@ -24,7 +107,7 @@ def load(images: Array, first: int, count: int, tile: Array) -> None:
 
 @compiled
 def forward(net: Network, work: Workspace) -> None:
-    """Activations and logits from the pixels."""
+    """Computes activations and logits from the pixels."""
     for u in range(net.pixels, work.active.shape[0]):
         weighted_sum(work.active, u, net.weights, net.inputs, net.rows[u], net.rows[u + 1], work.active)
         if u < net.inner:
@@ -34,7 +117,7 @@ def forward(net: Network, work: Workspace) -> None:
 
 @compiled
 def backward(net: Network, work: Workspace, labels: Array, targets: Targets) -> None:
-    """Slopes at the logits, and from them those before each ReLU, zero where the ReLU was."""
+    """Computes slopes at the logits and, from them, before each ReLU: zero where it gives zero."""
     _softmax_minus_targets(net, work, labels, targets)
     for u in range(net.inner - 1, net.pixels - 1, -1):
         weighted_sum(work.slope, u, net.turned, net.outputs, net.columns[u], net.columns[u + 1], work.slope)
@@ -63,7 +146,7 @@ def _softmax_minus_targets(net: Network, work: Workspace, labels: Array, targets
 
 @compiled
 def begin(net: Network, work: Workspace, images: Array, labels: Array, first: int, attack: Attack) -> int:
-    """Loads a tile, finds its natural activations and what attacks move away from; says how many images it has."""
+    """Loads a tile, computes its natural activations and the labels to move away from, and counts its images."""
     count = min(TILE, len(images) - first)
     load(images, first, count, work.natural)
     for i in range(net.pixels):
@@ -83,7 +166,7 @@ def begin(net: Network, work: Workspace, images: Array, labels: Array, first: in
 
 @compiled
 def restart(net: Network, work: Workspace, noise: Array, first: int, attack: Attack) -> None:
-    """Puts the natural images through the network again, moved by noise (B, D) unless that is empty."""
+    """Computes activations of the natural images moved by noise (B, D), or not moved if that is empty."""
     if len(noise):
         load(noise, first, min(TILE, len(noise) - first), work.active)
     for i in range(net.pixels):
@@ -95,7 +178,7 @@ def restart(net: Network, work: Workspace, noise: Array, first: int, attack: Att
 
 @compiled
 def perturb(net: Network, work: Workspace, attack: Attack) -> None:
-    """Makes the images adversarial, starting from those whose activations `work` has, and finds their activations."""
+    """Makes the images in `work` adversarial, from where they are, and computes their activations."""
     for _ in range(attack.steps):
         backward(net, work, work.labels[1], attack.targets)
         _ascend(net, work, attack)
@@ -126,7 +209,7 @@ def train_step(
     noise: Array,
     attack: Attack,
     loss: Loss,
-    rates: Rates,
+    rates: adam.Rates,
 ) -> None:
     """One optimizer step on images (B, D) and labels (B,); no gradient flows through the attack."""
     for first in range(0, len(images), TILE):
@@ -137,7 +220,7 @@ def train_step(
                 restart(net, work, noise, first, attack)
             perturb(net, work, attack)
             _add_gradients(net, moments, work, count, loss.targets, loss.adversarial)
-    adam(net.weights, moments.gradient, moments.keep, moments.mean, moments.square, rates)
+    adam.update(net.weights, moments.gradient, moments.keep, moments.mean, moments.square, rates)
     for k in range(len(net.weights)):
         net.turned[net.place[k]] = net.weights[k]
         moments.gradient[k] = 0
@@ -147,7 +230,7 @@ def train_step(
 def _add_gradients(
     net: Network, moments: Moments, work: Workspace, count: int, targets: Targets, weight: Number
 ) -> None:
-    """Adds the gradient of a tile's loss by every weight; `weight` is that of an image."""
+    """Adds the gradient of a tile's loss with respect to each weight; `weight` is the weight of an image."""
     backward(net, work, work.labels[0], targets)
     for u in range(net.pixels, work.active.shape[0]):
         slope = work.slope[u]
@@ -159,16 +242,6 @@ def _add_gradients(
             for b in range(TILE):
                 total += slope[b] * inputs[b]
             moments.gradient[k] = total
-
-
-@compiled
-def adam(weights: Array, gradient: Array, keep: Array, mean: Array, square: Array, rates: Rates) -> None:
-    """One step of Adam in a single pass; weights (n,) whose `keep` is 0 stay as they are, and so do their averages."""
-    for k in range(len(weights)):
-        slope = gradient[k] * keep[k]
-        mean[k] = rates.old_mean * mean[k] + rates.new_mean * slope
-        square[k] = rates.old_square * square[k] + rates.new_square * slope * slope
-        weights[k] -= rates.step * mean[k] / (np.sqrt(square[k]) * rates.root + rates.epsilon)
 
 
 @compiled

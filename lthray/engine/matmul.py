@@ -1,17 +1,17 @@
-"""Matrix products by the faster of the two libraries that torch has for them on a CPU."""
+"""Matrix products by the faster of the two libraries that torch uses for them on a CPU."""
 
 import torch
 from torch import Tensor
 
 WORTH_IT = 2**20
-"""Multiplications from which oneDNN's kernels win back the 10 µs that each call costs."""
+"""Number of multiplications from which oneDNN's kernels win back the 10 µs that each call costs."""
 
 
 def product(a: Tensor, b: Tensor) -> Tensor:
     """The rows of `a` times the rows of `b`, `a @ b.mT`.
 
     In single precision on a CPU, large products of one network take oneDNN, which torch.compile uses too: on an AMD
-    processor it was found to be twice as fast as the MKL behind `@` (docs/performance.md).
+    processor it was measured to be twice as fast as the MKL behind `@` (docs/performance.md).
 
     Args:
         a: (m, k), or (S, m, k) for a stack.
@@ -20,14 +20,14 @@ def product(a: Tensor, b: Tensor) -> Tensor:
     Returns:
         (m, n), or (S, m, n).
     """
-    if _onednn(a, b):
-        # without its ReLU, which would turn NaN into zero and hide a network that has diverged
-        found: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
-        return found
+    if _pays_onednn(a, b):
+        # Its ReLU is left out: it turns NaN into zero, which would hide a network that has diverged.
+        result: Tensor = torch.ops.mkldnn._linear_pointwise(a, b, None, "none", [], "")
+        return result
     return a @ b.mT
 
 
-def _onednn(a: Tensor, b: Tensor) -> bool:
+def _pays_onednn(a: Tensor, b: Tensor) -> bool:
     return (
         a.dim() == b.dim() == 2
         and a.shape[0] * b.numel() >= WORTH_IT

@@ -1,4 +1,4 @@
-"""How the kernels are compiled, and the one product that LLVM does not make well by itself."""
+"""How the kernels are compiled, and the one product that LLVM does not compile well by itself."""
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -10,17 +10,19 @@ from numba import types
 from numba.extending import intrinsic
 
 TILE = 64
-"""Images side by side."""
+"""Images that lie side by side."""
 VECTOR_BYTES = 64
-"""Of a register; LLVM splits them where a processor has smaller ones."""
+"""Size of a register; LLVM splits vectors where a processor has smaller ones."""
 
 Array = np.ndarray[Any, np.dtype[Any]]
 Number = np.floating[Any]
-"""Of the weights' precision, lest numba computes in double."""
+"""A scalar in the precision of the weights: with Python's floats numba would compute in double."""
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-
+# Reordering sums and fusing multiplications with additions (FMA) is what makes the kernels fast. `nnan` and `ninf` are
+# left out: with them LLVM may assume that nothing is NaN or infinite, and a diverged network would go unseen. Division
+# by zero follows IEEE ("numpy"), and the GIL is released so that trajectories train in threads.
 OPTIONS: dict[str, Any] = {
     "nogil": True,
     "fastmath": {"contract", "reassoc", "nsz", "arcp"},
@@ -29,15 +31,15 @@ OPTIONS: dict[str, Any] = {
 
 
 def compiled(function: F) -> F:
-    """Compiles a function when it is first called, and keeps the result on disk for later processes."""
+    """Compiles a function at its first call, and caches the machine code on disk for later processes."""
     return cast(F, numba.njit(cache=True, **OPTIONS)(function))
 
 
 def compiled_anew(function: F) -> F:
-    """Compiles a function in every process, from parts that are kept on disk.
+    """Compiles a function anew in every process; the functions that it calls may come from the cache on disk.
 
-    What numba reads back of a training step was found to round otherwise than what it had compiled: the first process
-    on a machine would have other numbers than those after it.
+    A training step that numba read back from its cache rounded differently from the one that it had just compiled: the
+    first process on a machine would have other results than all later ones.
     """
     return cast(F, numba.njit(**OPTIONS)(function))
 
@@ -46,7 +48,8 @@ def compiled_anew(function: F) -> F:
 def weighted_sum(_: Any, out: Any, row: Any, weights: Any, which: Any, start: Any, stop: Any, rows: Any) -> Any:
     """`out[row] = sum(weights[k] * rows[which[k]] for k in range(start, stop))`, all TILE wide, held in registers.
 
-    LLVM does not keep such sums in registers by itself, and is half as fast.
+    By itself LLVM does not keep such sums in registers, and its code takes twice as long. Each weight is added in the
+    order of `k`, in one fused operation where the processor has it.
     """
     signature = types.void(out, row, weights, which, start, stop, rows)
 
@@ -63,7 +66,7 @@ def weighted_sum(_: Any, out: Any, row: Any, weights: Any, which: Any, start: An
 
         def vectors(array: Any, at: Any) -> list[Any]:
             base = builder.gep(array, [builder.mul(at, tile)])
-            return [builder.bitcast(builder.gep(base, [one]), vector.as_pointer()) for one in offsets]
+            return [builder.bitcast(builder.gep(base, [offset]), vector.as_pointer()) for offset in offsets]
 
         begin, end = arguments[4], arguments[5]
         before = builder.block
@@ -86,16 +89,16 @@ def weighted_sum(_: Any, out: Any, row: Any, weights: Any, which: Any, start: An
         following = builder.add(k, ir.Constant(index, 1))
         k.add_incoming(begin, before)
         k.add_incoming(following, loop)
-        for total, one in zip(sums, added, strict=True):
+        for total, new in zip(sums, added, strict=True):
             total.add_incoming(zero, before)
-            total.add_incoming(one, loop)
+            total.add_incoming(new, loop)
         builder.cbranch(builder.icmp_signed("<", following, end), loop, after)
 
         builder.position_at_end(after)
         results = [builder.phi(vector) for _ in offsets]
-        for result, one in zip(results, added, strict=True):
+        for result, new in zip(results, added, strict=True):
             result.add_incoming(zero, before)
-            result.add_incoming(one, loop)
+            result.add_incoming(new, loop)
         for result, pointer in zip(results, vectors(data(0), arguments[1]), strict=True):
             builder.store(result, pointer, align=rows.dtype.bitwidth // 8)
         return context.get_dummy_value()

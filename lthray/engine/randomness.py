@@ -1,6 +1,6 @@
-"""Random numbers of a trajectory: every draw has its own generator, found from the seed and the draw's place.
+"""Random numbers of a trajectory: each draw has its own generator, seeded by seed, purpose and place.
 
-No generator is carried along, so a round draws the same numbers whether or not others ran before it in this process,
+No generator outlives its round. So a round draws the same numbers whether or not others ran before it in this process,
 whatever the strategy and the attack, and however often it is evaluated.
 """
 
@@ -12,7 +12,7 @@ import torch
 
 @unique
 class Draw(IntEnum):
-    """What a generator is for. The numbers are part of the results: never change one, only add."""
+    """The purpose of a generator. The numbers are part of the results: add new ones, and never change one."""
 
     INIT = 0
     """Start of the dense network, θ0."""

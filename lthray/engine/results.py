@@ -1,14 +1,31 @@
-"""What a trajectory leaves behind: plain values and arrays, known to the maths and to the store."""
+"""What a trajectory leaves behind, as plain values and arrays that the engine and the store share."""
 
-from collections.abc import Mapping
+import math
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import numpy as np
 
+from lthray.methods.attacks import Attack
 from lthray.spec.trajectory import TrajectorySpec
 
+if TYPE_CHECKING:  # torch is slow to import, and whoever reads a results folder needs none of it
+    from torch import Tensor
+
 Array = np.ndarray[Any, Any]
+Mask: TypeAlias = "Array | Tensor"
+
+
+def count_remaining(masks: Iterable[Mask]) -> int:
+    """How many weights are not pruned, from one mask a layer."""
+    return sum(int(mask.sum()) for mask in masks)
+
+
+def share_remaining(masks: Iterable[Mask]) -> float:
+    """Share of weights that are not pruned, in (0, 1], from one mask a layer."""
+    masks = list(masks)
+    return count_remaining(masks) / sum(math.prod(mask.shape) for mask in masks)
 
 
 @dataclass(frozen=True)
@@ -16,9 +33,9 @@ class Ticket:
     """A network at the end of a round, under the mask it was trained with."""
 
     weights: dict[str, Array]
-    """Layer name to (out, in) float32; pruned weights are zero."""
+    """By layer name, (out, in) float32; pruned weights are zero."""
     masks: dict[str, Array]
-    """Layer name to (out, in) uint8; 1 where a weight remains."""
+    """By layer name, (out, in) uint8; 1 where a weight remains."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +45,7 @@ class CurveRow:
     iteration: int
     reported_iteration: int
     split: str
-    attack: str
+    attack: Attack
     loss: float
     accuracy: float
     zero_gradient_share: float | None
@@ -37,7 +54,7 @@ class CurveRow:
 
 @dataclass(frozen=True)
 class RoundResult:
-    """One trajectory's round, finished."""
+    """A trajectory's finished round."""
 
     spec: TrajectorySpec
     round: int
@@ -49,12 +66,12 @@ class RoundResult:
     train_seconds: float
     """This trajectory's share of the wall time that its stack trained."""
     eval_seconds: float
-    """The same of evaluation."""
+    """This trajectory's share of the wall time that its stack was evaluated."""
     device: str
     images: Mapping[str, int]
-    """Images of each split measured."""
-    early: Ticket | None = None
-    """Of round 0: the network at the iteration that `rewind_to` names, where it names one."""
+    """Number of images of each split."""
+    rewound: Ticket | None = None
+    """Of round 0: the network at the iteration that `rewind_to` names, if it names one."""
 
     @property
     def iterations(self) -> int:
@@ -64,22 +81,50 @@ class RoundResult:
     @property
     def weights_remaining_count(self) -> int:
         """Weights not pruned."""
-        return sum(int(mask.sum()) for mask in self.ticket.masks.values())
+        return count_remaining(self.ticket.masks.values())
 
     @property
     def weights_remaining(self) -> float:
         """Share of weights not pruned, in (0, 1]."""
-        return self.weights_remaining_count / sum(mask.size for mask in self.ticket.masks.values())
+        return share_remaining(self.ticket.masks.values())
 
-    def row(self, attack: str, split: str, iteration: int) -> CurveRow | None:
+    def row(self, attack: Attack, split: str, iteration: int) -> CurveRow | None:
         """One evaluation; None where the attack was not measured."""
-        wanted = attack, split, iteration
-        return next((row for row in self.curves if (row.attack, row.split, row.iteration) == wanted), None)
+        key = attack, split, iteration
+        return next((row for row in self.curves if (row.attack, row.split, row.iteration) == key), None)
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """A trajectory inside a round, right after an evaluation: from here the round goes on to the same bits.
+
+    Arrays are by layer name, (out, in) float32. The masks are not here, for they follow from the round before.
+    """
+
+    spec: TrajectorySpec
+    round: int
+    iteration: int
+    """Optimizer steps done in the round, at least 1."""
+    weights: dict[str, Array]
+    mean: dict[str, Array]
+    """Adam's average of the gradient."""
+    square: dict[str, Array]
+    """Adam's average of the squared gradient."""
+    rewound: dict[str, Array] | None
+    """The weights at the iteration that `rewind_to` names, once a round 0 has passed it."""
+    generator: Array
+    """State of the generator of the train attack's random starts, uint8."""
+    curves: list[CurveRow]
+    """The round's evaluations so far."""
+    train_seconds: float
+    eval_seconds: float
+    device: str
+    """As `RoundResult.device`; another device rounds differently."""
 
 
 @dataclass(frozen=True)
 class Failure:
-    """A trajectory that can't go on, and why."""
+    """A trajectory that cannot go on, and why."""
 
     spec: TrajectorySpec
     round: int
@@ -93,6 +138,6 @@ class Resume:
     last: Ticket
     """Ticket of the last finished round."""
     dense: Ticket | None
-    """Ticket of round 0, where later rounds go back to it."""
-    early: Ticket | None = None
-    """The network at the iteration of round 0 that `rewind_to` names, where it names one."""
+    """Ticket of round 0, if later rounds go back to it."""
+    rewound: Ticket | None = None
+    """The network at the iteration of round 0 that `rewind_to` names, if it names one."""

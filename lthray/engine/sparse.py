@@ -1,4 +1,4 @@
-"""Training and measuring by the weights that remain alone: the way of the later rounds on a CPU."""
+"""Training and evaluation by the remaining weights alone, as suits a CPU in the later rounds."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,69 +8,68 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lthray.engine import kernels, records
-from lthray.engine.network import Weights, one_hot
+from lthray.engine import adam, kernels
+from lthray.engine.adam import Averages
+from lthray.engine.network import one_hot
 from lthray.engine.numba_tiles import TILE, Array, Number
-from lthray.methods.attacks import Setting, random_start, stronger
+from lthray.engine.state import TrainingState
+from lthray.methods.attacks import NATURAL, Attack, Setting, random_start, stronger
 from lthray.methods.datasets import CLASSES
+from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
 
 BREAK_EVEN = 0.45
-"""Share of weights remaining below which this is faster than dense products, as benchmarks/break_even.py found it."""
+"""Share of weights remaining below which this is faster than dense products, measured by benchmarks/break_even.py."""
 
 KERNELS = ("fgsm", "pgd")
-"""The attacks that the kernels know."""
+"""The attacks that the kernels know, in the order of their logits."""
 
 UNITS = 2**16
-"""Most units, pixels among them, that a network's graph can number."""
-
-BETAS, ADAM_EPSILON = (0.9, 0.999), 1e-7
-
-Scalar = Callable[[float], Number]
+"""Largest number of units, pixels included, that a network's graph can number."""
 
 
-def sparse_pays(spec: TrajectorySpec, round_: int, attack: str | None = None, *, training: bool = False) -> bool:
-    """Whether a CPU trains or measures a round this way: the same for a trajectory alone and in any stack.
+def sparse_pays(spec: TrajectorySpec, round_: int, attack: Attack = NATURAL, *, training: bool = False) -> bool:
+    """Whether a CPU trains or evaluates a round this way, which does not depend on the stack.
 
-    Convolutions share their weights, which the kernels' graph does not; and its units have numbers of 16 bits. The
-    kernels know FGSM and PGD in the maximum norm alone, and training with restarts takes the dense way.
+    Convolutions share weights, which the kernels' graph cannot express, and its units are numbered in 16 bits. The
+    kernels know only FGSM and PGD in the maximum norm; training with restarts takes the dense way.
 
     Args:
         spec: The setting.
         round_: Number of the round.
-        attack: Full name of an eval attack; None for a natural measurement.
-        training: Asks for training, against the train attack.
+        attack: The eval attack, if any.
+        training: Whether to ask about training, against the train attack.
     """
     if any(len(size) > 2 for size in spec.layer_sizes.values()) or spec.units > UNITS:
         return False
-    attack = spec.train_attack if training else attack
-    if attack not in (None, "none"):
-        setting = spec.setting(attack)
-        if setting.attack not in KERNELS or setting.norm != "linf" or (training and setting.restarts > 1):
-            return False
+    setting = spec.train_setting if training else None if attack == NATURAL else spec.setting(attack)
+    if setting and (setting.attack not in KERNELS or setting.norm != "linf" or (training and setting.restarts > 1)):
+        return False
     rounds = spec.weights_left(round_)
     return sum(rounds[round_].values()) < BREAK_EVEN * sum(rounds[0].values())
 
 
 class SparseTraining:
-    """A stack in training, one trajectory after the other or as many side by side as torch has threads."""
+    """Trains a stack, as many trajectories side by side as torch has threads."""
 
-    def __init__(self, start: Weights, masks: Weights, specs: Sequence[TrajectorySpec]) -> None:
-        self.spec, self.steps, self.number = specs[0], 0, start[0].numpy().dtype.type
-        self.weights, self.masks = tuple(weight.clone() for weight in start), masks
-        self.networks = [_network([w[i] for w in start], [m[i] for m in masks]) for i in range(len(specs))]
-        self.moments = [_moments(net.weights) for net in self.networks]
-        self.workspaces = [_workspace(net, start[0]) for net in self.networks]
-        self.setting = None if self.spec.train_attack == "none" else self.spec.setting(self.spec.train_attack)
+    def __init__(self, start: TrainingState, masks: Layers, specs: Sequence[TrajectorySpec]) -> None:
+        self.spec, self.steps, self.number = specs[0], start.iteration, start.weights[0].numpy().dtype.type
+        self.weights, self.masks = tuple(weight.clone() for weight in start.weights), masks
+        members = range(len(specs))
+        self.networks = [_network([w[i] for w in self.weights], [m[i] for m in masks]) for i in members]
+        self.moments = [_moments(start.averages, masks, i) for i in members]
+        self.workspaces = [_workspace(net, self.weights[0]) for net in self.networks]
+        self.setting = self.spec.train_setting
         self.attack = _attack(self.setting, self.spec.attack_label, self.number)
         self.map = _mapping(min(len(specs), torch.get_num_threads()))
 
     def step(self, images: Tensor, labels: Tensor, generators: Sequence[torch.Generator]) -> None:
         """One optimizer step on images (S, B, D) and labels (S, B)."""
         self.steps += 1
-        loss, rates = _loss(self.spec, labels.shape[-1], self.number), adam_rates(self.spec, self.steps, self.number)
+        loss = _loss(self.spec, labels.shape[-1], self.number)
+        rates = adam.rates(self.spec.learning_rate, self.steps, self.number)
 
-        def one(i: int) -> None:
+        def step_member(i: int) -> None:
             noise = _noise(self.setting, images[i], generators[i : i + 1])
             kernels.train_step(
                 self.networks[i],
@@ -84,28 +83,35 @@ class SparseTraining:
                 rates,
             )
 
-        for _ in self.map(one, range(len(self.networks))):
+        for _ in self.map(step_member, range(len(self.networks))):
             pass
 
-    def current(self) -> Weights:
-        """The weights as they are, (S, out, in) a layer."""
-        for i, net in enumerate(self.networks):
-            values = torch.from_numpy(net.weights)
-            for weight, mask in zip(self.weights, self.masks, strict=True):
-                here, values = values.tensor_split([int(mask[i].sum())])
-                weight[i][mask[i]] = here
-        return self.weights
+    def current(self) -> tuple[Layers, Averages]:
+        """The weights as they are and Adam's averages, (S, out, in) a layer."""
+        _scatter([net.weights for net in self.networks], self.masks, self.weights)
+        averages = adam.zeros(self.weights)
+        _scatter([moments.mean for moments in self.moments], self.masks, averages.mean)
+        _scatter([moments.square for moments in self.moments], self.masks, averages.square)
+        return self.weights, averages
+
+
+def _scatter(values: Sequence[Array], masks: Layers, layers: Layers) -> None:
+    """Puts the values of each trajectory's remaining weights, layer after layer, into (S, out, in) a layer."""
+    for i, remaining in enumerate(map(torch.from_numpy, values)):
+        for layer, mask in zip(layers, masks, strict=True):
+            head, remaining = remaining.tensor_split([int(mask[i].sum())])
+            layer[i][mask[i]] = head
 
 
 class SparseEvaluation:
-    """One trajectory's network, measured; a batch's tiles are shared out among torch's threads.
+    """Evaluates one trajectory's network; torch's threads share the tiles of a batch.
 
     Args:
         weights: (out, in) a layer.
         spec: The setting.
     """
 
-    def __init__(self, weights: Weights, spec: TrajectorySpec) -> None:
+    def __init__(self, weights: Layers, spec: TrajectorySpec) -> None:
         self.spec, self.classes = spec, len(weights[-1])
         self.network = _network(weights, [weight != 0 for weight in weights])
         self.threads = torch.get_num_threads()
@@ -113,40 +119,40 @@ class SparseEvaluation:
         self.map = _mapping(self.threads)
 
     def logits(
-        self, images: Tensor, labels: Tensor, generators: Mapping[str, Sequence[torch.Generator]]
-    ) -> tuple[list[Tensor], list[Tensor]]:
+        self, images: Tensor, labels: Tensor, generators: Mapping[Attack, Sequence[torch.Generator]]
+    ) -> tuple[dict[Attack, Tensor], dict[Attack, Tensor]]:
         """As `evaluation.dense_logits`, for attacks that `sparse_pays`."""
-        settings = {name: self.spec.setting(name) for name in generators}
-        found: dict[str, Tensor] = {}
-        without: dict[str, Tensor] = {}
-        natural = images.new_empty(0)
-        for names in _passes(settings) or [[]]:
-            kinds = {settings[name].attack: name for name in names}
-            fgsm, pgd = (settings[kinds[kind]] if kind in kinds else None for kind in KERNELS)
-            label = next((one.attack_label for one in (fgsm, pgd) if one), self.spec.attack_label)
-            noise = _noise(pgd, images, generators[kinds["pgd"]] if pgd else ())
-            logits, moving = self._measure(images, labels, fgsm, pgd, label, noise)
-            natural = logits[0] if not len(natural) else natural
-            for kind, name in kinds.items():
-                found[name] = logits[1 + KERNELS.index(kind)]
-                without[name] = torch.tensor(len(images) - int(moving.sum()))
+        settings = {attack: self.spec.setting(attack) for attack in generators}
+        logits: dict[Attack, Tensor] = {}
+        unmoved: dict[Attack, Tensor] = {}
+        for together in _passes(settings) or [[]]:
+            by_kernel = {attack.name: attack for attack in together}
+            fgsm, pgd = (settings[by_kernel[name]] if name in by_kernel else None for name in KERNELS)
+            label = next((setting.attack_label for setting in (fgsm, pgd) if setting), self.spec.attack_label)
+            noise = _noise(pgd, images, generators[by_kernel["pgd"]] if pgd else ())
+            natural, *attacked, moving = self._measure(images, labels, fgsm, pgd, label, noise)
+            # Every pass computes the natural logits; those of the first are kept, as it has the plain attacks.
+            natural = logits.setdefault(NATURAL, natural)
+            for name, attack in by_kernel.items():
+                logits[attack] = attacked[KERNELS.index(name)]
+                unmoved[attack] = torch.tensor(len(images) - int(moving.sum()))
             if pgd and pgd.restarts > 1:
-                away = one_hot(natural.argmax(-1) if label == "predicted" else labels, natural)
-                best = found[kinds["pgd"]]
+                targets = one_hot(natural.argmax(-1) if label == "predicted" else labels, natural)
+                best = logits[by_kernel["pgd"]]
                 for _ in range(pgd.restarts - 1):
-                    noise = _noise(pgd, images, generators[kinds["pgd"]])
-                    again = self._measure(images, labels, None, pgd, label, noise)[0][2]
-                    best = again.where(stronger(again, best, away).unsqueeze(-1), best)
-                found[kinds["pgd"]] = best
-        return [natural, *(found[name] for name in generators)], [without[name] for name in generators]
+                    noise = _noise(pgd, images, generators[by_kernel["pgd"]])
+                    _, _, candidate, _ = self._measure(images, labels, None, pgd, label, noise)
+                    best = candidate.where(stronger(candidate, best, targets).unsqueeze(-1), best)
+                logits[by_kernel["pgd"]] = best
+        return logits, unmoved
 
     def _measure(
         self, images: Tensor, labels: Tensor, fgsm: Setting | None, pgd: Setting | None, label: str, noise: Array
-    ) -> tuple[Tensor, Array]:
-        """Logits (3, B, C), natural and under one attack of each kind, and which images (B,) have a gradient."""
+    ) -> tuple[Tensor, Tensor, Tensor, Array]:
+        """Logits (B, C), natural, under FGSM and under PGD, and which images (B,) have a gradient."""
         number, count = images.numpy().dtype.type, len(images)
-        first, second = (_attack(one, label, number) for one in (fgsm, pgd))
-        found = torch.empty(3, count, self.classes, dtype=images.dtype)
+        first, second = (_attack(setting, label, number) for setting in (fgsm, pgd))
+        logits = torch.empty(3, count, self.classes, dtype=images.dtype)
         moving = np.empty(count, np.bool_)
         each = -(-count // (self.threads * TILE)) * TILE
 
@@ -161,40 +167,41 @@ class SparseEvaluation:
                 second,
                 min(i * each, count),
                 min((i + 1) * each, count),
-                found.numpy(),
+                logits.numpy(),
                 moving,
             )
 
         for _ in self.map(share, range(self.threads)):
             pass
-        return found, moving
+        return logits[0], logits[1], logits[2], moving
 
 
-def _passes(settings: Mapping[str, Setting]) -> list[list[str]]:
-    """Attacks that are measured together: one of each kind, away from the same label; the plain ones come first."""
-    passes: list[list[str]] = []
-    for name, one in settings.items():
+def _passes(settings: Mapping[Attack, Setting]) -> list[list[Attack]]:
+    """Attacks that are measured together: one of each kernel, away from the same label; the plain ones come first."""
+    passes: list[list[Attack]] = []
+    for attack, setting in settings.items():
         for together in passes:
-            others = [settings[other] for other in together]
-            if all(other.attack != one.attack and other.attack_label == one.attack_label for other in others):
-                together.append(name)
+            if all(
+                other.name != attack.name and settings[other].attack_label == setting.attack_label for other in together
+            ):
+                together.append(attack)
                 break
         else:
-            passes.append([name])
+            passes.append([attack])
     return passes
 
 
-@cache  # threads that have computed already compute sooner than new ones, by far
+@cache  # starting threads anew for each step would cost far more than the step
 def _mapping(threads: int) -> Callable[..., Iterable[None]]:
     return map if threads == 1 else ThreadPoolExecutor(threads).map
 
 
 def _aligned(*shape: int, like: Tensor) -> Array:
-    """An array that begins at a cache line, as torch's do and numpy's don't: loads across lines take twice as long."""
+    """An array that begins at a cache line, as torch's do and numpy's do not: loads across lines take twice as long."""
     return torch.zeros(shape, dtype=like.dtype).numpy()
 
 
-def _network(weights: Sequence[Tensor], masks: Sequence[Tensor]) -> records.Network:
+def _network(weights: Sequence[Tensor], masks: Sequence[Tensor]) -> kernels.Network:
     """The graph of the layers' remaining weights; `weights` and `masks` are (out, in) a layer."""
     widths = [weights[0].shape[1], *(len(weight) for weight in weights)]
     starts = np.cumsum([0, *widths])
@@ -209,7 +216,7 @@ def _network(weights: Sequence[Tensor], masks: Sequence[Tensor]) -> records.Netw
     def ranges(units: Array) -> Array:
         return np.concatenate([[0], np.cumsum(np.bincount(units, minlength=starts[-1]))])
 
-    return records.Network(
+    return kernels.Network(
         pixels=widths[0],
         inner=int(starts[-2]),
         rows=ranges(outputs),
@@ -222,14 +229,18 @@ def _network(weights: Sequence[Tensor], masks: Sequence[Tensor]) -> records.Netw
     )
 
 
-def _moments(weights: Array) -> records.Moments:
-    gradient, mean, square = (np.zeros_like(weights) for _ in range(3))
-    return records.Moments(gradient, mean, square, keep=np.ones_like(weights))
+def _moments(averages: Averages, masks: Layers, i: int) -> kernels.Moments:
+    """The averages of trajectory `i`, of its remaining weights alone."""
+    mean, square = (
+        np.concatenate([layer[i][mask[i]].numpy() for layer, mask in zip(layers, masks, strict=True)])
+        for layers in (averages.mean, averages.square)
+    )
+    return kernels.Moments(np.zeros_like(mean), mean, square, keep=np.ones_like(mean))
 
 
-def _workspace(net: records.Network, like: Tensor) -> records.Workspace:
+def _workspace(net: kernels.Network, like: Tensor) -> kernels.Workspace:
     units = len(net.rows) - 1
-    return records.Workspace(
+    return kernels.Workspace(
         natural=_aligned(net.pixels, TILE, like=like),
         active=_aligned(units, TILE, like=like),
         slope=_aligned(units, TILE, like=like),
@@ -239,38 +250,25 @@ def _workspace(net: records.Network, like: Tensor) -> records.Workspace:
 
 
 def _noise(setting: Setting | None, images: Tensor, generators: Sequence[torch.Generator]) -> Array:
-    """An attack's random start of images (B, D); without images where there is none."""
+    """An attack's random start for images (B, D); (0, D) if it has none."""
     noise = random_start(setting, images, generators) if setting else None
     return images[:0].numpy() if noise is None else noise.numpy()
 
 
-def _attack(setting: Setting | None, attack_label: str, number: Scalar) -> records.Attack:
-    return records.Attack(
+def _attack(setting: Setting | None, attack_label: str, number: type[Number]) -> kernels.Attack:
+    return kernels.Attack(
         steps=setting.steps if setting else 0,
         epsilon=number(setting.epsilon if setting else 0),
         step_size=number(setting.step_size if setting else 0),
         black=number(0),
         white=number(1),
         predicted=attack_label == "predicted",
-        targets=records.Targets(number(1), number(0)),
+        targets=kernels.Targets(number(1), number(0)),
     )
 
 
-def _loss(spec: TrajectorySpec, batch: int, number: Scalar) -> records.Loss:
+def _loss(spec: TrajectorySpec, batch: int, number: type[Number]) -> kernels.Loss:
     w = 0.0 if spec.train_attack == "none" else spec.adversarial_weight
     off = spec.label_smoothing / CLASSES
-    targets = records.Targets(number(1 - spec.label_smoothing + off), number(off))
-    return records.Loss(targets, number((1 - w) / batch), number(w / batch))
-
-
-def adam_rates(spec: TrajectorySpec, steps: int, number: Scalar) -> records.Rates:
-    """Adam's numbers at its step number `steps`, which counts from 1."""
-    return records.Rates(
-        step=number(spec.learning_rate / (1 - BETAS[0] ** steps)),
-        root=number(1 / (1 - BETAS[1] ** steps) ** 0.5),
-        epsilon=number(ADAM_EPSILON),
-        old_mean=number(BETAS[0]),
-        new_mean=number(1 - BETAS[0]),
-        old_square=number(BETAS[1]),
-        new_square=number(1 - BETAS[1]),
-    )
+    targets = kernels.Targets(number(1 - spec.label_smoothing + off), number(off))
+    return kernels.Loss(targets, number((1 - w) / batch), number(w / batch))

@@ -1,29 +1,31 @@
 """The rounds of a stack of trajectories: start, train, evaluate, prune, again. No files, no processes."""
 
-import math
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from lthray.engine.data import Dataset, Split
-from lthray.engine.evaluation import Measurement, evaluate
-from lthray.engine.network import Weights, glorot_uniform
+from lthray.engine.evaluation import Measurement
+from lthray.engine.network import glorot_uniform
 from lthray.engine.randomness import Draw, generator
-from lthray.engine.results import Array, CurveRow, Failure, Resume, RoundResult, Ticket
+from lthray.engine.recorder import Recorder, early_stopping_iteration
+from lthray.engine.results import Array, Checkpoint, Failure, Resume, RoundResult, Ticket, share_remaining
+from lthray.engine.state import TrainingState, begin_round, resume_round
 from lthray.engine.training import mean_gradient, train
 from lthray.errors import InputError
 from lthray.methods.criteria import CRITERIA, Trained, prune, prune_together
+from lthray.methods.networks import Layers
 from lthray.methods.strategies import STRATEGIES, TRANSFER, Past
 from lthray.spec.trajectory import WHOLE, TrajectorySpec
 
-Given = Callable[[TrajectorySpec, int], dict[str, Array]]
+FindMasks = Callable[[TrajectorySpec, int], dict[str, Array]]
 """Finds the masks of a round of strategy transfer, uint8 (out, in) by layer; an InputError where there are none."""
 
 
-def _none_given(spec: TrajectorySpec, number: int) -> dict[str, Array]:
+def _find_no_masks(spec: TrajectorySpec, number: int) -> dict[str, Array]:
     raise InputError(f"no masks were given for round {number} of strategy {spec.strategy}")
 
 
@@ -38,19 +40,8 @@ class Progress:
     weights_remaining: float
     """Of its first trajectory, in (0, 1]."""
     measurements: list[Measurement]
-
-
-def early_stopping_iteration(spec: TrajectorySpec, curves: Sequence[CurveRow]) -> int:
-    """The first iteration with the smallest validation objective: the loss that round 0 trains by, on validation."""
-    losses: dict[int, dict[str, float]] = {}
-    for row in curves:
-        if row.split == "validation":
-            losses.setdefault(row.iteration, {})[row.attack] = row.loss
-    w = 0.0 if spec.train_attack == "none" else spec.adversarial_weight
-    objective = {
-        iteration: (1 - w) * at["none"] + (w * at[spec.train_attack] if w else 0) for iteration, at in losses.items()
-    }
-    return min(objective, key=lambda iteration: (objective[iteration], iteration))
+    checkpoints: Callable[[], list[Checkpoint]]
+    """Takes a checkpoint of each trajectory that has trained and not failed; to be called before training goes on."""
 
 
 def run(
@@ -59,7 +50,8 @@ def run(
     first_round: int = 0,
     resumes: Sequence[Resume] = (),
     observe: Callable[[Progress], None] = lambda _: None,
-    given: Given = _none_given,
+    find_masks: FindMasks = _find_no_masks,
+    checkpoints: Sequence[Checkpoint] = (),
 ) -> Iterator[list[RoundResult | Failure]]:
     """Runs a stack of trajectories from `first_round` to their last round.
 
@@ -68,82 +60,83 @@ def run(
         data: Their data set, on the device that trains.
         first_round: Round to begin with, the same for all.
         resumes: One a trajectory, where `first_round` is not 0.
-        observe: Told at every evaluation.
-        given: Finds the masks of those that do not prune.
+        observe: Called at every evaluation.
+        find_masks: Finds the masks of trajectories that do not prune.
+        checkpoints: Where `first_round` was interrupted: one a trajectory, of one iteration.
 
     Yields:
         Round by round, a result or a failure for each trajectory that is still in the stack; a trajectory that failed
         leaves it. Ends early where none is left.
     """
     device = data.train.images.device
-    stack = [_Member(spec, resumes[i] if resumes else None, device, given) for i, spec in enumerate(specs)]
+    stack = [_Member(spec, resumes[i] if resumes else None, device, find_masks) for i, spec in enumerate(specs)]
+    interrupted = {checkpoint.spec.trajectory_id: checkpoint for checkpoint in checkpoints}
     for number in range(first_round, max(spec.rounds for spec in specs) + 1):
         stack = [member for member in stack if number <= member.spec.rounds]
         if not stack:
             return
-        reasons = [member.begin(number, data.train) for member in stack]
-        done: list[RoundResult | Failure] = [
-            Failure(member.spec, number, reason) for member, reason in zip(stack, reasons, strict=True) if reason
-        ]
-        stack = [member for member, reason in zip(stack, reasons, strict=True) if not reason]
-        done += _round(stack, data, number, observe) if stack else []
-        yield done
-        failed = {one.spec.trajectory_id for one in done if isinstance(one, Failure)}
-        stack = [member for member in stack if member.spec.trajectory_id not in failed]
+        results: list[RoundResult | Failure] = []
+        for member in stack:
+            reason = member.start(number, data.train) if number else None
+            results += [Failure(member.spec, number, reason)] if reason else []
+        stack = _without_failures(stack, results)
+        if stack:
+            results += _train_round(stack, data, number, observe, interrupted)
+        yield results
+        interrupted = {}
+        stack = _without_failures(stack, results)
 
 
 class _Member:
     """One trajectory of a stack: its weights and masks (out, in) between rounds."""
 
-    def __init__(self, spec: TrajectorySpec, resume: Resume | None, device: torch.device, given: Given) -> None:
-        self.spec, self.device, self.given = spec, device, given
+    def __init__(
+        self, spec: TrajectorySpec, resume: Resume | None, device: torch.device, find_masks: FindMasks
+    ) -> None:
+        self.spec, self.device, self.find_masks = spec, device, find_masks
         self.initial = self._draw(Draw.INIT)
         self.masks = tuple(torch.ones_like(weight, dtype=torch.bool) for weight in self.initial)
-        self.weights = self.initial
-        self.dense: Weights = self.initial
-        self.early: Weights = self.initial
+        self.weights = self.dense = self.rewound = self.initial
         if resume:
             self.weights = self._tensors(resume.last.weights)
             self.masks = tuple(mask.bool() for mask in self._tensors(resume.last.masks))
             self.dense = self._tensors(resume.dense.weights) if resume.dense else self.initial
-            self.early = self._tensors(resume.early.weights) if resume.early else self.initial
+            self.rewound = self._tensors(resume.rewound.weights) if resume.rewound else self.initial
 
-    def _draw(self, draw: Draw, *place: int) -> Weights:
+    def _draw(self, draw: Draw, *place: int) -> Layers:
         weights = glorot_uniform(list(self.spec.layer_sizes.values()), generator(self.spec.seed, draw, *place))
         return tuple(weight.to(self.device) for weight in weights)
 
-    def _noise(self, round_: int) -> Weights:
-        one = generator(self.spec.seed, Draw.CRITERION, round_)
-        return tuple(torch.rand(size, generator=one).to(self.device) for size in self.spec.layer_sizes.values())
+    def _noise(self, round_: int) -> Layers:
+        draws = generator(self.spec.seed, Draw.CRITERION, round_)
+        return tuple(torch.rand(size, generator=draws).to(self.device) for size in self.spec.layer_sizes.values())
 
-    def _tensors(self, arrays: dict[str, Array]) -> Weights:
+    def _tensors(self, arrays: dict[str, Array]) -> Layers:
         return tuple(torch.tensor(arrays[name], device=self.device) for name in self.spec.layer_sizes)
 
-    def begin(self, number: int, images: Split) -> str | None:
-        """Prunes the weights that a round trained, or takes masks, and puts the next round's start in their place.
+    def start(self, number: int, images: Split) -> str | None:
+        """Prunes what the round before trained, or takes masks, and puts the start of round `number` in its place.
 
         Returns:
-            Why the round can't begin, if it can't.
+            Why the round cannot begin, if it cannot.
         """
-        if number == 0:
-            return None
         if number == 1:
             self.dense = self.weights
         spec, pruned, before = self.spec, number - 1, self.masks
         if spec.strategy == TRANSFER:
             try:
-                masks = tuple(mask.bool() for mask in self._tensors(self.given(spec, number)))
-            except InputError as error:  # a damaged copy is this trajectory's alone
+                masks = tuple(mask.bool() for mask in self._tensors(self.find_masks(spec, number)))
+            except InputError as error:  # a damaged copy concerns this trajectory alone
                 return str(error)
         else:
             if spec.prune.schedule == "one-shot":
                 pruned, before = 0, tuple(torch.ones_like(mask) for mask in self.masks)
                 self.weights = self.dense
-            masks = self._pruned(before, number, pruned, images)
+            masks = self._prune(before, number, pruned, images)
         order = generator(spec.seed, Draw.SHUFFLE, pruned)
         past = Past(
             initial=self.initial,
-            rewound=self._rewound(),
+            rewound=self._rewind(),
             trained=self.weights,
             before=before,
             masks=masks,
@@ -155,7 +148,7 @@ class _Member:
         empty = [name for name, mask in zip(spec.layer_sizes, self.masks, strict=True) if not mask.any()]
         return f"prune.scope {spec.prune.scope} took the last weight of {', '.join(empty)}" if empty else None
 
-    def _pruned(self, masks: Weights, number: int, pruned: int, images: Split) -> Weights:
+    def _prune(self, masks: Layers, number: int, pruned: int, images: Split) -> Layers:
         """Masks of round `number` from the weights as they are, which round `pruned` trained under `masks`."""
         spec = self.spec
         attack = "pgd" if spec.train_attack == "none" else spec.train_attack
@@ -172,101 +165,121 @@ class _Member:
             return prune_together(scores, masks, left[WHOLE])
         return tuple(prune(*layer) for layer in zip(scores, masks, left.values(), strict=True))
 
-    def _rewound(self) -> Weights:
+    def _rewind(self) -> Layers:
+        """The weights that `rewind_to` names."""
         if self.spec.rewind_iteration is not None:
-            return self.early
+            return self.rewound
         return self.initial if self.spec.rewind_to == "init" else self.dense
 
-    def ticket(self, weights: Weights) -> Ticket:
+    def resume(self, checkpoint: Checkpoint) -> None:
+        """Takes the rewound weights that a checkpoint of round 0 holds, if it does."""
+        if checkpoint.rewound:
+            self.rewound = self._tensors(checkpoint.rewound)
+
+    def ticket(self, weights: Layers) -> Ticket:
         """These weights under the masks as they are."""
-        names = list(self.spec.layer_sizes)
-        return Ticket(
-            {name: weight.cpu().numpy().copy() for name, weight in zip(names, weights, strict=True)},
-            {name: mask.to(torch.uint8).cpu().numpy() for name, mask in zip(names, self.masks, strict=True)},
-        )
+        return Ticket(self.arrays(weights), self.arrays([mask.to(torch.uint8) for mask in self.masks]))
+
+    def arrays(self, layers: Sequence[Tensor]) -> dict[str, Array]:
+        """A copy of one tensor a layer, by layer name."""
+        return {name: layer.cpu().numpy().copy() for name, layer in zip(self.spec.layer_sizes, layers, strict=True)}
 
 
-def _stacked(networks: Sequence[Weights]) -> tuple[Tensor, ...]:
-    return tuple(torch.stack(layer) for layer in zip(*networks, strict=True))
+def _without_failures(stack: Sequence[_Member], results: Sequence[RoundResult | Failure]) -> list[_Member]:
+    failed = {result.spec.trajectory_id for result in results if isinstance(result, Failure)}
+    return [member for member in stack if member.spec.trajectory_id not in failed]
 
 
-def _round(
-    stack: Sequence[_Member], data: Dataset, number: int, observe: Callable[[Progress], None]
+def _train_round(
+    stack: Sequence[_Member],
+    data: Dataset,
+    number: int,
+    observe: Callable[[Progress], None],
+    interrupted: Mapping[str, Checkpoint],
 ) -> list[RoundResult | Failure]:
-    """One round of the stack; its members hold their trained weights afterwards."""
-    specs = [member.spec.in_round(number) for member in stack]
-    reported = specs[0].evaluation_iterations()
-    splits = {"validation": data.validation, "test": data.test}
-    curves: list[list[CurveRow]] = [[] for _ in stack]
-    failures: dict[int, Failure] = {}
-    remaining = sum(int(mask.sum()) for mask in stack[0].masks) / sum(mask.numel() for mask in stack[0].masks)
-    began, eval_seconds, before = time.perf_counter(), 0.0, 0
-    starts, masks = (_stacked([getattr(member, name) for member in stack]) for name in ("weights", "masks"))
-    keeps = [None if number else spec.rewind_iteration for spec in specs]
-    for iteration, weights in train(starts, masks, specs, data.train, number, [at for at in keeps if at is not None]):
+    """Trains and evaluates one round of the stack; its members hold their trained weights afterwards."""
+    specs, device = [member.spec.in_round(number) for member in stack], data.train.images.device
+    checkpoints = [interrupted[member.spec.trajectory_id] for member in stack] if interrupted else []
+    masks = _stack([member.masks for member in stack])
+    if checkpoints:
+        start = resume_round(checkpoints, specs, device)
+        for member, checkpoint in zip(stack, checkpoints, strict=True):
+            member.resume(checkpoint)
+    else:
+        start = begin_round(_stack([member.weights for member in stack]), specs, number)
+    recorder, remaining = Recorder(specs, data, number, checkpoints), share_remaining(stack[0].masks)
+    rewinds = [None if number else spec.rewind_iteration for spec in specs]
+    stops = [iteration for iteration in rewinds if iteration is not None]
+    state = start
+    for state in train(start, masks, specs, data.train, number, stops):
         for i, member in enumerate(stack):
-            if keeps[i] == iteration:
-                member.early = tuple(weight[i].clone() for weight in weights)
-        if iteration not in reported:
+            if state.iteration == rewinds[i]:
+                member.rewound = tuple(weight.clone() for weight in _slice(state.weights, i))
+        if state.iteration not in recorder.reported:
             continue
-        _synchronize(data.train.images.device)
-        paused = time.perf_counter()
-        found = evaluate(weights, specs, splits, number, iteration)
-        eval_seconds += time.perf_counter() - paused
-        for i, spec in enumerate(specs):
-            rows = [
-                CurveRow(
-                    iteration=iteration,
-                    reported_iteration=reported[iteration],
-                    split=one.split,
-                    attack=one.attack,
-                    loss=one.loss[i],
-                    accuracy=one.accuracy[i],
-                    zero_gradient_share=one.zero_gradient_share[i] if one.zero_gradient_share else None,
-                )
-                for one in found
-            ]
-            curves[i] += rows
-            bad = next((row for row in rows if not math.isfinite(row.loss)), None)
-            if bad and i not in failures:
-                failures[i] = Failure(stack[i].spec, number, _not_finite(bad, before, spec))
-        observe(Progress(number, iteration, len(stack), remaining, found))
-        before = iteration
-        if len(failures) == len(stack):
+        measurements = recorder.evaluate(state)
+        take = partial(_take_checkpoints, stack, number, state, recorder)
+        observe(Progress(number, state.iteration, len(stack), remaining, measurements, take))
+        if len(recorder.failures) == len(stack):
             break
-    seconds = time.perf_counter() - began - eval_seconds
+    seconds = recorder.seconds()
     for i, member in enumerate(stack):
-        member.weights = tuple(weight[i].clone() for weight in weights)
+        member.weights = tuple(weight.clone() for weight in _slice(state.weights, i))
     return [
-        failures.get(i)
-        or RoundResult(
+        Failure(member.spec, number, recorder.failures[i])
+        if i in recorder.failures
+        else RoundResult(
             spec=member.spec,
             round=number,
             ticket=member.ticket(member.weights),
-            curves=curves[i],
-            early_stopping_iteration=early_stopping_iteration(member.spec, curves[i]),
+            curves=recorder.curves[i],
+            early_stopping_iteration=early_stopping_iteration(member.spec, recorder.curves[i]),
             stack=len(stack),
-            train_seconds=seconds / len(stack),
-            eval_seconds=eval_seconds / len(stack),
-            device=device_name(data.train.images.device),
-            images={name: len(split.labels) for name, split in splits.items()},
-            early=None if keeps[i] is None else member.ticket(member.early),
+            train_seconds=seconds[i][0],
+            eval_seconds=seconds[i][1],
+            device=device_name(device),
+            images={name: len(split.labels) for name, split in recorder.splits.items()},
+            rewound=None if rewinds[i] is None else member.ticket(member.rewound),
         )
         for i, member in enumerate(stack)
     ]
 
 
-def _not_finite(row: CurveRow, before: int, spec: TrajectorySpec) -> str:
-    when = "before the first iteration" if row.iteration == 0 else f"between iterations {before} and {row.iteration}"
-    return (
-        f"the loss stopped being finite {when} ({row.split} loss under attack {row.attack}: {row.loss});"
-        f" learning_rate is {spec.learning_rate:g}"
-    )
+def _stack(networks: Sequence[Layers]) -> Layers:
+    return tuple(torch.stack(layer) for layer in zip(*networks, strict=True))
 
 
-def _synchronize(device: torch.device) -> None:
-    if device.type == "cuda":
-        torch.cuda.synchronize(device)
+def _slice(layers: Layers, i: int) -> Layers:
+    """One trajectory's part of a stack's tensors."""
+    return tuple(layer[i] for layer in layers)
+
+
+def _take_checkpoints(
+    stack: Sequence[_Member], number: int, state: TrainingState, recorder: Recorder
+) -> list[Checkpoint]:
+    checkpoints, seconds = [], recorder.seconds()
+    for i, member in enumerate(stack):
+        if i in recorder.failures or state.iteration == 0:  # before the first step there is nothing to save
+            continue
+        spec, rewind = member.spec, member.spec.rewind_iteration
+        passed = number == 0 and rewind is not None and rewind <= state.iteration
+        checkpoints.append(
+            Checkpoint(
+                spec=spec,
+                round=number,
+                iteration=state.iteration,
+                weights=member.arrays(_slice(state.weights, i)),
+                mean=member.arrays(_slice(state.averages.mean, i)),
+                square=member.arrays(_slice(state.averages.square, i)),
+                rewound=member.arrays(member.rewound) if passed else None,
+                generator=state.generators[i].get_state().numpy(),
+                curves=list(recorder.curves[i]),
+                train_seconds=seconds[i][0],
+                eval_seconds=seconds[i][1],
+                device=device_name(recorder.device),
+            )
+        )
+    return checkpoints
 
 
 def device_name(device: torch.device) -> str:

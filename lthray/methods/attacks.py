@@ -1,6 +1,6 @@
 """Attacks as functions of images and of the gradient there: FGSM and PGD, in the maximum norm and in L2.
 
-torch is known here by its tensors alone: sweep files are checked against the names below without importing it.
+torch is not imported here: sweep files are checked against the names below without it.
 """
 
 from collections.abc import Callable, Sequence
@@ -12,16 +12,41 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class Attack:
+    """An attack, and the settings that it does not take from the trajectory; `spec.attack_settings` makes valid ones.
+
+    It prints as its full name, `pgd(steps=40;step_size=0.01)`, or as its name alone where it has no settings.
+    """
+
+    name: str
+    """One of `ATTACKS` or `SUITES`."""
+    settings: tuple[tuple[str, object], ...] = ()
+    """Names and values, in the order in which the registry lists them."""
+
+    def __str__(self) -> str:
+        return f"{self.name}({';'.join(f'{name}={_text(value)}' for name, value in self.settings)})".removesuffix("()")
+
+
+def _text(value: object) -> str:
+    """A value as YAML writes it, so that equal values are the same text."""
+    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value).lower()
+
+
+NATURAL = Attack("none")
+"""No attack: the images as they are."""
+
+
+@dataclass(frozen=True)
 class Setting:
-    """An attack with all its numbers; those below `attack_label` are PGD's, and FGSM's are one step of length ε."""
+    """An attack with every number resolved."""
 
     attack: str
-    """One of `ATTACKS`, or `autoattack`."""
+    """One of `ATTACKS` or `SUITES`."""
     epsilon: float
     """Radius of the ball around an image."""
     norm: str
-    """One of `NORMS`: in what the radius and the steps are measured."""
-    attack_label: str
+    """One of `NORMS`: how the radius and the steps are measured."""
+    attack_label: str = "ground-truth"
     """What it moves away from: the model's own prediction (predicted), or the true label (ground-truth)."""
     steps: int = 1
     step_size: float = 0.0
@@ -31,31 +56,31 @@ class Setting:
 
 @dataclass(frozen=True)
 class Attacked:
-    """What an attack may use: a batch of a stack, or of one network without the leading S."""
+    """What an attack may use: a batch for a stack, or for a single network without the leading S."""
 
     setting: Setting
     images: "Tensor"
     """(S, B, D), pixels in [0, 1]."""
     gradient: "Callable[[], Tensor]"
-    """Finds the gradient at the images of each image's cross-entropy against what the attack moves away from."""
+    """Computes, at the images, the gradient of each image's cross-entropy against the label that is moved away from."""
     gradient_at: "Callable[[Tensor], Tensor]"
-    """Finds the same at other images."""
+    """Computes the same gradient at other images."""
     noise: "Callable[[], Tensor | None]"
-    """Draws what a random start adds to the images, uniform in the ball; None where the setting wants none."""
+    """Draws what a random start adds to the images, uniform in the ball; None without `random_start`."""
 
 
 @dataclass(frozen=True)
 class Norm:
-    """A norm of what an attack adds to an image."""
+    """A norm that measures what an attack adds to an image."""
 
     farthest: Callable[[int], float]
-    """Length that reaches every image of so many pixels from any other."""
+    """Largest distance between two images of that many pixels."""
     direction: "Callable[[Tensor], Tensor]"
-    """The change of length 1 that climbs a gradient fastest; zero where the gradient is zero."""
+    """The change of length 1 that follows a gradient most steeply; zero where the gradient is zero."""
     ball: "Callable[[Tensor, float], Callable[[Tensor], object]]"
-    """What projects images, in place, to the ball of radius ε around those given, and to [0, 1]."""
+    """Makes a function that projects images in place to the ball of radius ε around these, and to [0, 1]."""
     draw: "Callable[[Tensor, float, Generator], object]"
-    """Fills (B, D) with points uniform in the ball of radius ε."""
+    """Fills a tensor (B, D) with points uniform in the ball of radius ε."""
 
 
 def _cube(images: "Tensor", epsilon: float) -> "Callable[[Tensor], object]":
@@ -64,11 +89,11 @@ def _cube(images: "Tensor", epsilon: float) -> "Callable[[Tensor], object]":
 
 
 def _unit(gradient: "Tensor") -> "Tensor":
-    """Gradients (..., D) at length 1 in L2; they are scaled first, for the square of a small one would be zero."""
+    """Gradients (..., D) at length 1 in L2; scaled by their largest entry first, or small ones would square to zero."""
     top = gradient.abs().amax(-1, keepdim=True)
     scaled = gradient / top.where(top > 0, 1)
     length: Tensor = scaled.norm(dim=-1, keepdim=True)
-    return scaled / length.clamp_(min=1)  # it is, unless all is zero
+    return scaled / length.clamp_(min=1)  # at least 1 already, unless the gradient is zero
 
 
 def _sphere(images: "Tensor", epsilon: float) -> "Callable[[Tensor], object]":
@@ -76,13 +101,13 @@ def _sphere(images: "Tensor", epsilon: float) -> "Callable[[Tensor], object]":
         change = adversarial.sub_(images)
         length = change.norm(dim=-1, keepdim=True)
         change.mul_((epsilon / length).clamp_(max=1).where(length > 0, 0))
-        return adversarial.add_(images).clamp_(0, 1)  # towards the images, so that it stays in the ball
+        return adversarial.add_(images).clamp_(0, 1)  # moves towards the images, and so stays in the ball
 
     return project
 
 
 def _draw_in_sphere(noise: "Tensor", epsilon: float, generator: "Generator") -> object:
-    """A direction from normal numbers, and a length whose Dth power is uniform."""
+    """Draws a direction from normal numbers, and a length whose Dth power is uniform."""
     noise.normal_(generator=generator)
     length = noise.new_empty(len(noise), 1).uniform_(generator=generator) ** (1 / noise.shape[1])
     return noise.mul_(epsilon * length / noise.norm(dim=-1, keepdim=True))
@@ -97,7 +122,7 @@ NORMS = {
     ),
     "l2": Norm(farthest=lambda pixels: pixels**0.5, direction=_unit, ball=_sphere, draw=_draw_in_sphere),
 }
-"""The norms that an attack can be measured in."""
+"""The norms in which attacks are measured."""
 
 
 def fgsm(images: "Tensor", gradient: "Tensor", epsilon: float, norm: str = "linf") -> "Tensor":
@@ -122,7 +147,7 @@ def pgd(
 
     Args:
         images: Pixels in [0, 1].
-        gradient_at: Gradient of the loss at given images, of their shape.
+        gradient_at: Computes the gradient of the loss at images, of their shape.
         epsilon: Radius of the ball.
         steps: Number of steps.
         step_size: Length of a step: in every pixel, or in L2.
@@ -142,35 +167,54 @@ def _fgsm(at: Attacked) -> "Tensor":
 
 
 def _pgd(at: Attacked) -> "Tensor":
-    one = at.setting
-    return pgd(at.images, at.gradient_at, one.epsilon, one.steps, one.step_size, at.noise(), one.norm)
+    setting = at.setting
+    return pgd(at.images, at.gradient_at, setting.epsilon, setting.steps, setting.step_size, at.noise(), setting.norm)
 
 
-ATTACKS: "dict[str, Callable[[Attacked], Tensor]]" = {"fgsm": _fgsm, "pgd": _pgd}
-"""The attacks that a network is trained against and measured under: adversarial images of one start."""
+SINGLE_STEP = ("epsilon", "norm", "attack_label")
+"""Settings of an attack that takes one step of length ε."""
+ITERATED = (*SINGLE_STEP, "steps", "step_size", "random_start", "restarts")
+"""Settings of an attack that takes several steps."""
+
+
+@dataclass(frozen=True)
+class Method:
+    """How an attack runs, and which settings it takes."""
+
+    run: "Callable[[Attacked], Tensor]"
+    """Makes the adversarial images (S, B, D) of one start."""
+    settings: tuple[str, ...] = ITERATED
+    """Names of its settings, in the order of its full name."""
+
+
+ATTACKS = {"fgsm": Method(_fgsm, SINGLE_STEP), "pgd": Method(_pgd)}
+"""The attacks that a network is trained against and measured under."""
+
+SUITES = {"autoattack": ("epsilon", "norm")}
+"""The suites of attacks that only `lthray evaluate` runs, and the settings that each takes."""
 
 
 def random_start(setting: Setting, images: "Tensor", generators: "Sequence[Generator]") -> "Tensor | None":
-    """What a random start adds to images (S, B, D), or (B, D) of one trajectory; a generator each."""
+    """What a random start adds to images (S, B, D), or (B, D) of one trajectory, each drawn from its own generator."""
     if not setting.random_start:
         return None
     noise = images.new_empty(images.shape)
-    for one, generator in zip(noise.view(-1, *images.shape[-2:]), generators, strict=True):
-        NORMS[setting.norm].draw(one, setting.epsilon, generator)
+    for part, generator in zip(noise.view(-1, *images.shape[-2:]), generators, strict=True):
+        NORMS[setting.norm].draw(part, setting.epsilon, generator)
     return noise
 
 
 def stronger(logits: "Tensor", before: "Tensor", targets: "Tensor") -> "Tensor":
-    """Which images (..., B) a restart has done more harm to than those before it.
+    """Which images (..., B) a restart has damaged more than the best restart before it.
 
-    First counts whether the network is fooled, that is, whether its largest logit is not that of what the attack moves
-    away from; then the larger loss of the attack.
+    An image that fools the network, so that its largest logit is not that of the label moved away from, is damaged
+    more than one that does not; among equals the larger loss of the attack decides.
 
     Args:
         logits: (..., B, C) of the restart.
-        before: The same of the best before it.
-        targets: One-hot, what the attack moves away from.
+        before: Logits of the best restart before it.
+        targets: One-hot, the label that the attack moves away from.
     """
-    fooled, was = (one.argmax(-1) != targets.argmax(-1) for one in (logits, before))
-    loss, best = ((one.logsumexp(-1) - (one * targets).sum(-1)) for one in (logits, before))
-    return (fooled & ~was) | ((fooled == was) & (loss > best))
+    fooled, fooled_before = (each.argmax(-1) != targets.argmax(-1) for each in (logits, before))
+    loss, loss_before = ((each.logsumexp(-1) - (each * targets).sum(-1)) for each in (logits, before))
+    return (fooled & ~fooled_before) | ((fooled == fooled_before) & (loss > loss_before))

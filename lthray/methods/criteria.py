@@ -1,29 +1,28 @@
 """Which weights a pruning removes: criteria that score them, and the rule that takes the smallest scores.
 
-torch is known here by its tensors alone: sweep files are checked against the names below without importing it.
+Functions here take torch's tensors but do not import torch: sweep files are checked against the names below without it.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
+
+from lthray.methods.networks import Layers
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-Layers: TypeAlias = "tuple[Tensor, ...]"
-"""One tensor (out, in) a layer of one network."""
-
 
 @dataclass(frozen=True)
 class Trained:
-    """What a criterion may score by: one network at the end of a round."""
+    """What a criterion may score by: a network at the end of a round."""
 
     weights: Layers
-    """Its weights; pruned ones are zero."""
+    """Its weights; pruned weights are zero."""
     gradient: Callable[[], Layers]
-    """Finds the gradient of the natural training loss, the mean over all training images."""
+    """Computes the gradient of the natural training loss, the mean over all training images."""
     adversarial_gradient: Callable[[], Layers]
-    """Finds the same of the adversarial training loss."""
+    """Computes the gradient of the adversarial training loss, likewise."""
     noise: Callable[[], Layers]
     """Draws numbers uniform in [0, 1)."""
 
@@ -61,9 +60,9 @@ def prune(score: "Tensor", mask: "Tensor", keep: int) -> "Tensor":
 
 
 def prune_together(scores: Sequence["Tensor"], masks: Sequence["Tensor"], keep: int) -> Layers:
-    """As `prune`, but over several layers at once: one threshold for all of them, ties by the layers' order."""
+    """As `prune`, but over several layers with a single threshold; ties go by the layers' order."""
     from torch import cat, split  # slow to import
 
-    kept = prune(cat([one.flatten() for one in scores]), cat([one.flatten() for one in masks]), keep)
-    parts = split(kept, [one.numel() for one in masks])
+    kept = prune(cat([score.flatten() for score in scores]), cat([mask.flatten() for mask in masks]), keep)
+    parts = split(kept, [mask.numel() for mask in masks])
     return tuple(part.view_as(mask) for part, mask in zip(parts, masks, strict=True))

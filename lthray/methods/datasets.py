@@ -1,4 +1,4 @@
-"""What is known of data sets without reading them."""
+"""Facts about data sets, known without reading them."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ CLASSES = 10
 
 @dataclass(frozen=True)
 class DatasetFacts:
-    """What is known of a data set without reading it."""
+    """Sizes of a data set."""
 
     inputs: int
     """Pixels of an image."""

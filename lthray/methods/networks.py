@@ -1,20 +1,26 @@
-"""What is known of networks without building them."""
+"""Facts about networks, known without building them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from math import isqrt, prod
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from lthray.methods.datasets import CLASSES
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+Layers: TypeAlias = "tuple[Tensor, ...]"
+"""One tensor a layer, in order: the weights, masks or gradients of a network, or of a stack with a leading axis S."""
+
 KERNEL, POOL = 5, 2
-"""Sides of a convolution's kernel and of the squares that max pooling behind it makes one number of."""
+"""Side of a convolution's kernel, and of the squares that the max pooling behind it reduces to one number."""
 WIDEST, DEEPEST = 100_000, 32
-"""Most units of a hidden layer, and most hidden layers."""
+"""Largest number of units in a hidden layer, and of hidden layers."""
 
 Shape = tuple[int, ...]
-"""Of a layer's weights: (out, in) of a dense one, (out, in, height, width) of a convolution."""
+"""Shape of a layer's weights: (out, in) of a dense layer, (out, in, height, width) of a convolution."""
 
 
 @dataclass(frozen=True)
@@ -35,41 +41,41 @@ MODELS = {
 
 
 def canonical(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """A trajectory's fields as given, but an `mlp` that has a name of its own goes by that."""
+    """A trajectory's fields, but an `mlp` with the widths of a named network takes that name."""
     named = {facts.widths: name for name, facts in MODELS.items() if not facts.maps}
-    given = fields.get("widths")
-    name = named.get(tuple(given)) if isinstance(given, list | tuple) and _are_widths(given) else None
+    widths = fields.get("widths")
+    name = named.get(tuple(widths)) if isinstance(widths, list | tuple) and _are_widths(widths) else None
     return dict(fields) | ({"model": name} if name and fields.get("model") == "mlp" else {})
 
 
-def resolve_widths(model: str, given: object) -> tuple[int, ...]:
+def resolve_widths(model: str, widths: object) -> tuple[int, ...]:
     """The units of a model's hidden layers, from what the field `widths` says.
 
     Raises:
-        ValueError: they are not the model's own, or are none.
+        ValueError: they are not the widths of the model, or not widths at all.
     """
     own = MODELS[model].widths
     if own is not None:
-        if isinstance(given, list | tuple) and tuple(given) == own:
+        if isinstance(widths, list | tuple) and tuple(widths) == own:
             return own
         raise ValueError(f"{model} has {list(own)}: leave this key out, or choose model: mlp for other widths")
-    if not isinstance(given, list | tuple) or not _are_widths(given):
+    if not isinstance(widths, list | tuple) or not _are_widths(widths):
         raise ValueError(
             f"model {model} takes a list of 1 to {DEEPEST} whole numbers from 1 to {WIDEST:,}, the units of each hidden"
             " layer, for example [300, 100]"
         )
-    return tuple(given)
+    return tuple(widths)
 
 
-def _are_widths(given: Sequence[object]) -> bool:
-    return 1 <= len(given) <= DEEPEST and all(type(one) is int and 1 <= one <= WIDEST for one in given)
+def _are_widths(values: Sequence[object]) -> bool:
+    return 1 <= len(values) <= DEEPEST and all(type(value) is int and 1 <= value <= WIDEST for value in values)
 
 
 def padding(place: int, side: int, kernel: int) -> int:
     """Rows and columns of zeros around what goes into a convolution, on each side.
 
-    The first keeps the size of the images. One behind it takes them as they are, unless too little would be left to
-    pool.
+    The first convolution keeps the size of the images. A later one has no padding, unless too little would be left
+    to pool.
 
     Args:
         place: Number of the convolution, from 0.
@@ -95,13 +101,13 @@ def layer_sizes(model: str, widths: Sequence[int], inputs: int) -> dict[str, Sha
 
 def units(sizes: Mapping[str, Shape], inputs: int) -> int:
     """How many numbers an image is and becomes: pixels, the maps before pooling, hidden units, logits."""
-    side, found = isqrt(inputs), inputs
+    side, total = isqrt(inputs), inputs
     for place, (out, *rest) in enumerate(sizes.values()):
         area = 1
         if len(rest) > 1:
             area, side = _outputs(place, side) ** 2, _outputs(place, side) // POOL
-        found += out * area
-    return found
+        total += out * area
+    return total
 
 
 def weights(sizes: Mapping[str, Shape]) -> dict[str, int]:
@@ -110,7 +116,7 @@ def weights(sizes: Mapping[str, Shape]) -> dict[str, int]:
 
 
 def rate_of(layer: str) -> str:
-    """Which of `prune.rates` a layer is pruned by."""
+    """The name of the `prune.rates` by which a layer is pruned."""
     if layer.startswith("conv_"):
         return "convolution"
     return layer if layer in ("hidden_1", "hidden_2", "output") else "deeper"

@@ -1,18 +1,16 @@
-"""A round's start: one function a strategy, each from what a trajectory has lived through.
+"""How a round starts: a function for each strategy, from what the trajectory has trained so far.
 
-As in `pruning`, torch is known by its tensors alone.
+As in `criteria`, torch is not imported.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING
+
+from lthray.methods.networks import Layers
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-Layers: TypeAlias = "tuple[Tensor, ...]"
-"""One tensor (out, in) a layer of one network."""
-
 
 TRANSFER = "transfer"
 """The strategy whose masks are another trajectory's."""
@@ -27,15 +25,15 @@ class Past:
     rewound: Layers
     """θ0, or the weights that `rewind_to` names."""
     trained: Layers
-    """Weights at the end of the round that was pruned."""
+    """Weights at the end of the round that is pruned."""
     before: Layers
-    """Masks that they were trained under, bool."""
+    """Masks that these were trained under, bool."""
     masks: Layers
-    """Masks as pruning left them, or those of the same round of the trajectory that they are taken from."""
+    """Masks after the pruning, or those of the same round of the trajectory that masks are transferred from."""
     draw: Callable[[], Layers]
-    """Draws a new start."""
+    """Draws new starting weights."""
     permutation: Callable[[int], "Tensor"]
-    """Draws a permutation of so many numbers."""
+    """Draws a permutation of that many numbers."""
 
 
 def _kept_signs(past: Past) -> tuple[Layers, Layers]:
@@ -45,7 +43,7 @@ def _kept_signs(past: Past) -> tuple[Layers, Layers]:
 
 
 def _shuffled(past: Past) -> tuple[Layers, Layers]:
-    """As `reset`, but each layer's mask shuffled among the weights that it had left before (a control)."""
+    """As `reset`, but each layer's mask is shuffled among the weights that remained before the pruning (a control)."""
     shuffled = []
     for before, mask in zip(past.before, past.masks, strict=True):
         new, kept = mask.clone(), mask[before]
@@ -62,4 +60,4 @@ STRATEGIES: dict[str, Callable[[Past], tuple[Layers, Layers]]] = {
     "shuffled": _shuffled,
     TRANSFER: lambda past: (past.rewound, past.masks),
 }
-"""The weights that a round starts from, before its masks are laid over them, and those masks."""
+"""For each strategy, the weights that a round starts from, before masks are applied, and those masks."""

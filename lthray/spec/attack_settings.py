@@ -1,7 +1,7 @@
-"""The attacks' settings: as fields of a trajectory, and as those that one eval attack has for itself.
+"""The attacks' settings: as fields of a trajectory, and as those that an eval attack has for itself.
 
-An attack's *full name* is its name with the settings given to it, in the order of `OwnSettings`:
-`pgd(steps=40;step_size=0.01)`. Without any it is the name alone, and the settings are the trajectory's.
+The *full name* of an attack is its name with its own settings: `pgd(steps=40;step_size=0.01)`. Attacks are written this
+way in tables, sweep files and on the command line, and are `Attack`s everywhere else.
 """
 
 import hashlib
@@ -10,12 +10,10 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from lthray.methods.attacks import ATTACKS, NORMS, Setting
+from lthray.methods.attacks import ATTACKS, NATURAL, NORMS, SUITES, Attack, Setting
 from lthray.spec.identity import Base
 from lthray.spec.strict import Count, Strict, one_of
 
-AUTOATTACK = "autoattack"
-"""The suite of attacks that `lthray evaluate` knows besides."""
 AUTO = ("fgsm", "pgd")
 """The eval attacks `auto` of a natural network."""
 
@@ -37,7 +35,7 @@ class PgdSpec(Strict):
     random_start: Annotated[bool, Base(True)] = True
     """Start at a uniform point of the ε-ball (true) or at the image itself (false)."""
     restarts: Annotated[Count, Base(1)] = 1
-    """Random starts, of which the strongest counts, image by image; more than one train without the sparse path."""
+    """Random starts: for each image the most damaging counts; values above 1 turn fast sparse training off."""
 
     @model_validator(mode="after")
     def _check_restarts(self) -> Self:
@@ -47,7 +45,7 @@ class PgdSpec(Strict):
 
 
 class OwnSettings(Strict):
-    """Settings that an eval attack can have for itself, in the order of its full name; None is the trajectory's."""
+    """Settings that an eval attack can have for itself; None leaves a setting to the trajectory."""
 
     epsilon: Annotated[float, Field(ge=0)] | None = None
     norm: NormName | None = None
@@ -58,76 +56,70 @@ class OwnSettings(Strict):
     restarts: Count | None = None
 
 
-def allowed_settings(attack: str) -> tuple[str, ...]:
-    """The settings that an attack can be given: FGSM is a single step, and AutoAttack always knows the true label."""
-    return tuple(OwnSettings.model_fields)[: {AUTOATTACK: 2, "fgsm": 3}.get(attack)]
+def settings_of(attack: str) -> tuple[str, ...]:
+    """The names of the settings that an attack or a suite takes; `none` takes none."""
+    return ATTACKS[attack].settings if attack in ATTACKS else SUITES.get(attack, ())
 
 
-def full_name(attack: str, settings: Mapping[str, object]) -> str:
-    """An attack's full name.
+def make(attack: str, settings: Mapping[str, object], *, from_text: bool = False) -> Attack:
+    """An attack with settings of its own.
+
+    Args:
+        attack: One of `ATTACKS` or `SUITES`.
+        settings: Values by name; None leaves a setting to the trajectory.
+        from_text: Whether the values are text to be read.
 
     Raises:
         ValueError: a setting is not one of the attack's, or has an impossible value.
     """
-    allowed = allowed_settings(attack)
+    allowed = settings_of(attack)
     for name in settings:
         if name not in allowed:
             raise ValueError(f"{attack} has no setting {name}; it has {', '.join(allowed)}")
     try:
-        own = OwnSettings.model_validate(dict(settings))
+        validate = OwnSettings.model_validate_strings if from_text else OwnSettings.model_validate
+        own = validate(dict(settings))
     except ValidationError as error:
         first = error.errors()[0]
         said = first["msg"].removeprefix("Value error, ")
         raise ValueError(f"{attack}: {first['loc'][0]}: found {first['input']!r}, but {said}") from None
-    given = [f"{name}={_text(value)}" for name, value in own if value is not None]
-    return f"{attack}({';'.join(given)})" if given else attack
+    values = ((name, getattr(own, name)) for name in allowed)
+    return Attack(attack, tuple((name, value) for name, value in values if value is not None))
 
 
-def _text(value: object) -> str:
-    """A value as YAML writes it, so that equal ones are the same text."""
-    return repr(value).removesuffix(".0") if isinstance(value, float) else str(value).lower()
-
-
-def parse(name: str, known: Collection[str]) -> tuple[str, dict[str, Any]]:
-    """An attack and its own settings from its full name.
+def parse(full_name: str, known: Collection[str] = ()) -> Attack:
+    """The attack of a full name, the inverse of `str`; `known` are the names allowed, by default all.
 
     Raises:
-        ValueError: it is none.
+        ValueError: the name is not allowed, or its settings are unknown or impossible.
     """
-    attack, bracket, rest = name.partition("(")
+    known = known or (NATURAL.name, *ATTACKS, *SUITES)
+    attack, bracket, rest = full_name.partition("(")
     if attack not in known or (bracket and not rest.endswith(")")):
-        raise ValueError(f"{name} is no attack; allowed are {', '.join(known)}")
-    pairs = (one.partition("=") for one in rest[:-1].split(";")) if bracket else ()
-    return attack, {key: _value(key, text) for key, _, text in pairs}
+        raise ValueError(f"{full_name} is no attack; allowed are {', '.join(known)}")
+    pairs = (pair.partition("=") for pair in rest[:-1].split(";")) if bracket else ()
+    return make(attack, {name: value for name, _, value in pairs}, from_text=True)
 
 
-def _value(key: str, text: str) -> object:
-    try:
-        if key in ("steps", "restarts"):
-            return int(text)
-        return float(text) if key in ("epsilon", "step_size") else {"true": True, "false": False}.get(text, text)
-    except ValueError:
-        return text  # which the settings then refuse by its key
-
-
-def eval_attacks(value: object, own: str) -> tuple[str, ...]:
-    """The full names that the field `eval_attacks` stands for: plain ones first, and the train attack among them.
+def eval_attacks(value: object, train_attack: str) -> tuple[Attack, ...]:
+    """The attacks that the field `eval_attacks` stands for: those without settings first, the train attack among them.
 
     Args:
-        value: `auto`, a list of names and of `{name: settings}`, or a mapping of names to settings.
-        own: The train attack.
+        value: `auto`, a list of names, of attacks and of `{name: settings}`, or a mapping of names to settings.
+        train_attack: Name of the train attack, or `none`.
 
     Raises:
         ValueError: it is none of these, or an attack or a setting is unknown or impossible.
     """
+    trained = {Attack(train_attack)} - {NATURAL}
     if value == "auto":
-        return AUTO if own == "none" else (own,)
-    entries = [{name: one} for name, one in value.items()] if isinstance(value, Mapping) else value
+        return tuple(trained) or tuple(map(Attack, AUTO))
+    entries = [{name: settings} for name, settings in value.items()] if isinstance(value, Mapping) else value
     if not isinstance(entries, list | tuple) or not entries:
         raise _refusal()
-    names = {name for entry in entries for name in _names(entry)} | ({own} - {"none"})
+    attacks = {attack for entry in entries for attack in _attacks(entry)} | trained
     order = list(ATTACKS)
-    return tuple(sorted(names, key=lambda name: ("(" in name, order.index(name.partition("(")[0]), name)))
+    return tuple(sorted(attacks, key=lambda attack: (bool(attack.settings), order.index(attack.name), str(attack))))
 
 
 def _refusal() -> ValueError:
@@ -136,10 +128,9 @@ def _refusal() -> ValueError:
     )
 
 
-def _names(entry: object) -> Iterator[str]:
-    if isinstance(entry, str):
-        attack, settings = parse(entry, ATTACKS)
-        yield full_name(attack, settings)
+def _attacks(entry: object) -> Iterator[Attack]:
+    if isinstance(entry, Attack | str):
+        yield parse(str(entry), ATTACKS)
         return
     if not isinstance(entry, Mapping):
         raise _refusal()
@@ -149,37 +140,36 @@ def _names(entry: object) -> Iterator[str]:
         own: Any = settings or {}
         if not isinstance(own, Mapping) or any(not isinstance(key, str) for key in own):
             raise ValueError(f"{name}: found {settings!r}, but settings are a mapping, as {{steps: 40}}")
-        yield full_name(name, own)
+        yield make(name, own)
 
 
-def resolve(name: str, epsilon: float, norm: str, attack_label: str, pgd: PgdSpec) -> Setting:
-    """An attack with all its numbers, from its full name and the settings of the trajectory."""
-    attack, own = parse(name, (*ATTACKS, AUTOATTACK))
-    common = {"epsilon": epsilon, "norm": norm, "attack_label": attack_label}
-    if attack == AUTOATTACK:
-        common["attack_label"] = "ground-truth"
-    elif attack == "fgsm":
-        common["step_size"] = own.get("epsilon", epsilon)
-    else:
-        common |= vars(pgd)
-    return Setting(attack, **(common | own))  # type: ignore[arg-type]
+def resolve(attack: Attack, defaults: Mapping[str, Any]) -> Setting:
+    """An attack with every number resolved.
+
+    Args:
+        attack: The attack; a setting that it does not have comes from `defaults`.
+        defaults: The trajectory's value of each setting.
+    """
+    own = dict(attack.settings)
+    numbers: dict[str, Any] = {name: own.get(name, defaults[name]) for name in settings_of(attack.name)}
+    # An attack that takes no step size takes one step across the whole radius.
+    return Setting(attack.name, **({"step_size": numbers["epsilon"]} | numbers))
 
 
-def check(settings: Mapping[str, Setting], pixels: int) -> None:
-    """Checks that the numbers of attacks, by full name, go together; plain PGD's are a trajectory's fields.
+def check(attack: Attack, setting: Setting, pixels: int) -> None:
+    """Checks that the numbers of an attack go together; those of plain PGD are fields of the trajectory.
 
     Raises:
         ValueError: a radius or a step is longer than the way from any image to any other, or restarts have one start.
     """
-    for full, setting in settings.items():
-        where = "pgd." if full == "pgd" else f"eval_attacks: {full}: "
-        for name, value in (("epsilon", setting.epsilon), ("step_size", setting.step_size)):
-            try:
-                check_length(value, setting.norm, pixels)
-            except ValueError as error:
-                raise ValueError(f"{where}{name}: found {value:g}, but {error}") from None
-        if setting.restarts > 1 and not setting.random_start:
-            raise ValueError(f"{where}{ONE_START}")
+    where = "pgd." if attack == Attack("pgd") else f"eval_attacks: {attack}: "
+    for name, value in (("epsilon", setting.epsilon), ("step_size", setting.step_size)):
+        try:
+            check_length(value, setting.norm, pixels)
+        except ValueError as error:
+            raise ValueError(f"{where}{name}: found {value:g}, but {error}") from None
+    if setting.restarts > 1 and not setting.random_start:
+        raise ValueError(f"{where}{ONE_START}")
 
 
 def check_length(value: float, norm: str, pixels: int) -> None:
@@ -193,11 +183,11 @@ def check_length(value: float, norm: str, pixels: int) -> None:
         raise ValueError(f"with norm {norm} it should be less than or equal to {most:g}")
 
 
-def label(name: str) -> str:
+def label(attack: Attack) -> str:
     """A full name in characters that every logger takes: `pgd steps 40 step_size 0.01`."""
-    return name.translate({ord("("): " ", ord(";"): " ", ord("="): " ", ord(")"): None})
+    return str(attack).translate({ord("("): " ", ord(";"): " ", ord("="): " ", ord(")"): None})
 
 
-def word(name: str) -> int:
-    """A number that stands for a full name wherever a generator is found by it, in any process and version."""
-    return int.from_bytes(hashlib.sha256(name.encode()).digest()[:4], "big")
+def word(attack: Attack) -> int:
+    """A number that stands for a full name wherever it seeds a generator, in any process and version."""
+    return int.from_bytes(hashlib.sha256(str(attack).encode()).digest()[:4], "big")

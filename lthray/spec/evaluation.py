@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from lthray.methods.attacks import Attack
 from lthray.methods.datasets import DATASETS
 from lthray.spec.trajectory import TrajectorySpec
 
@@ -10,8 +11,7 @@ from lthray.spec.trajectory import TrajectorySpec
 class EvaluationRequest:
     """Which stored tickets to measure, and under what."""
 
-    attack: str
-    """Full name."""
+    attack: Attack
     split: str
     """`validation` or `test`."""
     images: int | None

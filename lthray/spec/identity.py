@@ -1,12 +1,15 @@
-"""What a field contributes to `trajectory_id`: the base value that is declared beside it.
+"""How fields make up the id of a trajectory: each declares a base value beside it.
 
 An id hashes only the fields that differ from their base values. So a field added later, whose base value is what lthray
 did before, leaves every old id as it was; and a default that moves away from the base value changes the id, as it must.
 """
 
+import hashlib
+import json
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
+from operator import attrgetter
 from typing import Any
 
 from pydantic import BaseModel
@@ -58,7 +61,7 @@ def bases(model: type[BaseModel]) -> dict[str, Base]:
         TypeError: a field declares none.
     """
     declared = {
-        name: next((one for one in field.metadata if isinstance(one, Base)), None) for name, field in leaves(model)
+        name: next((mark for mark in field.metadata if isinstance(mark, Base)), None) for name, field in leaves(model)
     }
     if missing := [name for name, base in declared.items() if base is None]:
         raise TypeError(f"{', '.join(missing)}: no base value is declared; see {__name__}.Base")
@@ -83,6 +86,23 @@ def resolve_auto(model: type[BaseModel], name: str, value: object, known: Mappin
     inside = {field.removeprefix(f"{name}."): base for field, base in every.items() if field.startswith(f"{name}.")}
     autos = {field: _resolve(base, value.get(field, AUTO), fields) for field, base in inside.items() if base.auto}
     return dict(value) | autos
+
+
+def identify(fields: BaseModel, flat: Mapping[str, Any]) -> str:
+    """Twelve hex digits that stand for the fields that differ from their base values.
+
+    Args:
+        fields: A trajectory.
+        flat: Its fields under their dotted names, as values that JSON knows.
+    """
+    outside = vars(fields)
+    differing = {
+        name: flat[name]
+        for name, base in bases(type(fields)).items()
+        if base.hashed and attrgetter(name)(fields) != base.resolve(outside)
+    }
+    text = json.dumps(differing, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
 def _resolve(base: Base, value: object, fields: Mapping[str, Any]) -> object:

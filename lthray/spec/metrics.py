@@ -1,11 +1,12 @@
-"""What is measured of a round: the columns of `rounds` that are neither fields nor versions."""
+"""The measures of a round: their columns in `rounds`."""
 
 from itertools import product
 
-from lthray.methods.attacks import ATTACKS
+from lthray.methods.attacks import ATTACKS, Attack
 from lthray.spec.trajectory import TrajectorySpec
 
 SPLITS = ("validation", "test")
+"""A split's place here is part of the results: random starts are seeded by it."""
 MOMENTS = ("early_stopping", "final")
 
 ACCURACIES = tuple(
@@ -16,10 +17,10 @@ METRICS = (
     "early_stopping_iteration", *ACCURACIES, *ZERO_GRADIENTS, "weights_remaining", "weights_remaining_count",
     "train_seconds", "eval_seconds",
 )  # fmt: skip
-"""The numbers of a round that a search may go by."""
+"""The measures that a search may optimize."""
 
 
 def measured(spec: TrajectorySpec) -> list[str]:
-    """Those of `METRICS` that every round of a trajectory has: accuracies under its own eval attacks alone."""
-    others = [f"_{attack}_accuracy_" for attack in ATTACKS if attack not in spec.eval_attacks]
-    return [name for name in METRICS if not any(other in name for other in others)]
+    """The `METRICS` that every round of a trajectory has: accuracies only under its own eval attacks."""
+    unmeasured = [f"_{attack}_accuracy_" for attack in ATTACKS if Attack(attack) not in spec.eval_attacks]
+    return [name for name in METRICS if not any(part in name for part in unmeasured)]

@@ -23,13 +23,13 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 
 def preset(protocol: str) -> dict[str, Any]:
-    """Every field of the preset `protocol` under its dotted name, as a sweep file would write it."""
+    """Every field of a preset under its dotted name, as a sweep file writes it."""
     defaults = {name: field.default for name, field in _settable()}
     return defaults | {"protocol": protocol} | flatten(PRESETS[protocol])
 
 
 def describe() -> dict[str, str]:
-    """What every field that a sweep file may set means and which values it may have, in a line each."""
+    """The meaning of each field that a sweep file may set, in a line, with the values allowed."""
     return {name: " ".join([field.description or "", *_allowed(field)]) for name, field in _settable()}
 
 
@@ -39,8 +39,8 @@ def _settable() -> Iterator[tuple[str, FieldInfo]]:
 
 
 def _allowed(field: FieldInfo) -> Iterator[str]:
-    """The values of a field of which its description does not name each."""
-    named = next((one.names for one in field.metadata if isinstance(one, OneOf)), get_args(field.annotation))
+    """The values allowed, unless the field's description names them all."""
+    named = next((mark.names for mark in field.metadata if isinstance(mark, OneOf)), get_args(field.annotation))
     values = [value for value in named if isinstance(value, str)]
     if any(value not in (field.description or "") for value in values):
         yield f"One of {', '.join(values)}."

@@ -1,4 +1,4 @@
-"""The `search` section of a sweep file: spaces, how many samples, who draws them, and who stops them."""
+"""The `search` section of a sweep file: spaces, number of samples, searcher and scheduler."""
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -26,7 +26,7 @@ SPACES = {
     "qlograndint": (*BOUNDS, "q"),
     "choice": (),
 }
-"""Ray Tune's spaces by name, with their arguments; its normal ones are left out, for every field has bounds."""
+"""Ray Tune's spaces by name, with their arguments. The normal ones are left out, because every field has bounds."""
 
 SearchedField = Annotated[
     FieldName,
@@ -41,7 +41,7 @@ SearchedField = Annotated[
 ]
 
 LARGEST_PRODUCT = 4096
-"""Combinations of bounds that are tried before anything runs."""
+"""The most combinations of bounds that are checked before anything runs."""
 
 
 def _check_space(space: object) -> object:
@@ -76,30 +76,30 @@ Space = Annotated[dict[str, list[Any]], BeforeValidator(_check_space)]
 
 @dataclass(frozen=True)
 class Sample:
-    """One setting to train, with every seed of the grid."""
+    """A setting to train with every seed of the grid."""
 
     cell: dict[str, Any]
     """The fields of the grid besides `seed`, each with its value."""
     drawn: dict[str, Any]
-    """The fields searched, each with the value drawn."""
+    """The searched fields, each with the value drawn."""
 
 
 class AshaSpec(Strict):
-    """Asynchronous successive halving (Li et al. 2020), by Ray Tune; time is counted in finished rounds."""
+    """Ray Tune's asynchronous successive halving (Li et al. 2020); it counts time in finished rounds."""
 
     grace_period: Annotated[int, Field(ge=1)] = 1
-    """Rounds that every sample is given."""
+    """Rounds that every sample is trained for."""
     reduction_factor: Annotated[float, Field(gt=1)] = 4
-    """Of so many samples that reach a rung, one goes on."""
+    """One in so many of the samples that reach a rung goes on."""
 
 
 class MedianSpec(Strict):
-    """The median stopping rule (Golovin et al. 2017), by Ray Tune; time is counted in finished rounds."""
+    """Ray Tune's median stopping rule (Golovin et al. 2017); it counts time in finished rounds."""
 
     grace_period: Annotated[int, Field(ge=1)] = 1
-    """Rounds that every sample is given."""
+    """Rounds that every sample is trained for."""
     min_samples_required: Annotated[int, Field(ge=1)] = 3
-    """Samples that there must be to compare with."""
+    """Samples that there must be to compare a sample with."""
 
 
 SCHEDULERS: dict[str, type[Strict]] = {"asha": AshaSpec, "median": MedianSpec}
@@ -129,13 +129,13 @@ class SearchSpec(Strict):
     samples: Annotated[int, Field(ge=1, le=1_000_000)]
     """Settings to train in every cell of the grid."""
     searcher: Annotated[str, one_of(SEARCHERS)] = "random"
-    """Who draws them: at random, the same in every cell; or Optuna, which learns from those that are finished."""
+    """What draws them: random, the same in every cell; or optuna, which learns from the finished ones."""
     metric: str
-    """Column of `rounds` that says how good a setting is, as a mean over seeds; the last round's counts."""
+    """Column of `rounds` that says how good a setting is: its mean over the seeds in the last round."""
     mode: Literal["max", "min"] = "max"
-    """Whether the metric is to be large or small."""
+    """Whether the best setting has the largest metric or the smallest."""
     scheduler: dict[str, dict[str, Any]] = Field(default="none", validate_default=True)
-    """Who stops poor samples between rounds: none, asha or median, or one of these with its options."""
+    """What stops poor samples between rounds: none, asha or median, or one of these with its options."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
     """Seed of the draws; the trajectories' own seeds are in the grid."""
 
@@ -171,16 +171,16 @@ class SearchSpec(Strict):
 
     @property
     def adaptive(self) -> bool:
-        """Whether what is trained depends on results, so that it can't be laid down before."""
+        """Whether results decide what is trained, so that it can't be planned ahead."""
         return self.searcher != "random" or bool(self.scheduler)
 
     def draw(self) -> list[dict[str, Any]]:
         """The settings that `searcher: random` trains in every cell, each a value by field.
 
         Raises:
-            InputError: the space has not so many settings.
+            InputError: the space has fewer settings.
         """
-        from lthray.spec.spaces import draws  # Ray takes seconds to import: only a search has need of it
+        from lthray.spec.spaces import draws  # Ray takes seconds to import, and only a search needs it
 
         return list(islice(draws(self.space, self.seed), self.samples))
 
@@ -188,28 +188,24 @@ class SearchSpec(Strict):
         """Checks that the space has as many settings as there are samples.
 
         Raises:
-            InputError: it has not, or Tune refuses a space.
+            InputError: it has fewer, or Tune refuses a space.
         """
         from lthray.spec.spaces import domains, settings
 
-        most = 1.0
-        for domain in domains(self.space).values():
-            most *= settings(domain)
+        most = math.prod(settings(domain) for domain in domains(self.space).values())
         if most < self.samples:
             raise InputError(f"search.samples: found {self.samples}, but the space has only {most:g} settings")
 
     def corners(self) -> Iterator[dict[str, Any]]:
-        """Settings that are impossible if any setting of the space is: the product of the fields' bounds and choices.
+        """The corners of the space: the product of the fields' bounds and choices.
 
-        Where these are too many, each bound and each choice once.
+        If any setting of the space is impossible, one of its corners is. Above `LARGEST_PRODUCT` corners, each bound
+        and each choice comes once.
         """
         from lthray.spec.spaces import domains, edges
 
         ends = {field: edges(domain) for field, domain in domains(self.space).items()}
-        size = 1
-        for values in ends.values():
-            size *= len(values)
-        if size <= LARGEST_PRODUCT:
+        if math.prod(map(len, ends.values())) <= LARGEST_PRODUCT:
             yield from (dict(zip(ends, values, strict=True)) for values in product(*ends.values()))
             return
         first = {field: values[0] for field, values in ends.items()}
@@ -217,8 +213,8 @@ class SearchSpec(Strict):
             yield from (first | {field: value} for value in values)
 
     def holds(self, values: Mapping[str, Any]) -> bool:
-        """Whether a setting is one of the space's."""
+        """Whether a setting is in the space."""
         from lthray.spec.spaces import domains, holds
 
-        mine = domains(self.space)
-        return mine.keys() == values.keys() and all(holds(mine[field], value) for field, value in values.items())
+        space = domains(self.space)
+        return space.keys() == values.keys() and all(holds(space[field], value) for field, value in values.items())

@@ -1,4 +1,4 @@
-"""Ray Tune's search spaces: made from what a sweep file says, their bounds, and draws from them."""
+"""Ray Tune's search spaces: how a sweep file's become Tune's own, their bounds, and draws from them."""
 
 import lthray.ray_env  # noqa: F401 - sets what Ray reads when it is imported
 
@@ -16,7 +16,7 @@ from ray.tune.search.sample import Categorical, Domain, Integer, Quantized
 from lthray.errors import InputError, first_line
 
 REPEATS = 10_000
-"""Draws in a row, each of a setting drawn before, after which a space is taken for exhausted."""
+"""Repeated settings drawn in a row, after which a space counts as exhausted."""
 
 
 def domain(field: str, space: str, arguments: list[Any]) -> Domain:
@@ -36,12 +36,12 @@ def domain(field: str, space: str, arguments: list[Any]) -> Domain:
 
 
 def domains(space: Mapping[str, Mapping[str, list[Any]]]) -> dict[str, Domain]:
-    """Tune's spaces by field."""
-    return {field: domain(field, name, values) for field, one in space.items() for name, values in one.items()}
+    """Tune's space of each field."""
+    return {field: domain(field, name, values) for field, named in space.items() for name, values in named.items()}
 
 
 def edges(of: Domain) -> list[Any]:
-    """The values between which all others lie; of a choice, all of them."""
+    """The smallest and the largest value of a space; of a choice, all its values."""
     if isinstance(of, Categorical):
         return list(of.categories)
     last = of.upper - 1 if isinstance(of, Integer) and not _step(of) else of.upper
@@ -60,20 +60,20 @@ def settings(of: Domain) -> float:
 def draws(space: Mapping[str, Mapping[str, list[Any]]], seed: int) -> Iterator[dict[str, Any]]:
     """Different settings, drawn independently: field to value, without end, the same for the same seed.
 
-    Every field has a generator of its own, whose stream NumPy keeps from version to version (`RandomState`), so that
-    the first n are the same however many are drawn, and another field changes no value of this one.
+    Each field has a generator of its own, so that the first n settings are the same however many are drawn, and another
+    field changes none of its values. NumPy keeps the stream of `RandomState` from version to version.
 
     Raises:
-        InputError: no further setting is found.
+        InputError: the space seems exhausted.
     """
     sources = {
-        field: (one, np.random.RandomState(int.from_bytes(hashlib.sha256(f"{seed}/{field}".encode()).digest()[:4])))
-        for field, one in domains(space).items()
+        field: (domain, np.random.RandomState(int.from_bytes(hashlib.sha256(f"{seed}/{field}".encode()).digest()[:4])))
+        for field, domain in domains(space).items()
     }
     seen: set[str] = set()
     repeated = 0
     while True:
-        drawn = {field: one.sample(random_state=generator) for field, (one, generator) in sources.items()}
+        drawn = {field: domain.sample(random_state=generator) for field, (domain, generator) in sources.items()}
         key = json.dumps(drawn, sort_keys=True)
         repeated = repeated + 1 if key in seen else 0
         if repeated > REPEATS:
@@ -84,7 +84,7 @@ def draws(space: Mapping[str, Mapping[str, list[Any]]], seed: int) -> Iterator[d
 
 
 def holds(of: Domain, value: object) -> bool:
-    """Whether a value is one of a space's."""
+    """Whether a value is in a space."""
     try:
         return bool(of.is_valid(value))
     except TypeError:

@@ -1,4 +1,4 @@
-"""Models that refuse what they do not know."""
+"""The base of all models of what users write, and checks that their fields share."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ class Strict(BaseModel):
 
 @dataclass(frozen=True, eq=False)  # so that it has a hash, as annotations must
 class OneOf:
-    """Lets through the names that a registry has when a value is checked, and some others."""
+    """Allows the names in a registry, as it is when a value is checked, and some other names."""
 
     registry: Collection[str]
     others: tuple[str, ...] = ()
 
     @property
     def names(self) -> tuple[str, ...]:
-        """What is allowed."""
+        """The names allowed."""
         return (*self.others, *self.registry)
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
@@ -38,12 +38,12 @@ class OneOf:
 
 
 def one_of(registry: Collection[str], *others: str) -> OneOf:
-    """What a field's annotation says where a registry says what is allowed."""
+    """For a field's annotation: allows the names in a registry, and `others`."""
     return OneOf(registry, others)
 
 
 def check_distinct(values: list[Any]) -> list[Any]:
-    """Lets a list through in which no value is given twice."""
+    """Refuses a list in which a value stands twice."""
     if any(value in values[:place] for place, value in enumerate(values)):
         raise ValueError("it takes different values, each given once")
     return values

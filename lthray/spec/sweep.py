@@ -35,11 +35,13 @@ class ResourcesSpec(Strict):
     cpus: Annotated[float, Field(gt=0)] = 1
     """CPUs of a trial."""
     gpus: Annotated[float, Field(ge=0)] = 0.25
-    """GPU share of a trial, or a whole number of GPUs; where no GPU is in reach it runs on CPU."""
+    """GPUs of a trial, less than 1 for a share of one; where Ray has no GPU, trials run on CPU."""
     stack: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
     """Trajectories that a trial trains side by side."""
     retries: Annotated[int, Field(ge=0)] = 3
-    """How often a trial whose worker died is started again, from its last finished round."""
+    """How often a trial whose worker died is restarted, from its last checkpoint or finished round."""
+    checkpoint_minutes: Annotated[float, Field(ge=0)] = 5
+    """Least minutes between checkpoints inside a round, which are written at evaluations; 0 writes none."""
 
 
 class SweepSpec(Strict):
@@ -62,7 +64,7 @@ class SweepSpec(Strict):
     resources: ResourcesSpec = ResourcesSpec()
     """What a trial asks of Ray."""
     loggers: dict[str, dict[str, Any]] = Field(default_factory=dict)
-    """Ray's logger callbacks to tell of every trial, each with its options; a list of names where there are none."""
+    """Ray's logger callbacks, each with its options; a list of names where they have none."""
 
     @field_validator("loggers", mode="before")
     @classmethod
@@ -114,7 +116,7 @@ class SweepSpec(Strict):
         return self.grid.get("strategy", [self.trajectory.get("strategy")])
 
     def samples(self) -> list[Sample]:
-        """What a search trains as far as the sweep file says it: all of it, or, where results lead it, nothing."""
+        """The samples that follow from the sweep file alone: all of a random search, none of any other."""
         if not self.search or self.search.searcher != "random":
             return []
         drawn = self.search.draw()
@@ -134,25 +136,25 @@ class SweepSpec(Strict):
         return self.stack_of(sample)[0].model_copy(update={"seed": 0}).trajectory_id
 
     def trajectories(self) -> list[TrajectorySpec]:
-        """One trajectory a cell; with a search, those of `samples`. Sources are yet to be found (`sources.resolved`).
+        """One trajectory a cell; with a search, those of `samples`. Their sources are still to be found.
 
         Raises:
             InputError: a field has an impossible value, or two cells are the same trajectory.
         """
         if self.search:
             self._check_search(self.search)
-            found = [(one.cell | one.drawn, spec) for one in self.samples() for spec in self.stack_of(one)]
+            specs = [(one.cell | one.drawn, spec) for one in self.samples() for spec in self.stack_of(one)]
         else:
-            found = [(cell, self._validated(cell)) for cell in self.cells()]
+            specs = [(cell, self._validated(cell)) for cell in self.cells()]
         seen: dict[str, Mapping[str, Any]] = {}
-        for cell, spec in found:
+        for cell, spec in specs:
             if spec.trajectory_id in seen:
                 raise InputError(
                     f"grid: {_show(seen[spec.trajectory_id])} and {_show(cell)} are the same trajectory"
                     f" {spec.trajectory_id}; every cell must differ in a field that changes a number"
                 )
             seen[spec.trajectory_id] = cell
-        return [spec for _, spec in found]
+        return [spec for _, spec in specs]
 
     def _check_search(self, search: SearchSpec) -> None:
         """Checks the bounds of the spaces, that they are large enough, and that the metric is measured."""
@@ -163,7 +165,7 @@ class SweepSpec(Strict):
                 if search.metric not in measured(spec):
                     raise InputError(
                         f"search.metric: found {search.metric!r}, but under train_attack {spec.train_attack} only"
-                        f" {', '.join(spec.eval_attacks)} is measured; see eval_attacks"
+                        f" {', '.join(map(str, spec.eval_attacks))} is measured; see eval_attacks"
                     )
 
     def _validated(self, cell: dict[str, Any]) -> TrajectorySpec:
@@ -181,7 +183,7 @@ class SweepSpec(Strict):
     def resolved(self) -> str:
         """The sweep as YAML with every default written out; read again, it gives the same trajectories.
 
-        Where the grid varies `protocol`, fields that differ between its presets stay theirs and stand in a comment.
+        Where the grid varies `protocol`, the fields in which its presets differ are left to them and named in comments.
         """
         protocols = self.grid.get("protocol", [self.protocol])
         bases = [preset(protocol) | self.trajectory for protocol in protocols]

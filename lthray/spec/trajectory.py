@@ -1,57 +1,25 @@
-"""One trajectory's setting: every field of the protocol, its bounds and its identity."""
+"""The setting of a trajectory: every field of the protocol, its bounds, and the id that stands for it."""
 
-import hashlib
-import json
 import re
 from collections.abc import Mapping
-from operator import attrgetter
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, PlainSerializer, ValidationInfo, field_validator, model_validator
 
 from lthray.methods import networks
-from lthray.methods.attacks import Setting
+from lthray.methods.attacks import Attack, Setting
 from lthray.methods.datasets import DATASETS
 from lthray.methods.strategies import STRATEGIES, TRANSFER
 from lthray.spec import attack_settings, pruning
 from lthray.spec.attack_settings import AttackLabel, NormName, PgdSpec, TrainAttack
 from lthray.spec.dotted import flatten, nest
-from lthray.spec.identity import AUTO, Base, bases, follow, resolve_auto
+from lthray.spec.groups import RetrainSpec, TransferFields
+from lthray.spec.identity import AUTO, Base, bases, follow, identify, resolve_auto
 from lthray.spec.pruning import PruneSpec, RatesSpec
 from lthray.spec.strict import Count, Strict, one_of
 
 WHOLE = "all"
-"""The name of the whole network where its layers are pruned together."""
-
-
-class RetrainSpec(Strict):
-    """What the rounds after the first do otherwise than the first."""
-
-    iterations: Annotated[int, Field(ge=0, le=10**9), follow("iterations")] = Field(default=AUTO, validate_default=True)
-    """Optimizer steps of a round after the first; 0 prunes without training, auto is as many as `iterations`."""
-    train_attack: Annotated[TrainAttack, follow("train_attack")] = Field(default=AUTO, validate_default=True)
-    """Attack that the rounds after the first train against; auto is `train_attack`."""
-
-
-class TransferFields(Strict):
-    """Whose masks a trajectory of strategy transfer trains under; found when the sweep is run, never set."""
-
-    source: Annotated[str, Field(pattern="^([0-9a-f]{12})?$"), Base("", settable=False)] = ""
-    """The source's trajectory_id; empty for other strategies."""
-    setting: Annotated[str, Base("", hashed=False, settable=False)] = ""
-    """What is to be known of the source, in words; not in the trajectory's own id, for `source` stands for it."""
-
-
-def _own_widths(fields: Mapping[str, Any]) -> tuple[int, ...] | None:
-    return networks.MODELS[fields["model"]].widths
-
-
-def _measured_attacks(fields: Mapping[str, Any]) -> tuple[str, ...]:
-    return attack_settings.eval_attacks(AUTO, fields["train_attack"])
-
-
-def _usual_validation_size(fields: Mapping[str, Any]) -> int:
-    return DATASETS[fields["dataset"]].validation or 10_000
+"""The name of the whole network, where its layers are pruned together."""
 
 
 class TrajectorySpec(Strict):
@@ -66,8 +34,10 @@ class TrajectorySpec(Strict):
     """Images to train on."""
     model: Annotated[str, one_of(networks.MODELS), Base("lenet-300-100")] = "lenet-300-100"
     """Network."""
-    widths: Annotated[tuple[int, ...], follow(_own_widths)] = Field(default=AUTO, validate_default=True)
-    """Units of each hidden layer of `model: mlp`, a list; `auto`, the model's own, for every other."""
+    widths: Annotated[tuple[int, ...], follow(lambda fields: networks.MODELS[fields["model"]].widths)] = Field(
+        default=AUTO, validate_default=True
+    )
+    """Units of each hidden layer of `model: mlp`, a list; `auto` (the model's own) for other models."""
     seed: Annotated[int, Field(ge=0, lt=2**63), Base(0)] = 0
     """Seed of the start, the batches and the attacks' random starts."""
     strategy: Annotated[str, one_of(STRATEGIES), Base("reset")] = "reset"
@@ -76,42 +46,47 @@ class TrajectorySpec(Strict):
     """What `reset` restarts from: θ0 (init), the weights at the end-of-round-0, or those at its iteration:K."""
     train_attack: Annotated[TrainAttack, Base("none")] = "none"
     """Attack trained against."""
-    eval_attacks: Annotated[tuple[str, ...], follow(_measured_attacks)] = Field(default=AUTO, validate_default=True)
+    eval_attacks: Annotated[
+        tuple[Annotated[Attack, PlainSerializer(str)], ...],
+        follow(lambda fields: attack_settings.eval_attacks(AUTO, fields["train_attack"])),
+    ] = Field(default=AUTO, validate_default=True)
     """Attacks measured: `auto` (the train attack, or both for `none`) or a list; always with the train attack."""
     rounds: Annotated[int, Field(ge=0, le=1000), Base(20, hashed=False)] = 20
-    """Prunings; a trajectory has one training more than that."""
+    """Prunings. A trajectory of n prunings has n + 1 trainings."""
     iterations: Annotated[Count, Base(50_000)] = 50_000
     """Optimizer steps of a round."""
     batch_size: Annotated[Count, Base(60)] = 60
     """Images of a batch."""
     drop_last: Annotated[bool, Base(True)] = True
-    """Drop what is left of an epoch after its last whole batch (true), or train on it as a smaller batch (false)."""
+    """Drop the images left over after an epoch's last whole batch (true), or train on them as a smaller batch."""
     eval_every: Annotated[Count, Base(500)] = 500
     """Iterations between evaluations."""
     eval_clock: Annotated[Literal["round", "epoch"], Base("round")] = "round"
-    """Count `eval_every` from the start of the round, or anew in each epoch as the released code does."""
-    validation_size: Annotated[Count, Base(rule=_usual_validation_size)] = Field(default=10_000, validate_default=True)
-    """First training images, kept for validation; digits-8x8 has a fixed split of 360 instead."""
+    """Count `eval_every` from the start of the round, or of each epoch, as the released code does."""
+    validation_size: Annotated[Count, Base(rule=lambda fields: DATASETS[fields["dataset"]].validation or 10_000)] = (
+        Field(default=10_000, validate_default=True)
+    )
+    """Training images held out for validation, the first ones; digits-8x8 has a fixed split of 360 images."""
     learning_rate: Annotated[float, Field(gt=0), Base(1.2e-3)] = 1.2e-3
     """Adam's learning rate."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1), Base(0.1)] = 0.1
     """Share of the label spread over all classes, in training and validation."""
     adversarial_weight: Annotated[float, Field(ge=0, le=1), Base(0.5)] = 0.5
-    """Weight of the adversarial half of the loss, where there is a train attack."""
+    """Weight of the adversarial loss; the natural loss has the rest. It counts only with a train attack."""
     norm: Annotated[NormName, Base("linf")] = "linf"
-    """Norm that attacks are measured in: the maximum of the pixels (linf), or l2."""
+    """Norm of the attacks: the largest change of a pixel (linf), or the Euclidean length (l2)."""
     epsilon: Annotated[float, Field(ge=0), Base(0.3)] = 0.3
-    """Radius of the attacks in the norm, in pixel values of [0, 1]."""
+    """Radius of the attacks in this norm; pixels are in [0, 1]."""
     attack_label: Annotated[AttackLabel, Base("predicted")] = "predicted"
-    """Label that attacks move away from: the model's own on the clean image, or the true one."""
+    """Label that attacks move away from: the model's prediction on the clean image, or the true label."""
     pgd: PgdSpec = PgdSpec()
     """Projected gradient descent."""
     prune: PruneSpec = PruneSpec()
-    """Pruning; under strategy transfer, how the source was pruned."""
+    """How networks are pruned; for strategy transfer, how the source was."""
     retrain: RetrainSpec = Field(default={}, validate_default=True)
     """The rounds after the first."""
     transfer: TransferFields = TransferFields()
-    """Whose masks are trained under, where the strategy is transfer."""
+    """The source of the masks, for strategy transfer."""
 
     @model_validator(mode="before")
     @classmethod
@@ -202,7 +177,8 @@ class TrajectorySpec(Strict):
 
     @model_validator(mode="after")
     def _check_attacks(self) -> Self:
-        attack_settings.check({name: self.setting(name) for name in ("pgd", *self.eval_attacks)}, self.inputs)
+        for attack in (Attack("pgd"), *self.eval_attacks):
+            attack_settings.check(attack, self.setting(attack), self.inputs)
         return self
 
     @property
@@ -228,14 +204,17 @@ class TrajectorySpec(Strict):
 
     @property
     def units(self) -> int:
-        """Numbers that an image is and becomes on its way through the network."""
+        """Values of an image and of its activations: pixels, maps, hidden units and logits."""
         return networks.units(self.layer_sizes, self.inputs)
 
     def weights_left(self, rounds: int | None = None) -> list[dict[str, int]]:
-        """Weights left in what is pruned together, one mapping a round 0..`rounds`, by default the trajectory's.
+        """Weights left of each group that is pruned together, a mapping for each round.
 
-        That is each layer, or under `prune.scope: global` the whole network under the name `all`: how many each layer
-        then keeps, the scores decide.
+        A group is a layer, or with `prune.scope: global` the whole network under the name `all`; there, the scores
+        decide how many weights each layer keeps.
+
+        Args:
+            rounds: The last round; by default the trajectory's.
         """
         dense = networks.weights(self.layer_sizes)
         rates = {name: getattr(self.prune.rates, networks.rate_of(name)) for name in dense}
@@ -243,18 +222,24 @@ class TrajectorySpec(Strict):
             dense, rates = {WHOLE: sum(dense.values())}, {WHOLE: self.prune.rate}
         return pruning.weights_remaining(dense, rates, self.prune.cutoff, self.rounds if rounds is None else rounds)
 
-    def setting(self, attack: str) -> Setting:
-        """An attack with all its numbers, from its full name (`attackspec.full_name`)."""
-        return attack_settings.resolve(attack, self.epsilon, self.norm, self.attack_label, self.pgd)
+    def setting(self, attack: Attack) -> Setting:
+        """An attack with every number: its own settings, and this trajectory's where it has none."""
+        common = {"epsilon": self.epsilon, "norm": self.norm, "attack_label": self.attack_label}
+        return attack_settings.resolve(attack, common | vars(self.pgd))
+
+    @property
+    def train_setting(self) -> Setting | None:
+        """The train attack with every number; None without a train attack."""
+        return None if self.train_attack == "none" else self.setting(Attack(self.train_attack))
 
     def flat(self) -> dict[str, Any]:
         """Every field under its dotted name, as tables carry it; `eval_attacks` (full names) and `widths` joined."""
-        joined = {"eval_attacks": ",".join(self.eval_attacks), "widths": "-".join(map(str, self.widths))}
+        joined = {"eval_attacks": ",".join(map(str, self.eval_attacks)), "widths": "-".join(map(str, self.widths))}
         return flatten(self.model_dump()) | joined
 
     @classmethod
     def from_flat(cls, fields: Mapping[str, Any]) -> Self:
-        """The trajectory whose fields `flat` gave; one that is missing has its base value.
+        """The inverse of `flat`; a missing field has its base value.
 
         Raises:
             ValidationError: a field is not known, or has an impossible value.
@@ -268,44 +253,37 @@ class TrajectorySpec(Strict):
 
     @property
     def trajectory_id(self) -> str:
-        """Twelve hex digits that stand for every field that can change a number, as far as it differs from its base.
+        """Twelve hex digits: a hash of every field that can change a number, where it differs from its base value.
 
-        `rounds` is left out: it says how long the trajectory goes on, and no number of an earlier round depends on it.
-        So is `transfer.setting`, which says in words what `transfer.source` stands for.
+        `rounds` is left out: no number of a round depends on how many rounds follow. So is `transfer.setting`, which
+        says in words what `transfer.source` stands for.
         """
-        flat, outside = self.flat(), vars(self)
-        fields = {
-            name: flat[name]
-            for name, base in bases(type(self)).items()
-            if base.hashed and attrgetter(name)(self) != base.resolve(outside)
-        }
-        text = json.dumps(fields, sort_keys=True, separators=(",", ":"))
-        return hashlib.sha256(text.encode()).hexdigest()[:12]
+        return identify(self, self.flat())
 
     @property
     def stack_key(self) -> tuple[Any, ...]:
-        """Trajectories of one key may share a stack: they differ in seed, strategy, source and `rewind_to` at most."""
+        """Trajectories of one key may share a stack; seed, strategy, source and `rewind_to` are no part of it."""
         free = ("seed", "strategy", "rewind_to", "transfer.source", "transfer.setting")
         return tuple(value for name, value in self.flat().items() if name not in free)
 
     @property
     def needs_dense_ticket(self) -> bool:
-        """Whether later rounds go back to the weights at the end of round 0, to start from or to prune."""
+        """Whether later rounds start from, or prune, the weights at the end of round 0."""
         pruned_again = self.prune.schedule == "one-shot" and self.strategy != TRANSFER
         return self.rewind_to == "end-of-round-0" or pruned_again
 
     @property
     def rewind_iteration(self) -> int | None:
-        """The iteration of round 0 that `rewind_to` names, if it does."""
+        """The iteration of round 0 that `rewind_to` names; None where it names none."""
         kind, _, iteration = self.rewind_to.partition(":")
         return int(iteration) if kind == "iteration" else None
 
     def in_round(self, number: int) -> Self:
-        """The setting that a round trains with: after round 0, what `retrain` says."""
+        """The setting of a round: after round 0, with the fields of `retrain`."""
         return self.model_copy(update=self.retrain.model_dump()) if number else self
 
     def iterations_from(self, number: int) -> int:
-        """Optimizer steps of round `number` and all after it."""
+        """Optimizer steps of round `number` and all later rounds."""
         first = 0 if number else self.iterations
         return first + (self.rounds + 1 - max(number, 1)) * self.retrain.iterations
 

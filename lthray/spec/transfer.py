@@ -1,4 +1,4 @@
-"""The `transfer` section of a sweep file: in which results folder, and for which fields, masks are looked for."""
+"""The `transfer` section of a sweep file: the results folder and the fields of the trajectories to take masks from."""
 
 from collections.abc import Iterator
 from itertools import product
@@ -23,10 +23,10 @@ class TransferSpec(Strict):
     origin: Annotated[str, Field(alias="from", min_length=1)]
     """The results folder to take masks from, by path or URL."""
     where: Annotated[dict[FieldName, Values], BeforeValidator(by_dotted_name)] = Field(default_factory=dict)
-    """What a source's fields must be, by dotted name; of several values, each gives a trajectory of its own."""
+    """The values that fields of a source must have, by dotted name; each of several makes a trajectory of its own."""
 
     def alternatives(self) -> Iterator[dict[str, Any]]:
-        """What to look for: the cross product of the values of `where`, one value a field."""
+        """The sources to look for: the cross product of the values of `where`, each with one value a field."""
         for values in product(*self.where.values()):
             yield dict(zip(self.where, values, strict=True))
 

@@ -1,4 +1,4 @@
-"""YAML as people write it, safely read."""
+"""Reads YAML as people write it, safely."""
 
 import re
 from typing import Any

@@ -1,1 +1,1 @@
-"""The results folder: tables, tickets, and the masks taken from other folders."""
+"""The results folder: tables, tickets, copied masks, and the migration of old folders."""

@@ -1,8 +1,7 @@
-"""The results folder: what is written, what is done, what can be continued.
+"""The results folder: writing rounds, and finding out which are finished.
 
-Every file has one writer at a time, is written beside its place under a name that readers pass over, and is renamed
-into it (on an object store it is put there at once), so that nobody ever reads a torn file. A round is done when it has
-its row in `rounds`, which is written last.
+Each file has one writer at a time and is written atomically (`files.replace`), so that nobody reads a torn file. A
+round is finished when its row is in `rounds`, which is written last.
 """
 
 import io
@@ -18,12 +17,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 from upath import UPath
 
-from lthray.engine.results import Failure, Resume, RoundResult, Ticket
+from lthray.engine.results import Checkpoint, Failure, Resume, RoundResult, Ticket
 from lthray.errors import InputError
 from lthray.files import clear_parts, location, names, read, replace
 from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.trajectory import TrajectorySpec
-from lthray.store import tickets
+from lthray.store import checkpoints, tickets
 from lthray.store.tables import (
     CURVES,
     EVALUATIONS,
@@ -37,10 +36,17 @@ from lthray.store.tables import (
 )
 
 SWEEP = "sweep.yaml"
-FILES = {"rounds": ".parquet", "curves": ".parquet", "evaluations": ".parquet", "failures": ".json", "stopped": ".json"}
-"""The parts of a results folder that have a file for each trajectory, with its suffix."""
+FILES = {
+    "rounds": ".parquet",
+    "curves": ".parquet",
+    "evaluations": ".parquet",
+    "failures": ".json",
+    "stopped": ".json",
+    "checkpoints": ".safetensors",
+}
+"""The subfolders that hold one file for each trajectory, with the file's suffix."""
 READERS = 16
-"""Files read at a time: on storage far away it is waiting that takes the time."""
+"""Files read in parallel: on remote storage most of the time is spent waiting."""
 
 
 class Store:
@@ -50,7 +56,7 @@ class Store:
         self.folder: UPath = folder if isinstance(folder, UPath) else location(folder)
 
     def create(self, sweep: str) -> None:
-        """Makes the folder's parts, clears what a killed writer left, and writes `sweep.yaml`.
+        """Removes temporary files of killed writers and writes `sweep.yaml`.
 
         Raises:
             InputError: the folder can't be written.
@@ -62,7 +68,7 @@ class Store:
             raise InputError(f"{self.folder}: can't be written: {error.strerror or error}") from None
 
     def clear_parts(self) -> None:
-        """Removes what killed writers left beside the places of files."""
+        """Removes temporary files of killed writers."""
         clear_parts(self.folder)
 
     def require(self) -> None:
@@ -77,11 +83,11 @@ class Store:
             raise InputError(f"{self.folder}: holds no results: there is no {SWEEP} in it")
 
     def holds_sweep(self) -> bool:
-        """Whether a sweep was begun here."""
+        """Whether the folder has a `sweep.yaml`."""
         return bool((self.folder / SWEEP).is_file())
 
     def rounds_done(self, trajectory_id: str) -> int:
-        """Number of finished rounds, which is the number of the next one.
+        """Number of finished rounds; also the number of the next round.
 
         Raises:
             InputError: the file of the trajectory's rounds is damaged.
@@ -91,7 +97,7 @@ class Store:
         return next((i for i, number in enumerate(rounds) if i != number), len(rounds))
 
     def read(self, part: str, trajectory_id: str, columns: list[str] | None = None) -> pa.Table | None:
-        """A trajectory's rows of a table, as they were written; None where it has none.
+        """A trajectory's rows of a table, under the schema they were written with; None where there is no file.
 
         Raises:
             InputError: the file is damaged.
@@ -105,7 +111,7 @@ class Store:
             raise InputError(f"{path}: can't be read ({error}); delete it, and run again what wrote it") from None
 
     def fields(self, part: str, trajectory_id: str) -> dict[str, Any] | None:
-        """A trajectory's fields, as the first of its rows of a table has them; None where it has no row.
+        """A trajectory's fields by dotted name, from the first of its rows of a table; None where it has no row.
 
         Raises:
             InputError: the file is damaged.
@@ -118,7 +124,7 @@ class Store:
         return first
 
     def means(self, specs: Sequence[TrajectorySpec], metric: str) -> list[float]:
-        """A column of `rounds`, as means over trajectories, for the rounds from 0 on that all of them have finished."""
+        """The mean of a metric over trajectories, for each round from 0 on that all of them have finished."""
         each = []
         for spec in specs:
             if (table := self.read("rounds", spec.trajectory_id, ["round", metric])) is None:
@@ -128,30 +134,30 @@ class Store:
         return [sum(values) / len(values) for values in zip(*each, strict=False)]
 
     def done(self, specs: Iterable[TrajectorySpec]) -> dict[str, int]:
-        """Number of finished rounds by trajectory, at most those asked for.
+        """Number of finished rounds by trajectory id, at most `rounds` + 1.
 
         Raises:
             InputError: the file of a trajectory's rounds is damaged.
         """
-        wanted = {spec.trajectory_id: spec.rounds + 1 for spec in specs}
-        begun = [name for name in names(self.folder / "rounds", ".parquet") if name in wanted]
+        rounds = {spec.trajectory_id: spec.rounds + 1 for spec in specs}
+        begun = [name for name in names(self.folder / "rounds", ".parquet") if name in rounds]
         with ThreadPoolExecutor(READERS) as readers:
-            found = dict(zip(begun, readers.map(self.rounds_done, begun), strict=True))
-        return {name: min(found.get(name, 0), of) for name, of in wanted.items()}
+            finished = dict(zip(begun, readers.map(self.rounds_done, begun), strict=True))
+        return {name: min(finished.get(name, 0), number) for name, number in rounds.items()}
 
     def resume(self, spec: TrajectorySpec) -> Resume | None:
-        """What a trajectory needs to go on after its last finished round; None where none is finished."""
+        """The tickets that the next round of a trajectory starts from; None where no round is finished."""
         done = self.rounds_done(spec.trajectory_id)
         if not done:
             return None
         return Resume(
             last=self.ticket(spec, done - 1),
             dense=self.ticket(spec, 0) if spec.needs_dense_ticket else None,
-            early=None if spec.rewind_iteration is None else self.ticket(spec, 0, spec.rewind_iteration),
+            rewound=None if spec.rewind_iteration is None else self.ticket(spec, 0, spec.rewind_iteration),
         )
 
     def ticket(self, spec: TrajectorySpec, number: int, iteration: int | None = None) -> Ticket:
-        """The ticket of a finished round, or the network at an iteration that was kept.
+        """The ticket of a finished round, or of an iteration that was kept for rewinding.
 
         Raises:
             InputError: its file is missing or damaged.
@@ -162,18 +168,18 @@ class Store:
             raise InputError(f"{error}; delete rounds/{spec.trajectory_id}.parquet to train it again") from None
 
     def with_tickets(self) -> list[str]:
-        """The trajectories that have tickets here."""
+        """Ids of the trajectories that have tickets."""
         return names(self.folder / "tickets", "")
 
     def compact(self, trajectory_id: str) -> bool:
-        """Leaves only a few ticket files of a trajectory; see `tickets.compact`."""
+        """Merges ticket files of a trajectory; see `tickets.compact`. Returns whether there was anything to do."""
         return tickets.compact(self.tickets(trajectory_id))
 
     def write_round(self, result: RoundResult) -> None:
-        """Writes a finished round: ticket, curves and, last, its row in rounds; the same again changes nothing.
+        """Writes a finished round: its ticket, its curves and, last, its row in `rounds`.
 
-        A round that is there already stays as it is: the worker of a driver that died, or of a node that was lost and
-        came back, may still finish a round that another has written meanwhile.
+        A round that is written already is left alone: a worker whose driver died, or whose node was lost for a while,
+        may finish a round that another worker has written meanwhile.
         """
         spec = result.spec
         if self.rounds_done(spec.trajectory_id) > result.round:
@@ -185,20 +191,39 @@ class Store:
             "weights_remaining": result.weights_remaining,
             "weights_remaining_count": result.weights_remaining_count,
         }
-        if result.early:
+        if result.rewound:
             at = spec.rewind_iteration
-            tickets.write(self.tickets(spec.trajectory_id), result.round, result.early, shared | {"iteration": at}, at)
+            folder, extra = self.tickets(spec.trajectory_id), {"iteration": at}
+            tickets.write(folder, result.round, result.rewound, shared | extra, at)
         tickets.write(self.tickets(spec.trajectory_id), result.round, result.ticket, shared)
         self._append("curves", CURVES, spec, result.round, [shared | row for row in curve_rows(result)])
         evaluations = [shared | row for row in evaluation_rows(result)]
         if evaluations or self.path("evaluations", spec.trajectory_id).exists():
             self._append("evaluations", EVALUATIONS, spec, result.round, evaluations)
         self._append("rounds", ROUNDS, spec, result.round, [shared | round_row(result)])
-        for record in ("failures", "stopped"):
-            self.path(record, spec.trajectory_id).unlink(missing_ok=True)
+        for part in ("failures", "stopped", "checkpoints"):
+            self.path(part, spec.trajectory_id).unlink(missing_ok=True)
+
+    def checkpoint(self, spec: TrajectorySpec, number: int) -> Checkpoint | None:
+        """Where a trajectory stands inside round `number`; None where that is not known, or its file is damaged."""
+        return checkpoints.read(self.path("checkpoints", spec.trajectory_id), spec, number)
+
+    def write_checkpoint(self, checkpoint: Checkpoint) -> None:
+        """Writes where a trajectory stands inside a round, unless another worker has finished that round meanwhile.
+
+        Raises:
+            OSError: it cannot be written.
+        """
+        name = checkpoint.spec.trajectory_id
+        if self.rounds_done(name) <= checkpoint.round:
+            checkpoints.write(self.path("checkpoints", name), checkpoint)
+
+    def remove_checkpoint(self, trajectory_id: str) -> None:
+        """Removes the checkpoint of a round that has ended without a result."""
+        self.path("checkpoints", trajectory_id).unlink(missing_ok=True)
 
     def measured(self, trajectory_id: str) -> set[tuple[Any, ...]]:
-        """What a trajectory's rows of `evaluations` say: their `MEASURED`.
+        """The values of `MEASURED` in a trajectory's rows of `evaluations`.
 
         Raises:
             InputError: the file is damaged.
@@ -215,24 +240,26 @@ class Store:
         """Those of `rounds_to_measure` that have no row in `evaluations` yet."""
         known, images = self.measured(spec.trajectory_id), request.image_count(spec)
         rounds = self.rounds_to_measure(spec, request)
-        return [number for number in rounds if (number, "final", request.split, request.attack, images) not in known]
+        return [
+            number for number in rounds if (number, "final", request.split, str(request.attack), images) not in known
+        ]
 
     def write_evaluation(self, spec: TrajectorySpec, row: Mapping[str, Any]) -> None:
-        """Adds a measurement of a stored ticket to `evaluations`; one of the same `MEASURED` gives way to it.
+        """Adds the measurement of a ticket to `evaluations`; it replaces a row with the same values of `MEASURED`.
 
         Args:
             spec: The trajectory.
-            row: All that `EVALUATIONS` has besides id, fields and versions.
+            row: The columns of `EVALUATIONS` except id, fields and versions.
         """
         table = self.read("evaluations", spec.trajectory_id)
         before = [] if table is None else refit(table, EVALUATIONS, spec).to_pylist()
-        rows = [one for one in before if not _same(one, row)]
+        rows = [earlier for earlier in before if _key(earlier) != _key(row)]
         rows.append({"trajectory_id": spec.trajectory_id, **spec.flat()} | dict(row) | versions())
-        rows.sort(key=lambda one: tuple(one[name] for name in MEASURED))
+        rows.sort(key=_key)
         write_table(self.path("evaluations", spec.trajectory_id), pa.Table.from_pylist(rows, EVALUATIONS))
 
     def write_failure(self, failure: Failure) -> None:
-        """Writes why a trajectory can't go on; the next finished round of it takes this away."""
+        """Writes why a trajectory can't go on. Its next finished round removes this file."""
         record = {
             "trajectory_id": failure.spec.trajectory_id,
             "round": failure.round,
@@ -242,17 +269,16 @@ class Store:
         replace(self.path("failures", failure.spec.trajectory_id), json.dumps(record, indent=1).encode())
 
     def failures(self) -> dict[str, dict[str, Any]]:
-        """What `write_failure` wrote, by trajectory."""
-        found = names(self.folder / "failures", ".json")
+        """The records of `write_failure` by trajectory id."""
+        ids = names(self.folder / "failures", ".json")
         with ThreadPoolExecutor(READERS) as readers:
-            return dict(
-                zip(found, readers.map(lambda name: json.loads(read(self.path("failures", name))), found), strict=True)
-            )
+            contents = readers.map(lambda name: read(self.path("failures", name)), ids)
+            return {name: json.loads(content) for name, content in zip(ids, contents, strict=True)}
 
     def write_stopped(self, spec: TrajectorySpec, metric: str, value: float) -> None:
-        """Writes that a search's scheduler has stopped a trajectory, at the metric's value (a mean over seeds).
+        """Writes that a search's scheduler stopped a trajectory, with the metric's value (a mean over seeds).
 
-        The next finished round of it takes this away.
+        The trajectory's next finished round removes this file.
         """
         record = {
             "trajectory_id": spec.trajectory_id,
@@ -263,11 +289,11 @@ class Store:
         replace(self.path("stopped", spec.trajectory_id), json.dumps(record, indent=1).encode())
 
     def stopped(self) -> set[str]:
-        """The trajectories that `write_stopped` was told of."""
+        """Ids of the trajectories that a scheduler stopped."""
         return set(names(self.folder / "stopped", ".json"))
 
     def path(self, part: str, trajectory_id: str) -> UPath:
-        """Where one of a trajectory's `FILES` is."""
+        """The path of a trajectory's file in one of the subfolders `FILES`."""
         return self.folder / part / f"{trajectory_id}{FILES[part]}"
 
     def tickets(self, trajectory_id: str) -> UPath:
@@ -277,7 +303,7 @@ class Store:
     def _append(
         self, table: str, schema: pa.Schema, spec: TrajectorySpec, number: int, rows: Sequence[dict[str, Any]]
     ) -> None:
-        """Puts a round's rows behind those of the rounds before it; later rows, left by a kill, go."""
+        """Writes a round's rows behind those of earlier rounds; rows that a killed writer left behind are dropped."""
         new = pa.Table.from_pylist(list(rows), schema)
         if (old := self.read(table, spec.trajectory_id)) is not None:
             new = pa.concat_tables([refit(old.filter(pc.less(old["round"], number)), schema, spec), new])
@@ -285,11 +311,11 @@ class Store:
 
 
 def write_table(path: UPath, table: pa.Table) -> None:
-    """Writes a table's file as `files.replace` does."""
+    """Writes a table atomically."""
     content = io.BytesIO()
     pq.write_table(table, content, compression="zstd")
     replace(path, content.getvalue())
 
 
-def _same(one: Mapping[str, Any], other: Mapping[str, Any]) -> bool:
-    return all(one[name] == other[name] for name in MEASURED)
+def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
+    return tuple(row[name] for name in MEASURED)

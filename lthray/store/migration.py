@@ -50,7 +50,7 @@ class Outdated:
 
 
 def find_outdated(store: Store, expected: Collection[str]) -> Outdated:
-    """What has to be migrated. Files that this version does not understand, of a newer one say, are not.
+    """What has to be migrated. Files with fields unknown to this version, from a newer one, are left alone.
 
     Args:
         store: The results folder, which may not be there.
@@ -74,7 +74,7 @@ def find_outdated(store: Store, expected: Collection[str]) -> Outdated:
 
 
 def migrate(store: Store, outdated: Outdated) -> None:
-    """Names what `find_outdated` found by the ids of now; needs the folder's lock.
+    """Renames what `find_outdated` returned. The caller holds the folder's lock.
 
     Raises:
         InputError: a file is damaged.
@@ -116,11 +116,11 @@ def _spec(fields: Mapping[str, Any], ids: Mapping[str, str]) -> TrajectorySpec |
 
 def _samples(store: Store) -> dict[str, str]:
     folder = store.folder / "samples"
-    if not (found := names(folder, ".json")):
+    if not (stored := names(folder, ".json")):
         return {}
     sweep, _ = load(store.folder / SWEEP)
     renamed = {}
-    for name in found:
+    for name in stored:
         record = json.loads(files.read(folder / f"{name}.json"))
         now = sweep.sample_id(Sample(record["cell"], record["drawn"]))
         if now != name:

@@ -1,7 +1,7 @@
 """Masks of another results folder, copied: what the trajectories of strategy transfer train under.
 
 `sources/<trajectory_id>.safetensors` has the masks of a source (`round-07.hidden_1.mask`, uint8), and
-`sources/<trajectory_id>.json`, written last, says whose they are. Once they are there, the other folder is not needed.
+`sources/<trajectory_id>.json`, written last, has the source's fields. From then on the other folder is not needed.
 """
 
 import json
@@ -28,18 +28,18 @@ FOLDER = "sources"
 
 @dataclass(frozen=True)
 class Source:
-    """A trajectory that masks can be taken from."""
+    """A trajectory whose masks can be copied."""
 
     trajectory_id: str
     fields: dict[str, Any]
-    """Its fields by dotted name, as its tables carry them."""
+    """Its fields by dotted name, as in its tables."""
     rounds: int
-    """Rounds that it has, the dense one included."""
+    """Its finished rounds, the dense one included."""
     asked: dict[str, Any] = field(default_factory=dict)
-    """Of a copy: the folder that it was taken from (`from`), and what was looked for there (`where`)."""
+    """Of a copy: the folder it came from (`from`) and the fields looked for there (`where`)."""
 
     def has(self, wanted: Mapping[str, Any]) -> bool:
-        """Whether its fields are these."""
+        """Whether it has these values of these fields."""
         return all(self.fields.get(name) == value for name, value in wanted.items())
 
     @property
@@ -62,16 +62,16 @@ class Source:
 def copy(source: Source, spec: TrajectorySpec, origin: Store, store: Store, before: int) -> None:
     """Copies a source's masks; `before` rounds of it were copied earlier and must be the same now."""
     name, folder = source.trajectory_id, store.folder / FOLDER
-    found = tickets.masks(origin.folder / "tickets" / name, range(1, spec.rounds + 1), spec.layer_sizes)
-    _check_masks(found, spec, origin.folder)
+    by_round = tickets.masks(origin.tickets(name), range(1, spec.rounds + 1), spec.layer_sizes)
+    _check_masks(by_round, spec, origin.folder)
     for number in range(1, before):
         for layer, mask in masks(store, spec, number).items():
-            if not np.array_equal(mask, found[number][layer]):
+            if not np.array_equal(mask, by_round[number][layer]):
                 raise InputError(
                     f"{origin.folder}: {layer} of round {number} of {name} is not what it was when {folder} was filled:"
                     " it was trained again; use another results folder"
                 )
-    flat = {f"round-{number:02d}.{layer}.mask": mask for number, one in found.items() for layer, mask in one.items()}
+    flat = {f"round-{number:02d}.{name}.mask": mask for number, of in by_round.items() for name, mask in of.items()}
     try:
         files.replace(folder / f"{name}.safetensors", save(flat))
         files.replace(folder / f"{name}.json", json.dumps(asdict(source), indent=1).encode())

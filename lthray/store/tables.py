@@ -1,7 +1,6 @@
 """The tables of a results folder: their columns, and a round's rows."""
 
 import platform
-from dataclasses import asdict
 from importlib.metadata import version
 from itertools import product
 from typing import Any
@@ -9,8 +8,8 @@ from typing import Any
 import pyarrow as pa
 
 from lthray import __version__
-from lthray.engine.results import RoundResult
-from lthray.methods.attacks import ATTACKS
+from lthray.engine.results import CurveRow, RoundResult
+from lthray.methods.attacks import ATTACKS, NATURAL, Attack
 from lthray.spec.metrics import ACCURACIES, MOMENTS, SPLITS, ZERO_GRADIENTS
 from lthray.spec.trajectory import TrajectorySpec
 
@@ -87,8 +86,6 @@ EVALUATIONS = pa.schema(
         *_VERSIONS,
     ]
 )
-PLAIN = ("none", *ATTACKS)
-"""The attacks of `curves` and `rounds`."""
 OTHERWISE = "training"
 """The moment of an evaluation that is neither early stopping nor the end."""
 MEASURED = ("round", "moment", "split", "attack", "images")
@@ -102,16 +99,20 @@ def evaluation_rows(result: RoundResult) -> list[dict[str, Any]]:
     """
     points = dict(zip(MOMENTS, (result.early_stopping_iteration, result.iterations), strict=True))
     return [
-        {"moment": moment, **asdict(row), "images": result.images[row.split], "device": result.device} | versions()
+        {"moment": moment, **_cells(row), "images": result.images[row.split], "device": result.device} | versions()
         for row in result.curves
-        if row.attack not in PLAIN
+        if row.attack.settings
         for moment in [name for name, at in points.items() if at == row.iteration] or [OTHERWISE]
     ]
 
 
 def curve_rows(result: RoundResult) -> list[dict[str, Any]]:
     """A round's rows of `curves`, likewise."""
-    return [asdict(row) for row in result.curves if row.attack in PLAIN]
+    return [_cells(row) for row in result.curves if not row.attack.settings]
+
+
+def _cells(row: CurveRow) -> dict[str, Any]:
+    return vars(row) | {"attack": str(row.attack)}
 
 
 def round_row(result: RoundResult) -> dict[str, Any]:
@@ -119,7 +120,7 @@ def round_row(result: RoundResult) -> dict[str, Any]:
     spec, points = result.spec, (result.early_stopping_iteration, result.iterations)
     measured: dict[str, float | None] = {}
     for (at, iteration), split in product(zip(MOMENTS, points, strict=True), SPLITS):
-        for attack in PLAIN:
+        for attack in (NATURAL, *map(Attack, ATTACKS)):
             row = result.row(attack, split, iteration)
             measured[f"{at}_{attack}_accuracy_{split}"] = row.accuracy if row else None
         # the gradient at the natural image is the same for every attack that moves away from the same label

@@ -27,14 +27,14 @@ SUFFIX = ".safetensors"
 
 
 def path(folder: UPath, number: int, iteration: int | None = None) -> UPath:
-    """Where a round's own file is, or that of one of its iterations."""
+    """The path of a round's ticket, or of the network at one of its iterations."""
     return folder / f"{_name(number)}{'' if iteration is None else f'-iteration-{iteration}'}{SUFFIX}"
 
 
 def write(
     folder: UPath, number: int, ticket: Ticket, metadata: Mapping[str, Any], iteration: int | None = None
 ) -> None:
-    """Writes a round's ticket, or the network at one of its iterations, with JSON values for metadata."""
+    """Writes a round's ticket, or the network at one of its iterations; metadata are written as JSON."""
     tensors = {f"{name}.weight": np.ascontiguousarray(weight) for name, weight in ticket.weights.items()}
     tensors |= {f"{name}.mask": np.ascontiguousarray(mask) for name, mask in ticket.masks.items()}
     content = save(tensors, {name: json.dumps(value) for name, value in metadata.items()})
@@ -42,7 +42,7 @@ def write(
 
 
 def read(folder: UPath, number: int, layers: Iterable[str], iteration: int | None = None) -> Ticket:
-    """A round's ticket, whichever file holds it, or the network at one of its iterations.
+    """Reads a round's ticket from its own file or a merged one, or the network at one of its iterations.
 
     Raises:
         InputError: no file holds it, or the file is damaged.
@@ -58,14 +58,13 @@ def masks(folder: UPath, numbers: Iterable[int], layers: Iterable[str]) -> dict[
     Raises:
         InputError: no file holds a round's, or a file is damaged.
     """
-    layers, files = list(layers), {}
-    found = {}
+    layers, contents, by_round = list(layers), {}, {}
     for number in numbers:
         file, prefix = _holder(folder, number)
-        if file not in files:
-            files[file] = _load(file)[0]
-        found[number] = _parts(files[file], file, prefix, layers, "mask")
-    return found
+        if file not in contents:
+            contents[file] = _load(file)[0]
+        by_round[number] = _parts(contents[file], file, prefix, layers, "mask")
+    return by_round
 
 
 def masks_of(file: UPath, number: int, layers: Iterable[str]) -> dict[str, Any]:
@@ -74,7 +73,7 @@ def masks_of(file: UPath, number: int, layers: Iterable[str]) -> dict[str, Any]:
 
 
 def compact(folder: UPath) -> bool:
-    """Puts the tickets between the first and the last into one file, where there are more than a few files.
+    """Merges the tickets between the first and the last into one file, where there are more than `FEW` files.
 
     A kill in the middle loses nothing: what is put together is removed only afterwards, and the next call ends it.
 
@@ -85,9 +84,9 @@ def compact(folder: UPath) -> bool:
         InputError: a file is damaged; nothing is changed.
         OSError: a file can't be written or removed.
     """
-    found = [int(match[1]) for name in names(folder, SUFFIX) if (match := re.fullmatch(r"round-(\d+)", name))]
-    singles, merged = sorted(found)[1:-1], _merged(folder)
-    if len(found) + len(merged) <= FEW:
+    rounds = [int(match[1]) for name in names(folder, SUFFIX) if (match := re.fullmatch(r"round-(\d+)", name))]
+    singles, merged = sorted(rounds)[1:-1], _merged(folder)
+    if len(rounds) + len(merged) <= FEW:
         return False
     tensors: dict[str, Any] = {}
     metadata: dict[str, str] = {}

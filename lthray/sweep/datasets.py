@@ -57,7 +57,7 @@ def _torchvision(name: str, folder: Path) -> Arrays:
     reader = getattr(datasets, FOLDERS[name])
     try:
         with redirect_stdout(io.StringIO()):  # some versions announce URLs
-            train, test = (reader(root=str(folder), train=one, download=True) for one in (True, False))
+            train, test = (reader(root=str(folder), train=part, download=True) for part in (True, False))
     except (OSError, RuntimeError, ValueError, AssertionError, IndexError) as error:
         missing = ", ".join(f"{file}[.gz]" for file in DATASETS[name].sha256 if not (raw / file).is_file())
         said = last_line(error)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from lthray.engine.autoattack import require
 from lthray.engine.results import Failure
-from lthray.spec.attack_settings import AUTOATTACK
+from lthray.methods.attacks import SUITES
 from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
@@ -59,7 +59,7 @@ def run(
         InputError: the folder can't be used, a data set can't be read, or Ray can't be reached.
         KeyboardInterrupt: interrupted before measuring began; later, an interrupt ends in a Remeasured.
     """
-    if request.attack.startswith(AUTOATTACK):
+    if request.attack.name in SUITES:
         require()
 
     def unmeasured() -> dict[str, list[int]]:
@@ -82,7 +82,7 @@ def run(
                         rounds=sum(map(len, before.values())),
                         work=sum(len(before[spec.trajectory_id]) * request.image_count(spec) for spec in missing),
                         unit="images",
-                        attack=request.attack,
+                        attack=str(request.attack),
                     )
                 )
                 share = session.share

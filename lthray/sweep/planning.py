@@ -12,7 +12,7 @@ from lthray.errors import InputError
 from lthray.spec.sweep import ResourcesSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.sweep.events import Note, Notify
-from lthray.worker.memory import generous
+from lthray.worker.memory import memory_bound
 
 LARGEST_STACK = {"cpu": 5, "gpu": 64}
 """The largest stack of `stack: auto`, if memory allows it: on a CPU, larger stacks are no faster."""
@@ -86,7 +86,7 @@ def largest_stack(missing: Sequence[TrajectorySpec], share: Share, stack: int | 
 
 def largest_memory(missing: Sequence[TrajectorySpec]) -> TrajectorySpec:
     """The trajectory whose training takes the most memory."""
-    return max(missing, key=lambda spec: generous(spec, 1))
+    return max(missing, key=lambda spec: memory_bound(spec, 1))
 
 
 def fit_to_cluster(resources: ResourcesSpec, nodes: Sequence[Mapping[str, float]], notify: Notify) -> Share:

@@ -18,7 +18,7 @@ from lthray.sweep.loggers import callbacks
 from lthray.sweep.planning import largest_memory, largest_stack, plan
 from lthray.sweep.session import Session, connect
 from lthray.sweep.trials import Stack, fit, fixed_trials
-from lthray.worker.memory import generous
+from lthray.worker.memory import memory_bound
 from lthray.worker.train import train_stack
 
 
@@ -84,7 +84,13 @@ def run(
                 share = session.share
                 loggers = callbacks(sweep.loggers)
                 fits = _fits(to_train, session)
-                train = partial(train_stack, store=store, threads=share.threads, gpus=share.gpus)
+                train = partial(
+                    train_stack,
+                    store=store,
+                    threads=share.threads,
+                    gpus=share.gpus,
+                    checkpoint_minutes=sweep.resources.checkpoint_minutes,
+                )
                 if cells:
                     tuning = tuners.tuning(sweep, store, cells, train, share.slots)
                 else:
@@ -112,7 +118,7 @@ def _fits(missing: Sequence[TrajectorySpec], session: Session) -> int:
     """The largest stack that a trial's memory takes; it is measured where memory may be short."""
     share, stack, notify = session.share, session.resources.stack, session.notify
     spec, largest = largest_memory(missing), largest_stack(missing, share, stack)
-    if not share.gpus and generous(spec, largest) <= share.memory:
+    if not share.gpus and memory_bound(spec, largest) <= share.memory:
         return largest
     measured = footprint(spec, session.data[spec.dataset], share)
     notify(Note(f"memory: {measured}"))

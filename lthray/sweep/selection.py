@@ -35,7 +35,7 @@ def select(
         raise InputError(f"--where: none of the {len(trajectories)} trajectories of {store.folder} has {conditions}")
     for spec in selected:
         try:
-            check({request.attack: spec.setting(request.attack)}, spec.inputs)
+            check(request.attack, spec.setting(request.attack), spec.inputs)
         except ValueError as error:
             reason = str(error).removeprefix(f"eval_attacks: {request.attack}: ")
             raise InputError(f"--attack {request.attack}: trajectory {spec.trajectory_id}: {reason}") from None

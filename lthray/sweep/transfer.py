@@ -7,9 +7,10 @@ from typing import Any
 from lthray.errors import InputError
 from lthray.files import location
 from lthray.methods.strategies import TRANSFER
+from lthray.spec.groups import TransferFields
 from lthray.spec.presets import preset
 from lthray.spec.sweep import SweepSpec
-from lthray.spec.trajectory import TrajectorySpec, TransferFields
+from lthray.spec.trajectory import TrajectorySpec
 from lthray.spec.transfer import TransferSpec
 from lthray.store.folder import Store
 from lthray.store.sources import Source, copied, copy, source_of, trained

@@ -7,7 +7,7 @@ import torch
 
 from lthray.engine.data import Arrays, Split, on_device
 from lthray.engine.evaluation import evaluate_ticket
-from lthray.engine.results import Failure
+from lthray.engine.results import Failure, count_remaining, share_remaining
 from lthray.engine.trajectory import device_name
 from lthray.errors import InputError
 from lthray.spec.attack_settings import label
@@ -55,16 +55,15 @@ def measure_tickets(
             weights = tuple(torch.tensor(ticket.weights[name], device=device) for name in spec.layer_sizes)
             natural, attacked = evaluate_ticket(weights, spec, split, request.split, request.attack, number)
             seconds = time.perf_counter() - began
-            remaining = sum(int(mask.sum()) for mask in ticket.masks.values())
-            share = remaining / sum(mask.size for mask in ticket.masks.values())
+            share = share_remaining(ticket.masks.values())
             row = {
                 "round": number,
                 "weights_remaining": share,
-                "weights_remaining_count": remaining,
+                "weights_remaining_count": count_remaining(ticket.masks.values()),
                 "moment": "final",
                 "iteration": spec.in_round(number).iterations,
                 "split": request.split,
-                "attack": request.attack,
+                "attack": str(request.attack),
                 "loss": attacked.loss[0],
                 "accuracy": attacked.accuracy[0],
                 "zero_gradient_share": attacked.zero_gradient_share[0] if attacked.zero_gradient_share else None,

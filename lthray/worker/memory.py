@@ -1,4 +1,4 @@
-"""Memory: what a trial takes, measured on the device that trains, and how out-of-memory errors are known."""
+"""Memory: what a trial takes, measured on the device that trains, and how to recognise out-of-memory errors."""
 
 import resource
 import sys
@@ -15,10 +15,10 @@ from lthray.spec.trajectory import TrajectorySpec
 
 GIB = 2**30
 CUDA_CONTEXT = 0.6 * GIB
-"""What CUDA itself takes in a process and PyTorch does not count; it varies with the driver, this is rather much."""
+"""What CUDA itself takes in a process, which PyTorch does not count; a high estimate, for it varies with the driver."""
 PROBED_STACK = 5
 NUMBER, COPIES = 4, 16
-"""Bytes of a number, and more copies than there are of any weight (start, mask, averages, ...) or activation."""
+"""Bytes of a number, and an upper bound on the copies of a weight (start, mask, averages, ...) or activation held."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Footprint:
     base: float
     """The process, its libraries and the data set."""
     each: float
-    """A trajectory of the stack, at most."""
+    """Upper bound for one trajectory of the stack."""
     budget: float
     """What a trial may take."""
 
@@ -44,8 +44,8 @@ class Footprint:
         )
 
 
-def generous(spec: TrajectorySpec, stack: int) -> float:
-    """More than a CPU trial takes, in bytes: where this fits, nothing needs to be measured."""
+def memory_bound(spec: TrajectorySpec, stack: int) -> float:
+    """An upper bound on what a CPU trial takes, in bytes: where this fits, nothing needs to be measured."""
     weights = sum(spec.weights_left(0)[0].values())
     attacked = {spec.train_attack, spec.retrain.train_attack} != {"none"}
     images = spec.batch_size * (1 + attacked)
@@ -54,15 +54,15 @@ def generous(spec: TrajectorySpec, stack: int) -> float:
 
 
 def measure(spec: TrajectorySpec, arrays: Arrays, gpus: float, budget: float) -> Footprint:
-    """Trains one iteration and evaluates one chunk of images, with one trajectory and with several.
+    """Measures one iteration and one evaluated chunk of images, with one trajectory and with several.
 
-    To be run in a process of its own, on the device and with the share that a trial has.
+    Call it in a process of its own, on the device and with the share that a trial has.
 
     Args:
         spec: A trajectory.
         arrays: Its data set.
         gpus: A trial's share of a GPU, or a number of GPUs; 0 for a CPU.
-        budget: What a trial on a CPU may take, in bytes; of a GPU it is that share of what is free.
+        budget: What a trial on a CPU may take, in bytes; on a GPU it is the share `gpus` of what is free.
     """
     gpu = bool(gpus) and torch.cuda.is_available()
     device = torch.device("cuda" if gpu else "cpu")
@@ -71,37 +71,37 @@ def measure(spec: TrajectorySpec, arrays: Arrays, gpus: float, budget: float) ->
     short = {"rounds": 0, "iterations": 1, "eval_every": 1, "rewind_to": "init"}
     whole = on_device(arrays, spec.validation_size, device)
 
-    def some(split: Split) -> Split:
+    def shorten(split: Split) -> Split:
         return Split(split.images[: CHUNK[device.type]], split.labels[: CHUNK[device.type]])
 
-    data = Dataset(whole.train, some(whole.validation), some(whole.test))
+    data = Dataset(whole.train, shorten(whole.validation), shorten(whole.test))
 
     def peak(stack: int) -> float:
         specs = [spec.model_copy(update={**short, "seed": seed}) for seed in range(stack)]
-        _forget_peak()  # reading the data set may have taken more than training does
+        _forget_peak()  # loading the data set may have taken more than training does
         for _ in run(specs, data):
             pass
         return torch.cuda.max_memory_reserved() + CUDA_CONTEXT if gpu else _peak_of_process()
 
-    one = peak(1)
-    each = max((peak(PROBED_STACK) - one) / (PROBED_STACK - 1), 2**20)
-    return Footprint(base=one - each, each=each, budget=budget)
+    alone = peak(1)
+    each = max((peak(PROBED_STACK) - alone) / (PROBED_STACK - 1), 2**20)
+    return Footprint(base=alone - each, each=each, budget=budget)
 
 
 def is_out_of_memory(error: BaseException) -> bool:
-    """Whether an error says that memory, the GPU's or the machine's, did not suffice."""
+    """Whether an error means that the memory of the GPU or of the machine ran out."""
     if isinstance(error, MemoryError | torch.OutOfMemoryError):
         return True
     return isinstance(error, RuntimeError) and "allocate memory" in str(error)
 
 
 def _forget_peak() -> None:
-    with suppress(OSError):  # Linux's alone
+    with suppress(OSError):  # only Linux has this file
         Path("/proc/self/clear_refs").write_text("5")
 
 
 def _peak_of_process() -> float:
-    """The most memory that this process has held, since `_forget_peak` where the system knows that."""
+    """The most memory that this process has held, on Linux since `_forget_peak`."""
     with suppress(OSError):
         lines = Path("/proc/self/status").read_text().splitlines()
         return next(float(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM"))

@@ -12,8 +12,9 @@ import torch
 
 from lthray.engine import trajectory
 from lthray.engine.data import Arrays, Dataset, on_device
-from lthray.engine.results import Failure, RoundResult
+from lthray.engine.results import Checkpoint, Failure, RoundResult
 from lthray.errors import InputError
+from lthray.methods.attacks import NATURAL
 from lthray.spec.attack_settings import label
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store import sources
@@ -34,6 +35,7 @@ def train_stack(
     store: Store,
     threads: int,
     gpus: float,
+    checkpoint_minutes: float = 0,
 ) -> None:
     """Trains the missing rounds of a stack of trajectories.
 
@@ -44,17 +46,19 @@ def train_stack(
         store: Results folder.
         threads: CPU threads to use.
         gpus: Share of a GPU, or a number of GPUs, as `take_share` has it.
+        checkpoint_minutes: Least minutes between checkpoints inside a round; 0 for none.
 
     A stack that runs out of memory is cut into halves, which go on one after the other from their last finished round.
     """
     device = take_share(threads, gpus)
     dataset = on_device(data[stack[0].dataset], stack[0].validation_size, device)
     reporter = _Reporter(report, trajectory.device_name(device))
-    waiting = _by_rounds_done(stack, store)
+    checkpointer = _Checkpointer(store, checkpoint_minutes, reporter)
+    waiting = _by_position(stack, checkpointer)
     while waiting:
         part = waiting.pop(0)
         try:
-            _train(part, store, dataset, reporter)
+            _train(part, store, dataset, reporter, checkpointer)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -70,7 +74,7 @@ def train_stack(
             continue
         half = math.ceil(len(left) / 2)
         report(Note(f"a stack of {len(left)} ran out of memory on {reporter.device}: going on with {half}"))
-        waiting[:0] = [*_by_rounds_done(left[:half], store), *_by_rounds_done(left[half:], store)]
+        waiting[:0] = [*_by_position(left[:half], checkpointer), *_by_position(left[half:], checkpointer)]
 
 
 def train_sample(
@@ -112,19 +116,21 @@ def train_sample(
     train(stack, data, report_and_score)
 
 
-def _by_rounds_done(specs: Sequence[TrajectorySpec], store: Store) -> list[list[TrajectorySpec]]:
-    """Groups trajectories that have the same number of rounds done; leaves the complete ones out."""
-
-    def done(spec: TrajectorySpec) -> int:
-        return store.rounds_done(spec.trajectory_id)
-
-    groups = {number: list(group) for number, group in groupby(sorted(specs, key=done), done)}
-    kept = [[spec for spec in group if number <= spec.rounds] for number, group in groups.items()]
-    return [group for group in kept if group]
+def _by_position(specs: Sequence[TrajectorySpec], checkpointer: "_Checkpointer") -> list[list[TrajectorySpec]]:
+    """Groups trajectories that stand at the same round and iteration; leaves the complete ones out."""
+    positions = {spec: checkpointer.position(spec) for spec in specs}
+    incomplete = sorted((spec for spec in specs if positions[spec][0] <= spec.rounds), key=positions.__getitem__)
+    return [list(group) for _, group in groupby(incomplete, positions.__getitem__)]
 
 
-def _train(specs: Sequence[TrajectorySpec], store: Store, dataset: Dataset, reporter: "_Reporter") -> None:
-    """Trains trajectories with the same number of rounds done to their end, and writes every round."""
+def _train(
+    specs: Sequence[TrajectorySpec],
+    store: Store,
+    dataset: Dataset,
+    reporter: "_Reporter",
+    checkpointer: "_Checkpointer",
+) -> None:
+    """Trains trajectories that stand at the same round and iteration to their end, and writes every round."""
     first = store.rounds_done(specs[0].trajectory_id)
     stack, resumes = [], []
     for spec in specs:
@@ -135,10 +141,17 @@ def _train(specs: Sequence[TrajectorySpec], store: Store, dataset: Dataset, repo
             reporter.fail(store, Failure(spec, first, str(error)))
     if not stack:
         return
-    masks = partial(sources.masks, store)
-    for results in trajectory.run(stack, dataset, first, resumes, reporter.evaluated, masks):
+    checkpoints = [checkpoint for spec in stack if (checkpoint := checkpointer.find(spec, first))]
+
+    def observe(at: trajectory.Progress) -> None:
+        checkpointer.observe(at)
+        reporter.evaluated(at)
+
+    find_masks = partial(sources.masks, store)
+    for results in trajectory.run(stack, dataset, first, resumes, observe, find_masks, checkpoints):
         for result in results:
             if isinstance(result, Failure):
+                store.remove_checkpoint(result.spec.trajectory_id)
                 reporter.fail(store, result)
                 continue
             store.write_round(result)
@@ -146,6 +159,38 @@ def _train(specs: Sequence[TrajectorySpec], store: Store, dataset: Dataset, repo
                 with suppress(InputError, OSError):  # The trajectory is complete, only in more files than need be.
                     store.compact(result.spec.trajectory_id)
         reporter.round_done(sum(isinstance(result, RoundResult) for result in results))
+
+
+class _Checkpointer:
+    """Decides when a stack's checkpoints are written, and which of those in the folder this device goes on from."""
+
+    def __init__(self, store: Store, minutes: float, reporter: "_Reporter") -> None:
+        self.store, self.seconds, self.reporter = store, 60 * minutes, reporter
+        self.last = time.monotonic()
+
+    def find(self, spec: TrajectorySpec, number: int) -> Checkpoint | None:
+        """A trajectory's checkpoint inside round `number`, if this device has written it: others round otherwise."""
+        checkpoint = self.store.checkpoint(spec, number)
+        return checkpoint if checkpoint and checkpoint.device == self.reporter.device else None
+
+    def position(self, spec: TrajectorySpec) -> tuple[int, int]:
+        """The round that a trajectory is to go on in, and the iterations of it that are done."""
+        number = self.store.rounds_done(spec.trajectory_id)
+        checkpoint = self.find(spec, number)
+        return number, checkpoint.iteration if checkpoint else 0
+
+    def observe(self, at: trajectory.Progress) -> None:
+        """Writes the stack's checkpoints when it is time."""
+        now = time.monotonic()
+        if at.iteration == 0:
+            self.last = now
+        elif self.seconds and now - self.last >= self.seconds:
+            self.last = now
+            try:
+                for checkpoint in at.checkpoints():
+                    self.store.write_checkpoint(checkpoint)
+            except OSError as error:  # Training goes on: a checkpoint saves time and nothing else.
+                self.reporter.report(Note(f"a checkpoint could not be written: {error.strerror or error}"))
 
 
 class _Reporter:
@@ -175,7 +220,7 @@ class _Reporter:
             round_done=False,
             rate=rate,
             weights_remaining=at.weights_remaining,
-            natural=test.pop("none"),
+            natural=test.pop(str(NATURAL)),
             adversarial=test,
             running=at.running,
             device=self.device,

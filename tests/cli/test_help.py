@@ -14,7 +14,7 @@ COMMANDS = get_command(app).commands
 
 def words(text: str) -> str:
     """A text without the frames, styles and line breaks that it is laid out with."""
-    return "".join(re.sub(r"[│╭╮╰╯─]|\[/?(dim)?\](?!\w)", " ", text.replace("\\[", "[")).split())
+    return "".join(re.sub(r"[│╭╮╰╯─]", " ", text.replace("\\[", "[")).split())
 
 
 @pytest.fixture

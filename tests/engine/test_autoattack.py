@@ -9,6 +9,7 @@ from lthray.engine.data import Split
 from lthray.engine.evaluation import evaluate_ticket
 from lthray.engine.trajectory import run
 from lthray.errors import InputError
+from lthray.spec.attack_settings import parse
 
 torchattacks = pytest.importorskip("torchattacks")
 
@@ -60,7 +61,7 @@ def test_a_ticket_has_the_accuracy_of_torchattacks_by_hand(norm, epsilon, steps,
     weights = tuple(torch.tensor(weight) for weight in ticket.ticket.weights.values())
     before = torch.random.get_rng_state()
     name = f"autoattack(epsilon={epsilon:g};norm={norm})"
-    natural, found = evaluate_ticket(weights, ticket.spec, some, "test", name, 1)
+    natural, found = evaluate_ticket(weights, ticket.spec, some, "test", parse(name), 1)
     assert torch.equal(torch.random.get_rng_state(), before)
     change = attacked.flatten(1) - some.images
     assert (change.abs().amax() if norm == "linf" else change.norm(dim=-1).max()) <= epsilon + 1e-5
@@ -68,12 +69,14 @@ def test_a_ticket_has_the_accuracy_of_torchattacks_by_hand(norm, epsilon, steps,
     assert 0.2 < found.accuracy[0] < natural.accuracy[0] - 0.05
     strong = {"epsilon": epsilon, "norm": norm, "attack_label": "ground-truth", "steps": 20, "step_size": epsilon / 4}
     pgd = f"pgd({';'.join(f'{key}={value}' for key, value in strong.items())})"
-    assert found.accuracy[0] <= evaluate_ticket(weights, ticket.spec, some, "test", pgd, 1)[1].accuracy[0] + 1 / 40
+    assert (
+        found.accuracy[0] <= evaluate_ticket(weights, ticket.spec, some, "test", parse(pgd), 1)[1].accuracy[0] + 1 / 40
+    )
 
 
 def test_without_a_radius_nothing_is_moved(ticket, digits):
     weights = tuple(torch.tensor(weight) for weight in ticket.ticket.weights.values())
-    natural, found = evaluate_ticket(weights, ticket.spec, digits.test, "test", "autoattack(epsilon=0)", 1)
+    natural, found = evaluate_ticket(weights, ticket.spec, digits.test, "test", parse("autoattack(epsilon=0)"), 1)
     assert (natural.accuracy, natural.loss) == (found.accuracy, found.loss)
 
 

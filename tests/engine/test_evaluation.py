@@ -10,7 +10,9 @@ from lthray.engine.evaluation import dense_logits, evaluate, evaluate_ticket
 from lthray.engine.network import forward, glorot_uniform
 from lthray.engine.randomness import Draw, generator
 from lthray.engine.trajectory import run
-from lthray.spec.attack_settings import full_name
+from lthray.methods.attacks import NATURAL, Attack
+from lthray.spec.attack_settings import make as make_attack
+from lthray.spec.attack_settings import parse
 
 
 def networks(spec, seeds):
@@ -22,7 +24,7 @@ def test_natural_loss_and_accuracy_are_those_of_torch(make, digits):
     specs = [make(seed=0), make(seed=1)]
     weights = networks(specs[0], (0, 1))
     found = {
-        (one.split, one.attack): one
+        (one.split, str(one.attack)): one
         for one in evaluate(weights, specs, {"validation": digits.validation, "test": digits.test}, 0, 0)
     }
     assert set(found) == {(split, attack) for split in ("validation", "test") for attack in ("none", "fgsm", "pgd")}
@@ -41,7 +43,7 @@ def test_accuracy_is_scored_against_the_true_label_whatever_the_attack_moves_awa
 
     def measured(label):
         specs = [make(epsilon=0.2, attack_label=label)]
-        return {one.attack: one for one in evaluate(weights, specs, {"test": digits.test}, 0, 0)}
+        return {str(one.attack): one for one in evaluate(weights, specs, {"test": digits.test}, 0, 0)}
 
     truth, guess = measured("ground-truth"), measured("predicted")
     for attack in ("fgsm", "pgd"):
@@ -55,7 +57,7 @@ def test_random_starts_come_from_the_place_alone(make, digits):
 
     def loss(round_, iteration):
         splits = {"validation": digits.validation, "test": digits.test}
-        return [one.loss for one in evaluate(weights, specs, splits, round_, iteration) if one.attack == "pgd"]
+        return [one.loss for one in evaluate(weights, specs, splits, round_, iteration) if one.attack == Attack("pgd")]
 
     assert loss(0, 0) == loss(0, 0)
     assert loss(0, 0) != loss(0, 500)
@@ -69,7 +71,7 @@ def test_images_without_a_gradient_are_counted_for_each_network(make, digits):
     weights[0][0] = -weights[0][0].abs()
     weights[0][2] = 0
     weights[0][2, :, 27] = 1
-    found = {one.attack: one for one in evaluate(weights, specs, {"test": digits.test}, 0, 0)}
+    found = {str(one.attack): one for one in evaluate(weights, specs, {"test": digits.test}, 0, 0)}
     dark = (digits.test.images[:, 27] == 0).double().mean().item()
     assert 0 < dark < 1
     assert found["none"].zero_gradient_share is None
@@ -82,8 +84,8 @@ def test_images_without_a_gradient_are_counted_for_each_network(make, digits):
 def test_the_rows_of_a_round_carry_the_audit(make, digits):
     ((result,),) = run([make(rounds=0, train_attack="pgd", pgd={"steps": 2})], digits)
     for row in result.curves:
-        assert (row.zero_gradient_share is None) == (row.attack == "none")
-    assert result.row("pgd", "test", 40).zero_gradient_share == 0.0
+        assert (row.zero_gradient_share is None) == (row.attack == NATURAL)
+    assert result.row(Attack("pgd"), "test", 40).zero_gradient_share == 0.0
 
 
 def test_a_batched_stack_has_the_logits_of_its_networks(make, digits):
@@ -93,19 +95,20 @@ def test_a_batched_stack_has_the_logits_of_its_networks(make, digits):
     images, labels = digits.test.images[:100].double(), digits.test.labels[:100]
 
     def draws(some):
-        return {attack: [generator(one.seed, Draw.EVAL_ATTACK) for one in some] for attack in ("fgsm", "pgd")}
+        return {attack: [generator(one.seed, Draw.EVAL_ATTACK) for one in some] for attack in specs[0].eval_attacks}
 
     stacked, without = dense_logits(weights, specs[0], images, labels, draws(specs))
     for i, spec in enumerate(specs):
         alone, as_many = dense_logits(tuple(layer[i] for layer in weights), spec, images, labels, draws([spec]))
-        for one, other in zip(stacked, alone, strict=True):
-            torch.testing.assert_close(one[i], other, rtol=1e-9, atol=1e-9)
-        assert [counts[i] for counts in without] == as_many
+        assert stacked.keys() == alone.keys()
+        for attack, logits in stacked.items():
+            torch.testing.assert_close(logits[i], alone[attack], rtol=1e-9, atol=1e-9)
+        assert {attack: counts[i] for attack, counts in without.items()} == as_many
 
 
 def measured(weights, specs, digits, round_=0):
     found = evaluate(weights, specs, {"validation": digits.validation, "test": digits.test}, round_, 0)
-    return {(one.split, one.attack): one for one in found}
+    return {(one.split, str(one.attack)): one for one in found}
 
 
 @pytest.mark.parametrize("round_", [0, 9])
@@ -161,7 +164,7 @@ def test_more_restarts_and_more_steps_leave_no_more_accuracy(norm, make, digits)
         "attack_label": "ground-truth",
     }
     settings = [{"steps": 1}, {"steps": 4}, {"steps": 20}, {"steps": 20, "restarts": 3}, {"steps": 20, "restarts": 9}]
-    names = [full_name("pgd", common | one) for one in settings]
+    names = [str(make_attack("pgd", common | one)) for one in settings]
     for round_ in (0, 9):
         found = measured(weights, [make(eval_attacks=names)], digits, round_)
         means = [(found["validation", name].accuracy[0] + found["test", name].accuracy[0]) / 2 for name in names]
@@ -174,11 +177,11 @@ def test_a_measured_ticket_draws_by_its_place_and_the_name(make, digits):
 
     def loss(attack, round_, split="test", seed=0):
         one = spec.model_copy(update={"seed": seed})
-        return evaluate_ticket(weights, one, digits.test, split, attack, round_)[1].loss
+        return evaluate_ticket(weights, one, digits.test, split, parse(attack), round_)[1].loss
 
     assert loss("pgd", 1) == loss("pgd", 1)
     others = [loss("pgd(steps=10)", 1), loss("pgd", 2), loss("pgd", 1, seed=1)]
     assert loss("pgd", 1) not in others
     assert len({tuple(one) for one in others}) == 3
-    natural, _ = evaluate_ticket(weights, spec, digits.test, "test", "pgd", 0)
+    natural, _ = evaluate_ticket(weights, spec, digits.test, "test", Attack("pgd"), 0)
     assert natural.loss == measured(tuple(layer[None] for layer in weights), [spec], digits)["test", "none"].loss

@@ -8,6 +8,7 @@ import torch
 from lthray.engine.data import Split
 from lthray.engine.network import glorot_uniform
 from lthray.engine.randomness import Draw, generator
+from lthray.engine.state import begin_round
 from lthray.engine.training import batches, train
 from tests.helpers import CPU, plain
 
@@ -25,13 +26,13 @@ def test_a_round_is_the_same_as_a_plain_loop(train_attack, drop_last, attack_lab
     spec = make(train_attack=train_attack, iterations=200, drop_last=drop_last, attack_label=attack_label)
     data = Split(digits.train.images.double(), digits.train.labels)
     weights, masks = start(spec, 0.5)
-    *_, (last, found) = train(weights, masks, [spec], data, 3)
-    assert last == 200
+    *_, last = train(begin_round(weights, [spec], 3), masks, [spec], data, 3)
+    assert last.iteration == 200
     expected = plain(spec, weights, masks, data, 3)
-    away = max((one[0] - other).abs().max().item() for one, other in zip(found, expected, strict=True))
+    away = max((one[0] - other).abs().max().item() for one, other in zip(last.weights, expected, strict=True))
     print(f"train attack {train_attack}, {attack_label} labels: largest difference of a weight: {away:.2g}")
     assert away < 1e-8
-    for one, mask in zip(found, masks, strict=True):
+    for one, mask in zip(last.weights, masks, strict=True):
         assert (one[~mask] == 0).all()
 
 
@@ -41,9 +42,11 @@ def test_in_single_precision_a_round_is_a_plain_loop_within_rounding(train_attac
     spec = make(train_attack=train_attack, iterations=iterations)
     weights, masks = start(spec, 0.5)
     weights = tuple(weight.float() for weight in weights)
-    *_, (_, found) = train(weights, masks, [spec], digits.train, 3)
+    *_, last = train(begin_round(weights, [spec], 3), masks, [spec], digits.train, 3)
     expected = plain(spec, weights, masks, digits.train, 3)
-    away = max(((one[0] - other).norm() / other.norm()).item() for one, other in zip(found, expected, strict=True))
+    away = max(
+        ((one[0] - other).norm() / other.norm()).item() for one, other in zip(last.weights, expected, strict=True)
+    )
     print(f"train attack {train_attack}, {iterations} iterations in single precision: relative difference {away:.2g}")
     assert away < 0.005
 
@@ -52,7 +55,8 @@ def test_it_stops_to_be_read_at_the_evaluation_iterations_and_the_last(make, dig
     spec = make(iterations=50, eval_every=20)
     weights, masks = start(spec)
     weights = tuple(w.float() for w in weights)
-    seen = [(i, w[0].clone()) for i, w in train(weights, masks, [spec], digits.train, 0)]
+    begin = begin_round(weights, [spec], 0)
+    seen = [(at.iteration, at.weights[0].clone()) for at in train(begin, masks, [spec], digits.train, 0)]
     assert [i for i, _ in seen] == [0, 20, 40, 50]
     assert torch.equal(seen[0][1], weights[0])
     assert all(not torch.equal(a[1], b[1]) for a, b in itertools.pairwise(seen))

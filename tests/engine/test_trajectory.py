@@ -9,9 +9,11 @@ import torch
 
 from lthray.engine.network import glorot_uniform
 from lthray.engine.randomness import Draw, generator
+from lthray.engine.recorder import early_stopping_iteration
 from lthray.engine.results import CurveRow, Failure, Resume, RoundResult
 from lthray.engine.training import mean_gradient
-from lthray.engine.trajectory import early_stopping_iteration, run
+from lthray.engine.trajectory import run
+from lthray.methods.attacks import Attack
 from lthray.methods.criteria import CRITERIA
 from lthray.methods.strategies import STRATEGIES, TRANSFER
 from tests.helpers import plain, same, totals
@@ -55,7 +57,7 @@ def starts(specs, digits, monkeypatch, *arguments):
     monkeypatch.setattr(
         lthray.engine.trajectory,
         "train",
-        lambda start, *rest: (seen.append([w[0].clone() for w in start]), train(start, *rest))[1],
+        lambda start, *rest: (seen.append([w[0].clone() for w in start.weights]), train(start, *rest))[1],
     )
     found = results(specs, digits, *arguments)
     return seen, found
@@ -133,7 +135,7 @@ def test_a_trajectory_continued_from_its_tickets_is_the_same(fields, make, digit
     rounds = [whole[spec.trajectory_id, number] for number in range(3)]
     dense = rounds[0].ticket if spec.needs_dense_ticket else None
     for done in (1, 2):
-        resume = Resume(rounds[done - 1].ticket, dense, rounds[0].early)
+        resume = Resume(rounds[done - 1].ticket, dense, rounds[0].rewound)
         rest = results([spec], digits, done, [resume])
         assert list(rest) == [(spec.trajectory_id, number) for number in range(done, 3)]
         assert all(same(rest[spec.trajectory_id, number], rounds[number]) for number in range(done, 3))
@@ -243,7 +245,7 @@ def test_retraining_is_shorter_and_against_another_attack_than_round_0(strategy,
         for weight, other in zip(one.ticket.weights.values(), hand, strict=True):
             torch.testing.assert_close(torch.tensor(weight), other, rtol=0, atol=1e-5)
         assert (one.iterations, [row.iteration for row in one.curves]) == (5, [0] * 4 + [5] * 4)
-        assert {row.attack for row in one.curves} == {"none", "fgsm"}
+        assert {str(row.attack) for row in one.curves} == {"none", "fgsm"}
 
 
 def test_pruning_without_retraining_leaves_what_round_0_trained(make, digits):
@@ -342,7 +344,7 @@ def test_trajectories_of_a_stack_may_have_different_numbers_of_rounds(make, digi
 
 
 def row(iteration, attack, loss, split="validation") -> CurveRow:
-    return CurveRow(iteration, iteration, split, attack, loss, 0.5, None)
+    return CurveRow(iteration, iteration, split, Attack(attack), loss, 0.5, None)
 
 
 def test_early_stopping_is_the_first_iteration_with_the_smallest_objective(make):
@@ -373,11 +375,11 @@ def test_a_loss_that_is_not_finite_fails_the_trajectory_with_the_reason(make, di
 
 
 def test_a_failing_trajectory_leaves_the_stack_and_its_neighbours_unharmed(make, digits, monkeypatch):
-    import lthray.engine.trajectory
+    import lthray.engine.recorder
 
     good, bad = make(seed=0), make(seed=1)
     alone = results([good], digits)
-    evaluate = lthray.engine.trajectory.evaluate
+    evaluate = lthray.engine.recorder.evaluate
 
     def poisoned(weights, specs, splits, number, iteration):
         if number == 1 and iteration == 20 and len(specs) == 2:
@@ -385,7 +387,7 @@ def test_a_failing_trajectory_leaves_the_stack_and_its_neighbours_unharmed(make,
                 weight[1].fill_(torch.nan)
         return evaluate(weights, specs, splits, number, iteration)
 
-    monkeypatch.setattr(lthray.engine.trajectory, "evaluate", poisoned)
+    monkeypatch.setattr(lthray.engine.recorder, "evaluate", poisoned)
     found = [one for stack in run([good, bad], digits) for one in stack]
     failures = [one for one in found if isinstance(one, Failure)]
     assert [(one.spec, one.round) for one in failures] == [(bad, 1)]

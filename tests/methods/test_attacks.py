@@ -51,8 +51,7 @@ def test_perturb_moves_away_from_the_label_that_was_asked_for(attack, label, mak
     images, labels = digits.test.images[:100], digits.test.labels[:100]
     natural = forward(weights, images)
     found = perturb(
-        attack,
-        spec,
+        spec.setting(attacks.Attack(attack)),
         weights,
         natural,
         attack_targets(spec.attack_label, natural[-1], labels),
@@ -78,7 +77,13 @@ def test_every_trajectory_has_its_own_random_start(make, digits):
     images, labels = digits.test.images[:50], digits.test.labels[:50]
     natural = forward(weights, images)
     generators = [generator(seed, Draw.EVAL_ATTACK) for seed in (0, 1, 0)]
-    found = perturb("pgd", spec, weights, natural, attack_targets(spec.attack_label, natural[-1], labels), generators)
+    found = perturb(
+        spec.setting(attacks.Attack("pgd")),
+        weights,
+        natural,
+        attack_targets(spec.attack_label, natural[-1], labels),
+        generators,
+    )
     assert torch.equal(found[0], found[2])
     assert not torch.equal(found[0], found[1])
 
@@ -133,10 +138,10 @@ def test_of_three_restarts_the_best_counts_image_by_image(make, digits):
     images, labels = digits.test.images[:60].double(), digits.test.labels[:60]
     natural = forward(weights, images)
     away = attack_targets("predicted", natural[-1], labels)
-    found = perturb("pgd", spec, weights, natural, away, [generator(3, Draw.EVAL_ATTACK)])
+    found = perturb(spec.setting(attacks.Attack("pgd")), weights, natural, away, [generator(3, Draw.EVAL_ATTACK)])
 
     one, draws = make(epsilon=0.1, pgd={"steps": 2}), [generator(3, Draw.EVAL_ATTACK)]
-    starts = [perturb("pgd", one, weights, natural, away, draws) for _ in range(3)]
+    starts = [perturb(one.setting(attacks.Attack("pgd")), weights, natural, away, draws) for _ in range(3)]
     chosen = set()
     for i in range(60):
         target, scores = away[0, i].argmax(), []
@@ -161,9 +166,11 @@ def test_the_attack_of_contributing_trains_and_is_measured(make, digits, monkeyp
         eval_attacks=["pgd", {"momentum": {"norm": "l2", "epsilon": 0.6, "step_size": 0.2}}],
         epsilon=0.2,
     )
-    assert spec.eval_attacks == ("pgd", "momentum", "momentum(epsilon=0.6;norm=l2;step_size=0.2)")
+    assert tuple(map(str, spec.eval_attacks)) == ("pgd", "momentum", "momentum(epsilon=0.6;norm=l2;step_size=0.2)")
     for (result,) in run([spec], digits):
-        natural, *attacked = (result.row(attack, "test", 40).accuracy for attack in ("none", *spec.eval_attacks))
+        natural, *attacked = (
+            result.row(attack, "test", 40).accuracy for attack in (attacks.NATURAL, *spec.eval_attacks)
+        )
         assert max(attacked) < natural - 0.1
     assert not sparse_pays(spec, 9, training=True)
     assert [sparse_pays(spec, 9, attack) for attack in spec.eval_attacks] == [True, False, False]

@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from lthray.spec.attack_settings import full_name, label, parse, word
+from lthray.methods.attacks import NATURAL
+from lthray.spec.attack_settings import label, make, parse, word
 from lthray.spec.trajectory import TrajectorySpec
 
 
@@ -11,21 +12,30 @@ def spec(**fields) -> TrajectorySpec:
     return TrajectorySpec.model_validate(fields)
 
 
+def names(trajectory: TrajectorySpec) -> tuple[str, ...]:
+    return tuple(map(str, trajectory.eval_attacks))
+
+
 def test_a_full_name_has_the_settings_given_in_a_fixed_order_and_reads_back():
     own = {"restarts": 2, "steps": 40, "epsilon": 1, "step_size": 0.01, "random_start": True, "norm": "l2"}
-    name = full_name("pgd", own)
+    attack = make("pgd", own)
+    name = str(attack)
     assert name == "pgd(epsilon=1;norm=l2;steps=40;step_size=0.01;random_start=true;restarts=2)"
-    assert parse(name, ("pgd",)) == ("pgd", own)
-    assert full_name(*parse(name, ("pgd",))) == name
-    assert full_name("pgd", {}) == "pgd"
-    assert full_name("fgsm", {"epsilon": 1e-5}) == "fgsm(epsilon=1e-05)"
+    assert parse(name) == attack
+    assert hash(parse(name)) == hash(attack)
+    assert dict(attack.settings) == own
+    assert str(make("pgd", {})) == "pgd"
+    small = make("fgsm", {"epsilon": 1e-5, "norm": None})
+    assert str(small) == "fgsm(epsilon=1e-05)"
+    assert parse(str(small)) == small
+    assert parse("none") == NATURAL
     assert "," not in name  # by which the tables join the names
-    assert label("pgd(steps=40;step_size=0.01)") == "pgd steps 40 step_size 0.01"
+    assert label(parse("pgd(steps=40;step_size=0.01)")) == "pgd steps 40 step_size 0.01"
 
 
 def test_the_word_of_a_name_never_changes():
-    assert word("pgd(steps=40)") == 969417497
-    assert word("pgd(steps=41)") != word("pgd(steps=40)")
+    assert word(parse("pgd(steps=40)")) == 969417497
+    assert word(parse("pgd(steps=41)")) != word(parse("pgd(steps=40)"))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +49,7 @@ def test_the_word_of_a_name_never_changes():
 )
 def test_every_way_to_write_eval_attacks_is_the_same(given):
     found = spec(eval_attacks=given)
-    assert found.eval_attacks == ("fgsm", "pgd", "pgd(steps=40;step_size=0.01)")
+    assert names(found) == ("fgsm", "pgd", "pgd(steps=40;step_size=0.01)")
     assert found.flat()["eval_attacks"] == "fgsm,pgd,pgd(steps=40;step_size=0.01)"
     assert found.trajectory_id == spec(eval_attacks=list(found.eval_attacks)).trajectory_id
     assert TrajectorySpec.model_validate(found.model_dump()) == found
@@ -47,19 +57,19 @@ def test_every_way_to_write_eval_attacks_is_the_same(given):
 
 def test_a_mapping_is_a_list_of_one_setting_an_attack_and_the_train_attack_stays_plain():
     found = spec(train_attack="pgd", eval_attacks={"pgd": {"steps": 40}})
-    assert found.eval_attacks == ("pgd", "pgd(steps=40)")
-    assert spec(eval_attacks={"pgd": {"steps": 40}}).eval_attacks == ("pgd(steps=40)",)
+    assert names(found) == ("pgd", "pgd(steps=40)")
+    assert names(spec(eval_attacks={"pgd": {"steps": 40}})) == ("pgd(steps=40)",)
 
 
 def test_settings_that_are_not_given_are_the_trajectorys():
     found = spec(epsilon=0.2, attack_label="ground-truth", pgd={"steps": 7, "restarts": 3})
-    one = found.setting("pgd(norm=l2;step_size=2)")
+    one = found.setting(parse("pgd(norm=l2;step_size=2)"))
     assert (one.epsilon, one.norm, one.attack_label) == (0.2, "l2", "ground-truth")
     assert (one.steps, one.step_size, one.random_start, one.restarts) == (7, 2.0, True, 3)
-    assert found.setting("fgsm(epsilon=0.1)").step_size == 0.1
-    assert found.setting("fgsm").restarts == 1
-    assert found.setting("autoattack(epsilon=0.5)").epsilon == 0.5
-    assert spec().setting("autoattack").attack_label == "ground-truth"
+    assert found.setting(parse("fgsm(epsilon=0.1)")).step_size == 0.1
+    assert found.setting(parse("fgsm")).restarts == 1
+    assert found.setting(parse("autoattack(epsilon=0.5)")).epsilon == 0.5
+    assert spec().setting(parse("autoattack")).attack_label == "ground-truth"
 
 
 @pytest.mark.parametrize(

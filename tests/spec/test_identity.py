@@ -5,6 +5,7 @@ from typing import Annotated
 import pytest
 from pydantic import ValidationError, create_model
 
+from lthray.methods.attacks import Attack
 from lthray.spec.identity import Base, bases, leaves
 from lthray.spec.trajectory import TrajectorySpec
 
@@ -17,7 +18,7 @@ BASES = {
     "strategy": "reset",
     "rewind_to": "init",
     "train_attack": "none",
-    "eval_attacks": ("fgsm", "pgd"),
+    "eval_attacks": (Attack("fgsm"), Attack("pgd")),
     "rounds": 20,
     "iterations": 50_000,
     "batch_size": 60,
@@ -79,7 +80,7 @@ def test_every_field_has_a_base_value_and_none_ever_changes():
     [
         ("widths", {"model": "lenet-5"}, (120, 84)),
         ("widths", {"model": "mlp"}, None),
-        ("eval_attacks", {"train_attack": "pgd"}, ("pgd",)),
+        ("eval_attacks", {"train_attack": "pgd"}, (Attack("pgd"),)),
         ("validation_size", {"dataset": "digits-8x8"}, 360),
         ("retrain.iterations", {"iterations": 7}, 7),
         ("retrain.train_attack", {"train_attack": "fgsm"}, "fgsm"),

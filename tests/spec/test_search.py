@@ -13,6 +13,7 @@ import yaml
 from lthray.engine.results import Failure
 from lthray.engine.trajectory import run
 from lthray.errors import InputError
+from lthray.methods.attacks import Attack
 from lthray.spec import search, spaces
 from lthray.spec.metrics import METRICS
 from lthray.spec.search import SPACES, Sample
@@ -303,7 +304,7 @@ def sample(digits, tmp_path):
 
 
 def accuracy(result):
-    return result.row("fgsm", "validation", result.early_stopping_iteration).accuracy
+    return result.row(Attack("fgsm"), "validation", result.early_stopping_iteration).accuracy
 
 
 def test_the_metric_is_the_mean_over_seeds_of_the_rounds_that_all_have(sample):

@@ -3,6 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
+from lthray.methods.attacks import Attack
 from lthray.spec.dotted import flatten, nest
 from lthray.spec.presets import PRESETS, preset
 from lthray.spec.trajectory import TrajectorySpec
@@ -59,7 +60,7 @@ def test_flatten_and_nest_are_inverse():
     ],
 )
 def test_eval_attacks_always_hold_the_train_attack(train_attack, eval_attacks, resolved):
-    assert spec(train_attack=train_attack, eval_attacks=eval_attacks).eval_attacks == resolved
+    assert spec(train_attack=train_attack, eval_attacks=eval_attacks).eval_attacks == tuple(map(Attack, resolved))
 
 
 WIDTHS = [

@@ -129,11 +129,11 @@ def test_the_network_that_is_rewound_to_comes_along_and_compacting_leaves_it(sto
         store.write_round(one)
     kept = store.folder / "tickets" / spec.trajectory_id / "round-00-iteration-3.safetensors"
     assert store.compact(spec.trajectory_id)
-    early = store.resume(spec).early
+    rewound = store.resume(spec).rewound
     for name, weight in load_file(kept).items():
         layer, kind = name.split(".")
-        assert np.array_equal(weight, early.weights[layer] if kind == "weight" else early.masks[layer])
-        assert np.array_equal(weight, getattr(found[0].early, f"{kind}s")[layer])
+        assert np.array_equal(weight, rewound.weights[layer] if kind == "weight" else rewound.masks[layer])
+        assert np.array_equal(weight, getattr(found[0].rewound, f"{kind}s")[layer])
     with safe_open(kept, "numpy") as file:
         assert json.loads(file.metadata()["iteration"]) == 3
     kept.unlink()
@@ -240,7 +240,7 @@ def test_attacks_without_columns_of_their_own_have_rows_in_evaluations(store, ma
     assert set(table["images"]) == {360}
     assert table["seconds"].isna().all()
     measured = {
-        (one.round, row.iteration, row.split): row for one in results for row in one.curves if "(" in row.attack
+        (one.round, row.iteration, row.split): row for one in results for row in one.curves if row.attack.settings
     }
     for row in table.itertuples():
         one = measured[row.round, row.iteration, row.split]
@@ -257,5 +257,5 @@ def test_a_sweep_without_such_attacks_has_no_evaluations(store, rounds):
     assert store.measured(rounds[0].spec.trajectory_id) == set()
     (store.folder / "evaluations").mkdir()
     (store.folder / "evaluations" / f"{rounds[0].spec.trajectory_id}.parquet").write_bytes(b"torn")
-    with pytest.raises(InputError, match=r"can't be read .* delete it to measure again"):
+    with pytest.raises(InputError, match=r"can't be read .* delete it, and run again"):
         store.measured(rounds[0].spec.trajectory_id)

@@ -17,6 +17,7 @@ from typer.testing import CliRunner
 from lthray.cli.main import app
 from lthray.engine.results import Failure
 from lthray.engine.trajectory import run
+from lthray.spec.attack_settings import parse
 from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.sweepfile import load
 from lthray.spec.trajectory import TrajectorySpec
@@ -66,7 +67,7 @@ def measure(trained, arrays, request):
 
 
 def asks(attack, split="test", images=None, rounds=()):
-    return EvaluationRequest(attack, split, images, frozenset(rounds))
+    return EvaluationRequest(parse(attack), split, images, frozenset(rounds))
 
 
 def rows(store) -> pd.DataFrame:

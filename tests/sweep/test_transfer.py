@@ -15,6 +15,7 @@ from lthray.engine.randomness import Draw, generator
 from lthray.engine.trajectory import run
 from lthray.errors import InputError
 from lthray.files import location
+from lthray.methods.attacks import Attack
 from lthray.spec.sweepfile import parse
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store import sources, tickets
@@ -91,7 +92,7 @@ def test_the_masks_are_the_sources_in_every_round_and_the_weights_its_own_theta_
 
     def seen(start, masks, specs, images, number, *rest):
         for i, spec in enumerate(specs):
-            starts[spec.trajectory_id, number] = [weight[i].clone() for weight in start]
+            starts[spec.trajectory_id, number] = [weight[i].clone() for weight in start.weights]
         return train(start, masks, specs, images, number, *rest)
 
     monkeypatch.setattr(lthray.engine.trajectory, "train", seen)
@@ -126,11 +127,11 @@ def test_numbers_are_those_of_a_run_with_these_masks_made_by_hand(origin, tmp_pa
     spec = found(tree, tmp_path / "own")[2]
     source, before = parse(FROM).trajectories()[0], Store(origin / "from")
     stored = trained(tree, tmp_path / "own")
-    by_hand = [one for (one,) in run([spec], digits, given=lambda _, number: before.ticket(source, number).masks)]
+    by_hand = [one for (one,) in run([spec], digits, find_masks=lambda _, number: before.ticket(source, number).masks)]
     rounds = tables(stored)[0]
     rows = rounds[rounds["trajectory_id"] == spec.trajectory_id].to_dict("records")
     for result, row in zip(by_hand, rows, strict=True):
-        measured = result.row("pgd", "test", result.early_stopping_iteration)
+        measured = result.row(Attack("pgd"), "test", result.early_stopping_iteration)
         assert row["early_stopping_pgd_accuracy_test"] == measured.accuracy
         assert row["early_stopping_iteration"] == result.early_stopping_iteration
         for layer, weight in stored.ticket(spec, result.round).weights.items():
@@ -145,7 +146,7 @@ def test_it_goes_on_after_a_kill_without_the_folder_it_took_masks_from(origin, t
     specs = found(tree, tmp_path / "own")
     store.create(sweep.resolved())
     transfer.copy_masks(sweep, specs, store)
-    for results in run([specs[2]], digits, given=lambda spec, number: sources.masks(store, spec, number)):
+    for results in run([specs[2]], digits, find_masks=lambda spec, number: sources.masks(store, spec, number)):
         store.write_round(results[0])
         if results[0].round == 2:
             break  # killed here

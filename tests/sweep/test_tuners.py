@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from lthray.engine.trajectory import run
+from lthray.methods.attacks import Attack
 from lthray.spec.search import SCHEDULERS, SEARCHERS, Sample
 from lthray.spec.sweepfile import parse
 from lthray.store.folder import Store
@@ -43,7 +44,7 @@ def trained(sample, sweep, store, digits, rounds):
             if number == rounds:
                 break
             store.write_round(result)
-            mine.append(result.row("fgsm", "validation", result.early_stopping_iteration).accuracy)
+            mine.append(result.row(Attack("fgsm"), "validation", result.early_stopping_iteration).accuracy)
         accuracies.append(mine)
     return [sum(one) / len(one) for one in zip(*accuracies, strict=True)]
 

@@ -16,6 +16,7 @@ from lthray.engine.data import on_device
 from lthray.engine.network import forward
 from lthray.engine.randomness import Draw, generator
 from lthray.engine.trajectory import run
+from lthray.methods.attacks import Attack
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.sweep.datasets import read
 from tests.helpers import CPU
@@ -48,7 +49,7 @@ def ours(attack, weights, images, labels, draw=0, **fields):
     spec = TrajectorySpec.model_validate(SETTINGS | fields)
     natural = forward(weights, images)
     away = attack_targets(spec.attack_label, natural[-1], labels)
-    return perturb(attack, spec, weights, natural, away, [generator(draw, Draw.EVAL_ATTACK)])[0]
+    return perturb(spec.setting(Attack(attack)), weights, natural, away, [generator(draw, Draw.EVAL_ATTACK)])[0]
 
 
 def say(what: str, numbers: dict[str, float]) -> None:

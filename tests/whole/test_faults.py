@@ -1,5 +1,6 @@
 """Nothing finished is ever lost: drivers and workers killed for real, at the worst moments."""
 
+import json
 import os
 import signal
 import subprocess
@@ -10,6 +11,7 @@ import pandas as pd
 import psutil
 import pytest
 import yaml
+from safetensors import safe_open
 
 from tests.helpers import TINY, lthray, readable, start, tables, wait_for
 
@@ -85,6 +87,39 @@ def test_a_worker_killed_in_round_3_goes_on_from_round_3(sweep, undisturbed, tmp
     assert (same["train_seconds_x"] == same["train_seconds_y"]).all(), "a finished round was trained again"
     for found, expected in zip(tables(tmp_path / "r"), undisturbed, strict=True):
         pd.testing.assert_frame_equal(found, expected)
+
+
+def test_a_sweep_killed_inside_round_0_goes_on_from_its_checkpoints(tmp_path):
+    """The driver and its workers are killed with SIGKILL; rows are those of an undisturbed sweep."""
+    path = tmp_path / "long.yaml"
+    fields = SWEEP["trajectory"] | {"rounds": 1, "iterations": 4_000, "eval_every": 100}
+    path.write_text(yaml.safe_dump(SWEEP | {"trajectory": fields, "grid": {"seed": [0, 1]}}))
+    options = ("--set", "resources.checkpoint_minutes=0.001")
+    assert lthray("sweep", path, "--out", tmp_path / "whole").returncode == 0
+    out = tmp_path / "cut"
+    process = start(path, out, *options)
+    wait_for(process, "round 0 of 1")
+    until = time.monotonic() + 60
+    while len(list((out / "checkpoints").glob("*.safetensors"))) < 2:
+        assert time.monotonic() < until, "no checkpoint was written"
+        time.sleep(0.05)
+    family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
+    for each in family:
+        each.kill()
+    process.communicate(timeout=60)
+    assert not list((out / "rounds").glob("*.parquet")), "round 0 was over before the kill"
+    before = {file: file.stat().st_mtime_ns for file in (out / "checkpoints").glob("*.safetensors")}
+    held = {file.stem: json.loads(safe_open(file, "numpy").metadata()["checkpoint"]) for file in before}
+    assert all(record["round"] == 0 and record["iteration"] > 0 for record in held.values())
+
+    again = lthray("sweep", path, "--out", out)  # checkpoints from now on are minutes apart: none is written
+    assert again.returncode == 0, again.stdout + again.stderr
+    assert not list((out / "checkpoints").iterdir())
+    for found, expected in zip(tables(out), tables(tmp_path / "whole"), strict=True):
+        pd.testing.assert_frame_equal(found, expected)
+    seconds = pd.read_parquet(out / "rounds").query("round == 0").set_index("trajectory_id")["train_seconds"]
+    for name, record in held.items():
+        assert seconds[name] > record["train_seconds"], "the round was trained from its start"
 
 
 def test_a_worker_that_dies_too_often_is_a_failure_with_its_reason(sweep, tmp_path):

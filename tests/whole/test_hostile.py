@@ -1,5 +1,6 @@
 """Sweep files that nobody should write: always one clear line, never a traceback, never a write elsewhere."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -51,6 +52,29 @@ def test_any_tree_is_a_sweep_or_one_clear_line(tree, valid, sets):
 def test_any_value_of_any_field_is_valid_or_gets_one_clear_line(field, value, section):
     try:
         parse({**TINY, section: {field: [value] if section == "grid" else value}}).trajectories()
+    except InputError as error:
+        one_line(error)
+
+
+@fuzz
+@given(
+    tree=sections,
+    sets=st.lists(
+        st.builds(
+            lambda section, key, value: f"{section}{key}={json.dumps(value)}",
+            st.sampled_from(["", "grid.", "trajectory.", "search.", "search.space.", "transfer.where.", "resources."]),
+            words,
+            values,
+        ),
+        max_size=3,
+    ),
+)
+def test_any_value_of_any_key_can_be_set_or_gets_one_clear_line(tree, sets):
+    try:
+        sweep = parse(TINY | tree, sets)
+        if sweep.size() <= 2_000:
+            sweep.trajectories()
+            assert parse(yaml.safe_load(sweep.resolved())).trajectories() == sweep.trajectories()
     except InputError as error:
         one_line(error)
 

@@ -12,6 +12,7 @@ from lthray.engine.data import on_device
 from lthray.engine.network import glorot_uniform
 from lthray.engine.randomness import Draw, generator
 from lthray.engine.results import RoundResult
+from lthray.engine.state import begin_round
 from lthray.engine.training import batches, train
 from lthray.engine.trajectory import run
 from lthray.methods.attacks import fgsm, pgd
@@ -106,8 +107,8 @@ def test_pruned_weights_are_exactly_zero_at_every_evaluation(spec, share):
     drawn = glorot_uniform(list(spec.layer_sizes.values()), generator(spec.seed, Draw.INIT))
     masks = tuple((torch.rand(w.shape, generator=generator(0, Draw.INIT, 1)) < share)[None] for w in drawn)
     start = tuple(w[None] * m for w, m in zip(drawn, masks, strict=True))
-    for _, weights in train(start, masks, [spec], DIGITS.train, 1):
-        for weight, mask in zip(weights, masks, strict=True):
+    for state in train(begin_round(start, [spec], 1), masks, [spec], DIGITS.train, 1):
+        for weight, mask in zip(state.weights, masks, strict=True):
             assert not weight[~mask].any()
 
 

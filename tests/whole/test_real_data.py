@@ -8,6 +8,7 @@ import pytest
 from lthray.engine.data import on_device
 from lthray.engine.trajectory import run
 from lthray.errors import InputError
+from lthray.methods.attacks import NATURAL
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.sweep.datasets import read
 from tests.helpers import CPU
@@ -22,7 +23,7 @@ def test_a_dense_natural_lenet_learns_within_5_000_iterations(dataset, least):
     spec = TrajectorySpec(dataset=dataset, rounds=0, iterations=5_000, eval_every=2_500, eval_attacks=["fgsm"])
     data = on_device(read(dataset, Path(FOLDER)), spec.validation_size, CPU)
     ((result,),) = run([spec], data)
-    accuracy = result.row("none", "test", 5_000).accuracy
+    accuracy = result.row(NATURAL, "test", 5_000).accuracy
     print(f"{dataset}: {100 * accuracy:.2f} % of the test images after 5,000 iterations")
     assert accuracy >= least
 

@@ -26,7 +26,7 @@ labels = [draw.integers(0, 10, n, dtype=np.uint8) for n in (60_000, 1_000)]
 spec = TrajectorySpec(dataset="mnist", batch_size=int(sys.argv[1]))
 found = memory.measure(spec, Arrays(images[0], labels[0], images[1], labels[1], 255), 0, 2**40)
 print(found.base, found.each)
-assert found.base + 5 * found.each < memory.generous(spec, 5), found
+assert found.base + 5 * found.each < memory.memory_bound(spec, 5), found
 """
 
 STARVED = """

@@ -1,15 +1,19 @@
 """The body of a trial, without Ray."""
 
+from dataclasses import replace
 from functools import partial
 
 import pandas as pd
 import pytest
 
+from lthray.engine import recorder
 from lthray.engine.results import Failure
+from lthray.store import checkpoints
 from lthray.store.folder import Store
 from lthray.sweep import datasets
 from lthray.worker import train as worker
-from lthray.worker.report import Progress, Score
+from lthray.worker.report import Note, Progress, Score
+from tests.helpers import tables
 
 
 @pytest.fixture
@@ -24,9 +28,10 @@ def store(tmp_path):
     return store
 
 
-def train(specs, store, arrays):
+def train(specs, store, arrays, minutes=0):
     reports = []
-    worker.train_stack(specs, arrays, reports.append, store=store, threads=1, gpus=1)
+    options = {"store": store, "threads": 1, "gpus": 1, "checkpoint_minutes": minutes}
+    worker.train_stack(specs, arrays, reports.append, **options)
     return reports
 
 
@@ -170,3 +175,102 @@ def test_a_sample_reports_its_score_after_each_round_also_of_rounds_finished_ear
     means = rounds.groupby("round")["final_none_accuracy_test"].mean()
     assert [type(message) for message in reports] == [Score, Progress, Progress, Score]
     assert [message for message in reports if isinstance(message, Score)] == [Score(means[0], 1), Score(means[1], 2)]
+
+
+class KilledError(Exception):
+    """Stands for a kill: nothing after it runs."""
+
+
+def interrupt(specs, store, arrays, monkeypatch, at):
+    """Trains until an evaluation, writing checkpoints at each, and is cut off right after."""
+    evaluate = recorder.evaluate
+
+    def evaluate_or_die(weights, members, splits, number, iteration):
+        if (number, iteration) == at:
+            raise KilledError
+        return evaluate(weights, members, splits, number, iteration)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recorder, "evaluate", evaluate_or_die)
+        with pytest.raises(KilledError):
+            train(specs, store, arrays, 1e-9)
+
+
+def iterations_trained(specs, store, arrays, monkeypatch):
+    """Trains what is missing; the iterations of each evaluation, by trajectory and round."""
+    seen, evaluate = {}, recorder.evaluate
+
+    def note(weights, members, splits, number, iteration):
+        for spec in members:
+            seen.setdefault((spec.seed, number), []).append(iteration)
+        return evaluate(weights, members, splits, number, iteration)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recorder, "evaluate", note)
+        train(specs, store, arrays)
+    return seen
+
+
+@pytest.mark.parametrize("fields", [{"train_attack": "fgsm"}, {"rewind_to": "iteration:15", "train_attack": "pgd"}])
+@pytest.mark.parametrize("at", [(0, 30), (1, 30)])
+def test_an_interrupted_round_goes_on_from_its_checkpoint(fields, at, make, store, arrays, tmp_path, monkeypatch):
+    specs = [make(seed=seed, eval_every=10, pgd={"steps": 2}, rounds=1, **fields) for seed in (0, 1, 2)]
+    whole = Store(tmp_path / "whole")
+    whole.create("name: x\n")
+    train(specs, whole, arrays)
+    interrupt(specs[:2], store, arrays, monkeypatch, at)
+    files = sorted((store.folder / "checkpoints").iterdir())
+    assert len(files) == 2
+    files[0].write_bytes(files[0].read_bytes()[:-1])  # damaged: that trajectory alone starts the round anew
+    seen = iterations_trained(specs, store, arrays, monkeypatch)
+    damaged = next(spec.seed for spec in specs if spec.trajectory_id == files[0].stem)
+    assert seen[damaged, at[0]] == [0, 10, 20, 30, 40]
+    assert seen[1 - damaged, at[0]] == [30, 40]
+    assert seen[2, 0] == [0, 10, 20, 30, 40]
+    assert not list((store.folder / "checkpoints").iterdir())
+    for mine, expected in zip(tables(store.folder), tables(whole.folder), strict=True):
+        pd.testing.assert_frame_equal(mine, expected)
+    for spec in specs:
+        for name, weight in whole.ticket(spec, 1).weights.items():
+            assert (store.ticket(spec, 1).weights[name] == weight).all()
+
+
+def test_a_checkpoint_of_another_device_is_left_alone(make, store, arrays, monkeypatch):
+    spec = make(rounds=0, eval_every=10)
+    interrupt([spec], store, arrays, monkeypatch, (0, 30))
+    store.write_checkpoint(replace(store.checkpoint(spec, 0), device="cuda (A card)"))
+    assert iterations_trained([spec], store, arrays, monkeypatch)[0, 0] == [0, 10, 20, 30, 40]
+
+
+def test_no_checkpoint_is_written_without_minutes_or_before_they_are_over(make, store, arrays, monkeypatch):
+    written = []
+    monkeypatch.setattr(Store, "write_checkpoint", lambda *_: written.append(1))
+    for seed, minutes in enumerate((0, 5)):
+        train([make(rounds=0, eval_every=5, seed=seed)], store, arrays, minutes)
+    assert not written
+    train([make(rounds=0, eval_every=5, seed=2)], store, arrays, 1e-9)
+    assert written
+
+
+def test_a_checkpoint_that_cannot_be_written_is_said_and_training_goes_on(make, store, arrays, monkeypatch):
+    def fail(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(checkpoints, "write", fail)
+    spec = make(rounds=0)
+    assert Note("a checkpoint could not be written: No space left on device") in train([spec], store, arrays, 1e-9)
+    assert store.rounds_done(spec.trajectory_id) == 1
+
+
+def test_a_round_that_ends_in_a_failure_leaves_no_checkpoint(make, store, arrays, monkeypatch):
+    spec, evaluate = make(rounds=0, eval_every=10), recorder.evaluate
+
+    def diverge(weights, members, splits, number, iteration):
+        if iteration == 40:
+            weights[0].fill_(float("nan"))
+        return evaluate(weights, members, splits, number, iteration)
+
+    monkeypatch.setattr(recorder, "evaluate", diverge)
+    train([spec], store, arrays, 1e-9)
+    assert list(store.failures()) == [spec.trajectory_id]
+    assert not list((store.folder / "checkpoints").iterdir())

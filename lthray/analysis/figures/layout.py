@@ -45,7 +45,7 @@ class Layout:
 
 
 class LayoutError(ValueError):
-    """A field or a place that there is not, in one line."""
+    """A field or a place that does not exist; the message is one line."""
 
 
 Facet = dict[str, Any]

@@ -34,7 +34,7 @@ def draw_layer_density(density: pd.DataFrame, place: layout.Layout | None = None
     on row or column makes rows.
 
     Args:
-        density: The rows of `masks.summarise_density` for one data set and one setting, but for what is placed.
+        density: The rows of `summarise_density` for one data set and one setting, but for what is placed.
         place: The fields on colour, row and column; strategies on colour by default.
 
     Raises:
@@ -66,7 +66,7 @@ def draw_overlap(overlap: pd.DataFrame) -> Figure:
     what independent random masks of the same densities are expected to have in common.
 
     Args:
-        overlap: The rows of `masks.summarise_overlaps` that are `between` one thing, of one data set (or of pairs of
+        overlap: The rows of `summarise_overlaps` that are `between` one thing, of one data set (or of pairs of
             them) and one setting.
 
     Raises:

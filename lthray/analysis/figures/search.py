@@ -91,8 +91,8 @@ class _Scale:
 
     def __init__(self, space: Space, values: pd.Series) -> None:
         self.is_log = space.is_log
-        self.choices = [show(one) for one in _ordered(values)] if space.is_choice else None
-        numbers = [float(one) for one in space.arguments[:2]] if not space.is_choice and space.arguments else []
+        self.choices = [show(value) for value in _ordered(values)] if space.is_choice else None
+        numbers = [float(value) for value in space.arguments[:2]] if not space.is_choice and space.arguments else []
         if not self.choices:
             seen = values.astype(float)
             self.low, self.high = min([*numbers, seen.min()]), max([*numbers, seen.max()])
@@ -118,20 +118,20 @@ class _Scale:
     def ticks(self) -> list[tuple[float, str]]:
         """What to write beside an axis of parallel coordinates: shares and their texts."""
         if self.choices:
-            return [(float(one), text) for one, text in zip(self._places(), self.choices, strict=True)]
+            return list(zip(self._places(), self.choices, strict=True))
         shares = (0.0, 0.5, 1.0)
         if self.is_log:
-            values = [math.exp(math.log(self.low) + one * math.log(self.high / self.low)) for one in shares]
+            values = [math.exp(math.log(self.low) + share * math.log(self.high / self.low)) for share in shares]
         else:
-            values = [self.low + one * (self.high - self.low) for one in shares]
-        return [(one, f"{value:.3g}") for one, value in zip(shares, values, strict=True)]
+            values = [self.low + share * (self.high - self.low) for share in shares]
+        return [(share, f"{value:.3g}") for share, value in zip(shares, values, strict=True)]
 
     def _places(self) -> list[float]:
         count = len(self.choices or ())
         return [0.5] if count == 1 else [place / (count - 1) for place in range(count)]
 
     def label(self, axes: Axes) -> None:
-        """Makes an axis of a scatter this one."""
+        """Set up an axis of a scatter plot for this parameter."""
         if self.choices:
             axes.set_xticks(range(len(self.choices)), self.choices)
             axes.set_xlim(-0.5, len(self.choices) - 0.5)
@@ -145,9 +145,9 @@ class _Scale:
 
 
 def _ordered(values: pd.Series) -> list[Any]:
-    found = values.drop_duplicates().tolist()
-    numbers = all(isinstance(one, int | float) for one in found)
-    return sorted(found) if numbers else sorted(found, key=str)
+    distinct = values.drop_duplicates().tolist()
+    numbers = all(isinstance(value, int | float) for value in distinct)
+    return sorted(distinct) if numbers else sorted(distinct, key=str)
 
 
 def _cells(samples: pd.DataFrame, search: Search) -> list[layout.Facet]:

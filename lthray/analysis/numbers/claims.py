@@ -9,7 +9,7 @@ A claim speaks of every sparse network (every P_m < 1 tested) in one of three wa
 - `tendency`: it holds at some P_m, its contrary at none, both after Holm's correction; contradicted the other way
   round. Where both are shown, more seeds would not help: undecided, and mixed.
 
-Each direction is tested at half the level, so that a claim about nothing gets a verdict in at most `LEVEL` of sweeps.
+Each direction is tested at half the level, so that where there is no effect, at most `LEVEL` of sweeps yield a verdict.
 """
 
 from collections.abc import Hashable
@@ -24,11 +24,11 @@ from lthray.analysis.numbers.paired_tests import DENSE, RESAMPLES, compare, seed
 from lthray.analysis.numbers.summary import tidy_rounds
 
 LEVEL = 0.05
-"""The most that sweeps without an effect may be given a verdict on a claim: half of it in each direction."""
+"""The largest share of sweeps without an effect that may yield a verdict on a claim: half of it in each direction."""
 POWER = 0.8
-"""The chance to decide that `seeds_needed` asks for."""
+"""The chance to reach a verdict that `seeds_needed` aims for."""
 MARGIN = 0.01
-"""The loss of accuracy, as a share, that counts as none."""
+"""Accuracy loss, as a share, that is ignored."""
 
 SUPPORTED, CONTRADICTED, UNDECIDED = "supported", "contradicted", "undecided"
 SOMEWHERE, EVERYWHERE, TENDENCY = "somewhere", "everywhere", "tendency"
@@ -68,7 +68,7 @@ def evidence(rounds: pd.DataFrame, margin: float = MARGIN, resamples: int = RESA
 
     Args:
         rounds: A table of rounds (`load`).
-        margin: The loss of accuracy, as a share, that counts as none; iterations are compared without a margin.
+        margin: Accuracy loss, as a share, that is ignored; iterations are compared without a margin.
         resamples: Bootstrap resamples; 0 leaves the intervals out.
 
     Returns:
@@ -96,7 +96,7 @@ def claims(rounds: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
 
     Args:
         rounds: A table of rounds (`load`).
-        margin: The loss of accuracy, as a share, that counts as none.
+        margin: Accuracy loss, as a share, that is ignored.
 
     Returns:
         As `verdicts` says.
@@ -132,7 +132,7 @@ def verdicts(rounds: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
     columns = [*keys, "claim", "against", "verdict", "seeds", "tested", "shown_for", "shown_against"]
     columns += ["smallest_weights_remaining", "seeds_needed"]
     frame = pd.DataFrame(rows, columns=columns).astype({"seeds_needed": "Int64"})
-    # Said anew, for pandas turns None among texts into NaN.
+    # Assigned once more, because pandas turns None among texts into NaN.
     return frame.assign(verdict=pd.Series([row["verdict"] for row in rows], index=frame.index, dtype=object))
 
 

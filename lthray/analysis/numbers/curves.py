@@ -111,8 +111,8 @@ def _codes(curves: pd.DataFrame, trajectories: pd.DataFrame, identity: list[str]
     places = {key: place for place, key in enumerate(trajectories[identity].itertuples(index=False, name=None))}
     known = curves[identity].drop_duplicates()
     known = known.assign(_place=[places.get(key, -1) for key in known.itertuples(index=False, name=None)])
-    found = curves[identity].merge(known, on=identity, how="left")["_place"]
-    return found.set_axis(curves.index)
+    places_of_rows = curves[identity].merge(known, on=identity, how="left")["_place"]
+    return places_of_rows.set_axis(curves.index)
 
 
 def _first_of_a_seed(curves: pd.DataFrame, trajectories: pd.DataFrame) -> pd.DataFrame:

@@ -22,8 +22,8 @@ def summarise_evaluations(evaluations: pd.DataFrame, rounds: pd.DataFrame) -> pd
         (seeds). Of trajectories that differ in nothing but their list of eval attacks, the first counts.
     """
     identity = trajectory_keys(rounds)
-    told = evaluations[evaluations["moment"] != "training"]
-    mine = told.merge(rounds[identity].drop_duplicates(), on=identity)
+    at_moments = evaluations[evaluations["moment"] != "training"]
+    mine = at_moments.merge(rounds[identity].drop_duplicates(), on=identity)
     keys = [*varied(rounds), "dataset", "train_attack", *KEYS, "strategy", "round"]
     once = mine.sort_values(identity).drop_duplicates([*keys, "seed"])
     groups = once.groupby(keys, dropna=False, observed=True, sort=False)

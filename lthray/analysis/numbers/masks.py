@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lthray.analysis.numbers.fields import hashable, sort_key, trajectory_keys, varied
+from lthray.analysis.numbers.summary import setting_keys
 from lthray.analysis.ticket_masks import Rounds
 
 BETWEEN = ("strategy", "seed", "train_attack", "dataset")
@@ -36,11 +37,11 @@ def layer_density(rounds: pd.DataFrame, masks: Masks) -> pd.DataFrame:
     """
     settings = varied(rounds)
     rows = [
-        {name: one[name] for name in (*settings, *_FIELDS, "seed")}
-        | {"round": number, "weights_remaining": one["_weights"][number], "layer": layer, "place": place}
+        {name: network[name] for name in (*settings, *_FIELDS, "seed")}
+        | {"round": number, "weights_remaining": network["_weights"][number], "layer": layer, "place": place}
         | {"weights": mask.size, "remaining": mask.count, "density": mask.count / mask.size}
-        for one in _networks(rounds, masks, settings)
-        for number, layers in one["_masks"].items()
+        for network in _networks(rounds, masks, settings)
+        for number, layers in network["_masks"].items()
         for place, (layer, mask) in enumerate(layers.items())
     ]
     measured = ["seed", "round", "weights_remaining", "layer", "place", "weights", "remaining", "density"]
@@ -72,13 +73,13 @@ def overlaps(rounds: pd.DataFrame, masks: Masks) -> pd.DataFrame:
     for between in BETWEEN:
         shared = [*settings, *(name for name in (*_FIELDS, "seed") if name != between)]
         groups: dict[tuple[Any, ...], list[dict[str, Any]]] = {}
-        for one in networks:
-            groups.setdefault(hashable(tuple(one[name] for name in shared)), []).append(one)
+        for network in networks:
+            groups.setdefault(hashable(tuple(network[name] for name in shared)), []).append(network)
         for group in groups.values():
-            for one, other in itertools.combinations(group, 2):
-                both = {"between": between} | {name: one[name] for name in shared}
-                both |= {between: f"{one[between]}{PAIR}{other[between]}", "one": str(one[between])}
-                rows += (both | {"other": str(other[between])} | row for row in _compared(one, other))
+            for first, second in itertools.combinations(group, 2):
+                both = {"between": between} | {name: first[name] for name in shared}
+                both |= {between: f"{first[between]}{PAIR}{second[between]}", "one": str(first[between])}
+                rows += (both | {"other": str(second[between])} | row for row in _compare_layers(first, second))
     measured = ["round", "weights_remaining", "layer", "place", "density_one", "density_other", "overlap", "expected"]
     frame = pd.DataFrame(rows, columns=["between", *settings, *_FIELDS, "seed", "one", "other", *measured])
     frame["seed"] = frame["seed"].astype(str)
@@ -87,8 +88,7 @@ def overlaps(rounds: pd.DataFrame, masks: Masks) -> pd.DataFrame:
 
 def summarise_density(density: pd.DataFrame) -> pd.DataFrame:
     """`layer_density` as means over seeds: `density_mean`, `_sd` (sample standard deviation) and `_n` (seeds)."""
-    settings = [str(name) for name in density.columns[: density.columns.get_loc("dataset")]]
-    return _means(density, [*settings, *_FIELDS, "round", "place", "layer"], "density", [])
+    return _means(density, [*setting_keys(density), *_FIELDS, "round", "place", "layer"], "density", [])
 
 
 def summarise_overlaps(pairs: pd.DataFrame) -> pd.DataFrame:
@@ -96,8 +96,9 @@ def summarise_overlaps(pairs: pd.DataFrame) -> pd.DataFrame:
 
     Pairs of seeds are averaged over; other pairs are kept apart, each averaged over the seeds.
     """
-    settings = [str(name) for name in pairs.columns[1 : pairs.columns.get_loc("dataset")]]
-    return _means(pairs, ["between", *settings, *_FIELDS, "round", "place", "layer"], "overlap", ["expected"])
+    return _means(
+        pairs, ["between", *setting_keys(pairs), *_FIELDS, "round", "place", "layer"], "overlap", ["expected"]
+    )
 
 
 def _networks(rounds: pd.DataFrame, masks: Masks, settings: list[str]) -> list[dict[str, Any]]:
@@ -109,17 +110,17 @@ def _networks(rounds: pd.DataFrame, masks: Masks, settings: list[str]) -> list[d
     fields = list(dict.fromkeys([*identity, *settings, *_FIELDS, "seed"]))
     each = rounds.drop_duplicates(identity).sort_values(identity).drop_duplicates([*settings, *_FIELDS, "seed"])
     each = _sorted(each[fields], [*settings, *_FIELDS, "seed"])
-    found = []
+    networks = []
     for row in each.to_dict("records"):
         key = tuple(row[name] for name in identity)
         mine = {number: layers for number, layers in sorted(masks.get(key, {}).items()) if number in weights[key]}
-        found.append({str(name): value for name, value in row.items()} | {"_weights": weights[key], "_masks": mine})
-    return [one for one in found if one["_masks"]]
+        networks.append({str(name): value for name, value in row.items()} | {"_weights": weights[key], "_masks": mine})
+    return [network for network in networks if network["_masks"]]
 
 
-def _compared(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    for number, layers in one["_masks"].items():
-        theirs = other["_masks"].get(number, {})
+def _compare_layers(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    for number, layers in first["_masks"].items():
+        theirs = second["_masks"].get(number, {})
         for place, (layer, mask) in enumerate(layers.items()):
             twin = theirs.get(layer)
             if twin is None or twin.shape != mask.shape:
@@ -129,7 +130,7 @@ def _compared(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[dict
             p, q = mask.count / mask.size, twin.count / twin.size
             yield {
                 "round": number,
-                "weights_remaining": (one["_weights"][number] + other["_weights"][number]) / 2,
+                "weights_remaining": (first["_weights"][number] + second["_weights"][number]) / 2,
                 "layer": layer,
                 "place": place,
                 "density_one": p,

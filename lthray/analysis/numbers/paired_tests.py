@@ -201,7 +201,7 @@ def _intervals(pairs: pd.DataFrame, resamples: int) -> pd.DataFrame:
 
 def _bootstrap(samples: Floats, resamples: int) -> Floats:
     """Intervals of the means of rows, (rows, 2), with the same random numbers in every call."""
-    found = []
+    intervals = []
     for start in range(0, len(samples), _CHUNK):
         interval = sps.bootstrap(
             (samples[start : start + _CHUNK],),
@@ -212,5 +212,5 @@ def _bootstrap(samples: Floats, resamples: int) -> Floats:
             n_resamples=resamples,
             random_state=np.random.default_rng(0),
         ).confidence_interval
-        found.append(np.column_stack([interval.low, interval.high]))
-    return np.concatenate(found)
+        intervals.append(np.column_stack([interval.low, interval.high]))
+    return np.concatenate(intervals)

@@ -66,10 +66,10 @@ class Search:
     @property
     def words(self) -> str:
         """The metric as a reader says it: "PGD validation accuracy at early stopping"."""
-        found = re.fullmatch(r"(early_stopping|final)_([a-z]+)_accuracy_([a-z]+)", self.metric)
-        if not found:
+        match = re.fullmatch(r"(early_stopping|final)_([a-z]+)_accuracy_([a-z]+)", self.metric)
+        if not match:
             return self.metric.replace("_", " ").capitalize()
-        moment, attack, split = found.groups()
+        moment, attack, split = match.groups()
         who = "Natural" if attack == "none" else attack.upper()
         return f"{who} {split} accuracy {'at early stopping' if moment == 'early_stopping' else 'at the end'}"
 

@@ -25,7 +25,7 @@ from lthray.analysis.numbers.fields import hashable, show
 from lthray.analysis.numbers.paired_tests import DENSE, RESAMPLES
 
 SCHEMA_VERSION = 1
-"""Of `claims.json`; a change that can break a reader raises it (docs/analysis.md has the schema)."""
+"""The version of the schema of `claims.json`; every change that can break a reader raises it (docs/analysis.md)."""
 
 NO_VERDICT = "no verdict"
 
@@ -71,53 +71,53 @@ class Group:
 
     @property
     def tally(self) -> str:
-        """How many there are of each: "2 supported, 1 undecided"."""
+        """How many verdicts there are of each kind: "2 supported, 1 undecided"."""
         kinds = (SUPPORTED, CONTRADICTED, UNDECIDED, NO_VERDICT)
-        counts = [(sum(one.verdict == kind for one in self.verdicts), kind) for kind in kinds]
+        counts = [(sum(verdict.verdict == kind for verdict in self.verdicts), kind) for kind in kinds]
         return ", ".join(f"{count} {kind}" for count, kind in counts if count)
 
 
-def groups(found: pd.DataFrame, shown: pd.DataFrame, margin: float) -> list[Group]:
+def group_verdicts(verdicts: pd.DataFrame, evidence: pd.DataFrame, margin: float) -> list[Group]:
     """The verdicts as printed.
 
     Args:
-        found: The verdicts (`verdicts`).
-        shown: The evidence behind them (`evidence`).
-        margin: The margin they were found with, as a share.
+        verdicts: The frame that `numbers.claims.verdicts` returns.
+        evidence: The evidence behind them (`numbers.claims.evidence`).
+        margin: The margin that accuracies were tested against, as a share.
     """
-    keys = _group_keys(found)
-    evidence = _by_verdict(shown, keys)
+    keys = _group_keys(verdicts)
+    parts = _split_evidence(evidence, keys)
     grouped: dict[str, list[Verdict]] = {}
-    for row in found.to_dict("records"):
+    for row in verdicts.to_dict("records"):
         title = _title({key: row[key] for key in keys})
         claim = CLAIMS[row["claim"] - 1]
-        rows = evidence.get(_identity(row, keys), shown.iloc[:0])
+        rows = parts.get(_identity(row, keys), evidence.iloc[:0])
         verdict = Verdict(
             number=claim.number,
             statement=claim.statement,
             against=str(row["against"]),
             verdict=row["verdict"] or NO_VERDICT,
-            words=_words(claim, row, rows, margin),
+            words=_describe(claim, row, rows, margin),
             unit="points" if claim.more_is_better else "iterations",
-            comparisons=tuple(_comparison(claim, one) for one in rows.to_dict("records")),
+            comparisons=tuple(_comparison(claim, round_row) for round_row in rows.to_dict("records")),
         )
         grouped.setdefault(title, []).append(verdict)
-    return [Group(title, tuple(verdicts)) for title, verdicts in grouped.items()]
+    return [Group(title, tuple(group)) for title, group in grouped.items()]
 
 
-def claims_json(found: pd.DataFrame, shown: pd.DataFrame, margin: float) -> str:
+def claims_json(verdicts: pd.DataFrame, evidence: pd.DataFrame, margin: float) -> str:
     """The verdicts and their evidence for programs, as docs/analysis.md describes; missing numbers are null."""
-    keys = _group_keys(found)
-    evidence = _by_verdict(shown, keys)
+    keys = _group_keys(verdicts)
+    parts = _split_evidence(evidence, keys)
     settings = [key for key in keys if key not in ("dataset", *layout.ATTACKS)]
     entries = []
-    for row in found.to_dict("records"):
+    for row in verdicts.to_dict("records"):
         claim = CLAIMS[row["claim"] - 1]
-        rows = evidence.get(_identity(row, keys), shown.iloc[:0])
-        entry = {name: row[name] for name in found.columns if name not in settings}
+        rows = parts.get(_identity(row, keys), evidence.iloc[:0])
+        entry = {name: row[name] for name in verdicts.columns if name not in settings}
         entry |= {"statement": claim.statement, "measure": claim.measure, "rule": claim.rule}
         entry["setting"] = {name: row[name] for name in settings}
-        entry["evidence"] = [{name: one[name] for name in _EVIDENCE} for one in rows.to_dict("records")]
+        entry["evidence"] = [{name: of_round[name] for name in _EVIDENCE} for of_round in rows.to_dict("records")]
         entries.append(entry)
     tree = {
         "schema": "lthray-claims", "version": SCHEMA_VERSION, "level": LEVEL, "power": POWER,
@@ -126,7 +126,7 @@ def claims_json(found: pd.DataFrame, shown: pd.DataFrame, margin: float) -> str:
     return json.dumps(_plain(tree), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 
 
-def points(share: float) -> str:
+def format_points(share: float) -> str:
     """A share in percentage points: "1 point", "0.5 points"."""
     return f"{share * 100:g} point{'' if share == 0.01 else 's'}"
 
@@ -137,62 +137,67 @@ _EVIDENCE = (
 )  # fmt: skip
 
 
-def _words(claim: Claim, row: dict[Hashable, Any], rows: pd.DataFrame, margin: float) -> str:
-    other = "the dense network" if row["against"] == DENSE else f"{row['against']} networks"
+def _describe(claim: Claim, row: dict[Hashable, Any], rows: pd.DataFrame, margin: float) -> str:
+    """A verdict in sentences: at which sparsity levels it holds, how large the effect is, what would decide it."""
     if row["verdict"] is None:
         if row["seeds"]:
-            return "One seed: without a second there is no telling chance from effect. Five are a good start."
-        what = "no pruned rounds" if row["against"] == DENSE else f"no {row['against']} networks"
-        return f"There are {what} of the same seeds to compare."
-    found = _found(claim, row, other, margin)
-    return " ".join(part for part in (found, _at_sparsest(claim, rows), _more_seeds(claim, row)) if part)
+            return "One seed cannot tell an effect from chance. Train with at least two seeds, better with five."
+        networks = "pruned rounds" if row["against"] == DENSE else f"{row['against']} networks"
+        return f"There are no {networks} of the same seeds to compare."
+    sentences = (_describe_levels(claim, row, margin), _describe_sparsest(claim, rows), _describe_seeds(claim, row))
+    return " ".join(sentence for sentence in sentences if sentence)
 
 
-def _found(claim: Claim, row: dict[Hashable, Any], other: str, margin: float) -> str:
-    """At how many P_m the claim is shown, and its contrary."""
-    by = f" by more than {points(margin)}" if margin else ""
-    held, contrary = (
-        (f"not worse than {other}{by}", f"worse than {other}{by}")
-        if claim.more_is_better
-        else (f"earlier than {other}", f"later than {other}")
-    )
+def _describe_levels(claim: Claim, row: dict[Hashable, Any], margin: float) -> str:
+    """At how many sparsity levels the claim is shown, and at how many its contrary."""
+    against = "the dense network" if row["against"] == DENSE else f"{row['against']} networks"
+    if not claim.more_is_better:
+        holds, fails = f"tickets stop earlier than {against}", f"tickets stop later than {against}"
+        question = f"tickets stop earlier or later than {against}"
+    elif margin:
+        loss = format_points(margin)
+        holds, fails = (
+            f"tickets lose at most {loss} against {against}",
+            f"tickets lose more than {loss} against {against}",
+        )
+        question = fails
+    else:
+        holds, fails = f"tickets are at least as good as {against}", f"tickets are worse than {against}"
+        question = fails
     tested, shown_for, shown_against = row["tested"], row["shown_for"], row["shown_against"]
+    everywhere = "At the one sparsity level tested" if tested == 1 else f"At all {tested} sparsity levels"
     if claim.rule == EVERYWHERE and row["verdict"] == SUPPORTED:
-        return f"{_capital(held)} at each of {tested} P_m."
+        return f"{everywhere}, {holds}."
     if claim.rule == SOMEWHERE and row["verdict"] == CONTRADICTED:
-        return f"{_capital(contrary)} at each of {tested} P_m."
+        return f"{everywhere}, {fails}."
     if not shown_for and not shown_against:
-        open_question = f"{contrary} or not" if claim.more_is_better else f"earlier or later than {other}"
-        return f"At none of {tested} P_m is it shown whether tickets are {open_question}."
-    found = []
+        levels = "at the one sparsity level tested" if tested == 1 else f"at any of the {tested} sparsity levels"
+        return f"With {row['seeds']} seeds we cannot tell {levels} whether {question}."
+    sentences = []
     if shown_for:
         sparsest = _percent(row["smallest_weights_remaining"])
-        found.append(f"shown to be {held} at {shown_for} of {tested} P_m, down to {sparsest} of the weights")
+        sentences.append(f"At {shown_for} of {tested} sparsity levels, down to {sparsest} of the weights, {holds}.")
     if shown_against:
-        found.append(f"shown to be {contrary} at {shown_against} of {tested} P_m")
-    return _capital("; ".join(found)) + "."
+        sentences.append(f"At {shown_against} of {tested} sparsity levels, {fails}.")
+    return " ".join(sentences)
 
 
-def _capital(text: str) -> str:
-    return text[:1].upper() + text[1:]
-
-
-def _at_sparsest(claim: Claim, rows: pd.DataFrame) -> str:
-    """The difference in the sparsest round tested."""
+def _describe_sparsest(claim: Claim, rows: pd.DataFrame) -> str:
+    """The difference in the sparsest round that was tested."""
     last = _comparison(claim, rows[rows["n"] > 1].sort_values("round").iloc[-1].to_dict())
     unit = "points" if claim.more_is_better else "iterations"
     interval = f" ({last.interval})" if last.interval else ""
-    return f"At {last.weights} %: {last.difference} {unit}{interval}."
+    return f"At {last.weights} % of the weights, the mean difference is {last.difference} {unit}{interval}."
 
 
-def _more_seeds(claim: Claim, row: dict[Hashable, Any]) -> str:
+def _describe_seeds(claim: Claim, row: dict[Hashable, Any]) -> str:
     if row["verdict"] != UNDECIDED:
         return ""
     if claim.rule == TENDENCY and row["shown_for"] and row["shown_against"]:
-        return "Mixed: more seeds would not decide it."
+        return "The levels disagree, so that more seeds would not decide it."
     if pd.isna(row["seeds_needed"]):
-        return f"More than 1,000 seeds, or none, would decide it ({row['seeds']} now)."
-    return f"About {row['seeds_needed']} seeds would decide it ({row['seeds']} now)."
+        return "Even 1,000 seeds might not decide it."
+    return f"About {row['seeds_needed']} seeds would decide it."
 
 
 def _comparison(claim: Claim, row: dict[Hashable, Any]) -> Comparison:
@@ -231,13 +236,13 @@ def _title(group: dict[str, Any]) -> str:
     return " · ".join([*words, f"{train}, attacked with {group['eval_attack']}"])
 
 
-def _group_keys(found: pd.DataFrame) -> list[str]:
-    return list(found.columns[: list(found.columns).index("claim")])
+def _group_keys(verdicts: pd.DataFrame) -> list[str]:
+    return list(verdicts.columns[: verdicts.columns.get_loc("claim")])
 
 
-def _by_verdict(shown: pd.DataFrame, keys: list[str]) -> dict[tuple[Any, ...], pd.DataFrame]:
+def _split_evidence(evidence: pd.DataFrame, keys: list[str]) -> dict[tuple[Any, ...], pd.DataFrame]:
     names = [*keys, "claim", "against"]
-    return {hashable(key): part for key, part in shown.groupby(names, dropna=False, observed=True)}
+    return {hashable(key): part for key, part in evidence.groupby(names, dropna=False, observed=True)}
 
 
 def _identity(row: dict[Hashable, Any], keys: list[str]) -> tuple[Any, ...]:
@@ -247,9 +252,9 @@ def _identity(row: dict[Hashable, Any], keys: list[str]) -> tuple[Any, ...]:
 def _plain(value: Any) -> Any:
     """JSON's own types: missing numbers as null, NumPy's as Python's."""
     if isinstance(value, dict):
-        return {name: _plain(one) for name, one in value.items()}
+        return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, list):
-        return [_plain(one) for one in value]
+        return [_plain(item) for item in value]
     if value is None or pd.isna(value):
         return None
     return value.item() if hasattr(value, "item") else value

@@ -31,7 +31,7 @@ def page_tables(summary: pd.DataFrame) -> list[EvaluationTable]:
         rows = []
         for key, of_key in part.groupby([*settings, "round"], dropna=False, sort=False):
             cells = {
-                str(row["strategy"]): tables.cell(
+                str(row["strategy"]): tables.format_cell(
                     float(row["accuracy_mean"]), float(row["accuracy_sd"]), int(row["accuracy_n"]), percent=True
                 )
                 for row in of_key.to_dict("records")

@@ -1,4 +1,4 @@
-"""What the page says of masks: what its layers keep, how much networks have in common, and what was not read."""
+"""The section on masks: what each layer keeps, how much networks have in common, and which tickets were not read."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -21,7 +21,8 @@ from lthray.analysis.page import drawing
 from lthray.analysis.page.tables import csv
 
 BUDGET = 600_000_000
-"""Weights whose masks are read at most, 0.6 GB; of more, a choice of rounds. The paper's 90 trajectories have 503."""
+"""The most weights whose masks are read, a byte each; of more, some rounds are read. The paper's 90 trajectories of 21
+rounds have 503 million."""
 
 NUMBERS = {"strategy": 7, "seed": 8, "train_attack": 9, "dataset": 10}
 """The figures' numbers."""
@@ -60,30 +61,30 @@ def section(
     """The section, with its figures and tables written to their files.
 
     Args:
-        results: Whose tickets to read.
+        results: The results whose tickets are read.
         rounds: The table of rounds that is reported.
         place: The fields that the figures place.
         anchors: The name of each panel's files, by its title.
         out: The report's folder.
-        processes: How many draw.
+        processes: The number of processes that draw.
     """
-    chosen = rounds_read(rounds)
-    found = results.masks(chosen)
-    wanted = rounds[rounds["round"].isin(chosen)]
-    density, pairs = layer_density(wanted, found), overlaps(wanted, found)
+    numbers = choose_rounds(rounds)
+    masks = results.masks(numbers)
+    chosen = rounds[rounds["round"].isin(numbers)]
+    density, pairs = layer_density(chosen, masks), overlaps(chosen, masks)
     for name, frame in (("layer_density", density), ("mask_overlap", pairs)):
         replace_file(out / "tables" / f"{name}.csv", csv(frame))
-    notes = list(_notes(rounds, wanted, found, density, pairs))
+    notes = list(_notes(rounds, chosen, masks, density, pairs))
     tasks = list(_tasks(density, pairs, place, anchors)) if len(density) else []
     drawings = drawing.map_tasks(partial(_write_task, place, out / "figures"), tasks, processes)
     parts: dict[str, list[drawing.Drawing]] = {}
-    for task, one in zip(tasks, drawings, strict=True):
-        parts.setdefault(task.title, []).append(one)
+    for task, drawn in zip(tasks, drawings, strict=True):
+        parts.setdefault(task.title, []).append(drawn)
     return MaskSection(notes, [Part(*part) for part in parts.items()])
 
 
-def rounds_read(rounds: pd.DataFrame, budget: int = BUDGET) -> list[int]:
-    """The rounds whose masks are read: all, or as many as the budget of weights allows, evenly from the last on."""
+def choose_rounds(rounds: pd.DataFrame, budget: int = BUDGET) -> list[int]:
+    """The rounds whose masks are read: all, or as many as the budget of weights allows, evenly from the last back."""
     each = rounds.drop_duplicates(trajectory_keys(rounds))
     weights = float((as_floats(each, "weights_remaining_count") / each["weights_remaining"]).sum())
     numbers = sorted(int(number) for number in rounds["round"].unique())
@@ -95,40 +96,41 @@ def rounds_read(rounds: pd.DataFrame, budget: int = BUDGET) -> list[int]:
 
 
 def _notes(
-    rounds: pd.DataFrame, wanted: pd.DataFrame, found: Masks, density: pd.DataFrame, pairs: pd.DataFrame
+    rounds: pd.DataFrame, chosen: pd.DataFrame, masks: Masks, density: pd.DataFrame, pairs: pd.DataFrame
 ) -> Iterator[str]:
     if len(density):
         yield (
-            "Overlap is |A ∩ B| / |A ∪ B| of two layers' masks. Where a line lies above the dashed one, the networks"
-            " have more weights in common than independent random masks of the same densities p and q, of which"
-            " p·q / (p + q − p·q) is expected: pruning then chooses the same weights again."
+            "Overlap is |A ∩ B| / |A ∪ B| of a layer's masks in two networks. The dashed line is what independent"
+            " random masks with the same densities p and q are expected to have in common: p·q / (p + q − p·q). Above"
+            " it, pruning keeps choosing the same weights."
         )
         if "prune.scope" not in rounds or set(rounds["prune.scope"]) == {"layerwise"}:
             yield (
-                "Pruning was layerwise, so that the rates alone say what each layer keeps: in Figure 6 all lines of a"
-                " layer coincide."
+                "Pruning was layerwise: the rates alone decide what each layer keeps, and all lines of a layer in"
+                " Figure 6 coincide."
             )
         else:
             yield (
-                "Under global pruning the scores say what each layer keeps: in Figure 6, a layer below the diagonal"
+                "Pruning was global: the scores decide what each layer keeps. In Figure 6, a layer below the diagonal"
                 " lost more than its share."
             )
-    keys = [*trajectory_keys(wanted), "round"]
-    lacking = sum(row[-1] not in found.get(row[:-1], {}) for row in wanted[keys].itertuples(index=False, name=None))
-    if lacking == len(wanted):
-        yield "No tickets were found beside these results, so that nothing can be said of their masks."
+    keys = [*trajectory_keys(chosen), "round"]
+    lacking = sum(row[-1] not in masks.get(row[:-1], {}) for row in chosen[keys].itertuples(index=False, name=None))
+    if lacking == len(chosen):
+        yield "These results have no tickets, and so no masks to show."
     elif lacking:
-        yield f"Of {len(wanted):,} rounds, {lacking:,} have no ticket that can be read; they are left out."
-    if len(left := set(rounds["round"]) - set(wanted["round"])) and lacking < len(wanted):
-        shown = ", ".join(map(str, sorted(set(wanted["round"]))))
-        yield f"Of many masks those of rounds {shown} were read; {len(left)} more rounds were left out."
+        verb = "has" if lacking == 1 else "have"
+        yield f"{lacking:,} of {len(chosen):,} rounds {verb} no readable ticket and {verb} been left out."
+    if len(left := set(rounds["round"]) - set(chosen["round"])) and lacking < len(chosen):
+        shown = ", ".join(map(str, sorted(set(chosen["round"]))))
+        yield f"There are too many masks to read them all: rounds {shown} were read, {len(left)} others were left out."
     if len(density) and pairs.empty:
-        yield "No two networks differ in one of strategy, seed, train attack and data set alone: there is no overlap."
+        yield "No two networks differ in strategy, seed, train attack or data set alone, so that none can be compared."
 
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """A figure to draw: its number, the part of the page and the name of the files that it belongs to, its means."""
+    """A figure to draw: its number, its part of the page, the name of its files, and its means."""
 
     number: int
     title: str
@@ -146,7 +148,7 @@ def _tasks(
         anchor = anchors.get(panel.title, f"masks-{place_ + 1}")
         yield _Task(6, panel.title, anchor, panel.summary)
         yield from _overlaps(others.pop(panel.title, alike.iloc[:0]), panel.title, anchor)
-    # settings that Figure 6 shows in one, for their fields are placed there
+    # Figure 6 shows several settings at once where their fields are placed; their overlaps stand on their own.
     for place_, (title, part) in enumerate(others.items()):
         yield from _overlaps(part, title, f"overlap-{place_ + 1}")
     for place_, panel in enumerate(panels(across, ["dataset"]) if len(across) else ()):
@@ -175,7 +177,7 @@ def _write_task(place: layout.Layout, folder: Path, task: _Task) -> drawing.Draw
         f"Overlap of masks {_WHAT[str(task.summary['between'].iloc[0])]}, against the weights remaining. Means over"
         " pairs, with bands of ± one sample standard deviation over them; dashed, independent random masks of the same"
         " densities."
-    ) + (f" Pairs without the first strategy ({dropped}) are in the CSV file alone." if dropped else "")
+    ) + (f" Pairs without the first strategy ({dropped}) are in the CSV file only." if dropped else "")
     figure = figures.draw_overlap(task.summary)
     return drawing.write_figure(
         task.number, figure, folder, name, caption, drawing.describe(task.title, caption), "mask_overlap.csv"

@@ -1,4 +1,4 @@
-"""What was run, how far it came, and what a reader should be warned of."""
+"""What was run, how far it got, and what a reader should be warned of."""
 
 from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ _OFTEN = 0.2
 
 
 @dataclass(frozen=True)
-class Warned:
-    """A warning: what is the matter, and each case of it."""
+class CaseList:
+    """A warning: its title, and the cases it is about."""
 
     title: str
     cases: tuple[str, ...]
 
 
-def name(results: Results) -> str:
+def sweep_name(results: Results) -> str:
     """The sweep's name, or the folder's where there is none; the labels of several folders."""
     if len(results.folders) > 1:
         return ", ".join(results.folders)
@@ -33,7 +33,7 @@ def name(results: Results) -> str:
     return str((sweep or {}).get("name") or label)
 
 
-def trajectories(rounds: pd.DataFrame, failures: pd.DataFrame, stopped: Collection[str] = ()) -> pd.DataFrame:
+def trajectory_states(rounds: pd.DataFrame, failures: pd.DataFrame, stopped: Collection[str] = ()) -> pd.DataFrame:
     """One row per trajectory that left a trace.
 
     Returns:
@@ -59,14 +59,14 @@ def trajectories(rounds: pd.DataFrame, failures: pd.DataFrame, stopped: Collecti
     return table.rename_axis(keys).reset_index()
 
 
-def facts(results: Results) -> dict[str, str]:
+def list_facts(results: Results) -> dict[str, str]:
     """What was run, in words, by heading."""
     rounds = results.rounds
-    table = _known(results)
+    table = _trajectories(results)
     counts = {state: int((table["state"] == state).sum()) for state in (COMPLETE, STOPPED, PARTIAL, FAILED)}
     states = ", ".join(f"{count} {state}" for state, count in counts.items() if count)
     versions = (("lthray", "lthray_version"), ("torch", "torch_version"), ("Python", "python_version"))
-    said = {
+    entries = {
         "Trajectories": f"{len(table):,} ({states})",
         "Rounds measured": f"{len(rounds):,}, up to round {rounds['round'].max()}",
         "Folders": ", ".join(results.folders) if len(results.folders) > 1 else "",
@@ -79,49 +79,49 @@ def facts(results: Results) -> dict[str, str]:
         "Devices": _values(rounds, "device"),
         "Versions": "; ".join(f"{tool} {_values(rounds, column)}" for tool, column in versions if column in rounds),
     }
-    return {heading: value for heading, value in said.items() if value}
+    return {heading: value for heading, value in entries.items() if value}
 
 
-def warnings(results: Results, summary: pd.DataFrame) -> list[Warned]:
+def list_warnings(results: Results, summary: pd.DataFrame) -> list[CaseList]:
     """What limits the numbers: failures, trajectories cut short, single seeds, training cut short, weak attacks."""
-    table = _known(results)
+    table = _trajectories(results)
     settings = varied(results.rounds)
-    found = (
+    kinds = (
         ("trajectory failed", "trajectories failed", _failed(table, results.failures, settings)),
         (
-            "trajectory is not complete, so that later rounds may rest on fewer seeds",
-            "trajectories are not complete, so that later rounds may rest on fewer seeds",
+            "trajectory is not complete: later rounds may rest on fewer seeds",
+            "trajectories are not complete: later rounds may rest on fewer seeds",
             _partial(table, settings),
         ),
         (
-            "line rests on a single seed, so that it has no spread",
-            "lines rest on a single seed, so that they have no spread",
+            "line rests on a single seed and has no spread",
+            "lines rest on a single seed and have no spread",
             _single(summary),
         ),
         (
-            "group of networks often stops early only at the end, so that longer training might stop later",
-            "groups of networks often stop early only at the end, so that longer training might stop later",
+            "group of networks was often still improving at the last iteration: train longer",
+            "groups of networks were often still improving at the last iteration: train longer",
             _cut_short(results.rounds, settings),
         ),
         (
-            "group of networks looks more robust to PGD than to FGSM, so that PGD can't be trusted here",
-            "groups of networks look more robust to PGD than to FGSM, so that PGD can't be trusted there",
+            "group of networks looks more robust to PGD than to FGSM: its PGD is too weak to be trusted",
+            "groups of networks look more robust to PGD than to FGSM: their PGD is too weak to be trusted",
             _weaker_pgd(results.rounds, settings),
         ),
         (
-            "group of networks has inputs without a gradient, which gradient attacks leave as they are",
-            "groups of networks have inputs without a gradient, which gradient attacks leave as they are",
+            "group of networks has inputs without a gradient, which gradient attacks cannot change",
+            "groups of networks have inputs without a gradient, which gradient attacks cannot change",
             _no_gradient(results.rounds, settings),
         ),
     )
     return [
-        Warned(f"{len(cases)} {one if len(cases) == 1 else several}", tuple(cases))
-        for one, several, cases in found
+        CaseList(f"{len(cases)} {singular if len(cases) == 1 else plural}", tuple(cases))
+        for singular, plural, cases in kinds
         if cases
     ]
 
 
-def settings(rounds: pd.DataFrame, panels: Sequence[Panel]) -> list[dict[str, str]]:
+def list_settings(rounds: pd.DataFrame, panels: Sequence[Panel]) -> list[dict[str, str]]:
     """Every field of the trajectories behind each panel, with its values."""
     fields = field_columns(rounds)
     each = rounds.drop_duplicates(trajectory_keys(rounds))
@@ -135,8 +135,8 @@ def _state(done: bool, failed: bool, stopped: bool) -> str:
     return STOPPED if stopped else FAILED if failed else PARTIAL
 
 
-def _known(results: Results) -> pd.DataFrame:
-    return trajectories(results.rounds, results.failures, set().union(*results.stopped.values()))
+def _trajectories(results: Results) -> pd.DataFrame:
+    return trajectory_states(results.rounds, results.failures, set().union(*results.stopped.values()))
 
 
 def _failed(table: pd.DataFrame, failures: pd.DataFrame, settings: list[str]) -> list[str]:
@@ -145,13 +145,13 @@ def _failed(table: pd.DataFrame, failures: pd.DataFrame, settings: list[str]) ->
     cases = []
     for row in table[table["state"] == FAILED].merge(errors, on=keys).to_dict("records"):
         when = "" if pd.isna(row["round"]) else f", round {row['round']}"
-        cases.append(f"{_described(row, settings)}{when}: {row['error']}")
+        cases.append(f"{_describe(row, settings)}{when}: {row['error']}")
     return cases
 
 
 def _partial(table: pd.DataFrame, settings: list[str]) -> list[str]:
     return [
-        f"{_described(row, settings)}: {row['measured']} of {int(row['rounds']) + 1} rounds"
+        f"{_describe(row, settings)}: {row['measured']} of {int(row['rounds']) + 1} rounds"
         for row in table[table["state"] == PARTIAL].to_dict("records")
     ]
 
@@ -185,10 +185,10 @@ def _no_gradient(rounds: pd.DataFrame, settings: list[str]) -> list[str]:
     return _worst(attack_audit.no_gradient(rounds), settings, "share", "up to {:.1f} % of the inputs")
 
 
-def _worst(found: pd.DataFrame, settings: list[str], measure: str, words: str) -> list[str]:
-    """A line for each group: how many measurements exceed what is let pass, and the worst of them, in %."""
+def _worst(weak: pd.DataFrame, settings: list[str], measure: str, words: str) -> list[str]:
+    """A line for each group: how many measurements exceed the limit, and by how much the worst does, in %."""
     cases = []
-    for group, part in _groups(found, settings):
+    for group, part in _groups(weak, settings):
         worst = part.sort_values(measure).iloc[-1]
         times = f"{len(part)} measurement{'' if len(part) == 1 else 's'}"
         cases.append(f"{group}: {times}, {words.format(worst[measure] * 100)} ({_where(worst)})")
@@ -206,12 +206,12 @@ def _where(row: "pd.Series[Any]") -> str:
     return f"round {row['round']}, {row['moment'].replace('_', ' ')}, {row['split']}, seed {row['seed']}"
 
 
-def _described(row: dict[Hashable, Any], settings: list[str]) -> str:
-    """A trajectory as its reader knows it, with its id."""
-    known = [str(row[name]) for name in ("dataset", "strategy") if not pd.isna(row[name])]
+def _describe(row: dict[Hashable, Any], settings: list[str]) -> str:
+    """A trajectory by what tells it from others, with its id."""
+    words = [str(row[name]) for name in ("dataset", "strategy") if not pd.isna(row[name])]
     names = ["train_attack", *settings, "seed"]
-    known += [f"{name.replace('_', ' ')} {show(row[name])}" for name in names if not pd.isna(row[name])]
-    return f"{', '.join(known) or 'trajectory'} ({row['trajectory_id']})"
+    words += [f"{name.replace('_', ' ')} {show(row[name])}" for name in names if not pd.isna(row[name])]
+    return f"{', '.join(words) or 'trajectory'} ({row['trajectory_id']})"
 
 
 def _values(frame: pd.DataFrame, column: str) -> str:
@@ -221,8 +221,8 @@ def _values(frame: pd.DataFrame, column: str) -> str:
     values = frame[column].dropna().drop_duplicates().sort_values(key=sort_key).tolist()
     if len(values) > 2 and all(isinstance(value, int) for value in values) and values[-1] - values[0] < len(values):
         return f"{values[0]} to {values[-1]}"
-    return ", ".join(_shown(values))
+    return ", ".join(_show_all(values))
 
 
-def _shown(values: Iterable[object]) -> list[str]:
+def _show_all(values: Iterable[object]) -> list[str]:
     return [show(value) for value in values]

@@ -40,19 +40,19 @@ def write_report(
 ) -> Path:
     """Write a report: `index.html`, `figures/*.svg` and `.png`, `tables/*` and `claims.json`.
 
-    Of a search, the page has its samples, and verdicts and figures of its best settings alone.
+    Of a search, the page shows its samples, and verdicts and figures of its best settings only.
 
-    The page holds all it shows; the other files are there to be used elsewhere. Each file is written beside its place
-    and renamed, the page last, so that a reader never sees half of one. Files of an earlier report are replaced.
+    The page holds all it shows; the other files are for use elsewhere. Each file is written atomically, the page last.
+    Files of an earlier report are replaced.
 
     Args:
         results: What to report (`load`). Unless `by` places something, several folders are shown as rows of the same
             figures, and where all trajectories have one strategy, colour shows the first field that varies instead.
         out: The folder to write to, made where it is missing.
-        margin: The loss of accuracy, as a share, that counts as none in verdicts.
+        margin: Accuracy loss, as a share, that verdicts ignore.
         by: What the figures show beside the poster's fields (`layout.parse`): `pgd.steps`, `row=pgd.steps`.
-        processes: How many draw the figures of large reports. More than one are started by importing the main module
-            again, which scripts have to allow for (`if __name__ == "__main__":`).
+        processes: The number of processes that draw the figures of large reports. Further processes import the main
+            module again, so that a script needs `if __name__ == "__main__":`.
 
     Returns:
         The page's path.
@@ -74,16 +74,16 @@ def write_report(
     _write_tables(out / "tables", summary, curves, proof)
     measured = _evaluations(results, rounds, out / "tables")
     replace_file(out / "claims.json", claims.claims_json(judged, proof, margin).encode())
-    groups = claims.groups(judged, proof, margin)
+    groups = claims.group_verdicts(judged, proof, margin)
     page = _template().render(
-        name=overview.name(results),
-        facts=overview.facts(results),
-        warnings=overview.warnings(results, summary),
+        name=overview.sweep_name(results),
+        facts=overview.list_facts(results),
+        warnings=overview.list_warnings(results, summary),
         audited=describe_audit(results.rounds),
         searches=searches,
         groups=groups,
         all_open=len(groups) <= _OPEN_GROUPS,
-        margin=claims.points(margin),
+        margin=claims.format_points(margin),
         level=f"{LEVEL:.0%}".replace("%", " %"),
         sections=sections,
         evaluations=measured,
@@ -145,7 +145,11 @@ def _sections(
             setting=setting,
         )
         for panel, anchor, drawings, setting in zip(
-            parts, anchors, map_tasks(write_panel, tasks, processes, 3), overview.settings(rounds, parts), strict=True
+            parts,
+            anchors,
+            map_tasks(write_panel, tasks, processes, 3),
+            overview.list_settings(rounds, parts),
+            strict=True,
         )
     ]
 

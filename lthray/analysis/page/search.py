@@ -1,4 +1,4 @@
-"""What a search's section of the page says: its figures, its best settings, and what limits them."""
+"""The section on a search: its figures, its best settings, and what limits them."""
 
 from collections.abc import Hashable
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ from lthray.analysis.numbers.search import (
     search_of,
 )
 from lthray.analysis.page import drawing
-from lthray.analysis.page.tables import cell, csv
+from lthray.analysis.page.tables import csv, format_cell
 
 _DIGITS = "{:.4g}"
 
@@ -67,36 +67,37 @@ def notes(search: Search, rounds: pd.DataFrame, table: pd.DataFrame) -> list[str
     """What was searched and what limits it, in sentences."""
     done, stopped = (int((table["state"] == state).sum()) for state in (COMPLETE, STOPPED))
     cells = len(layout.facets(table, list(search.grid)))
-    aim = "large" if search.mode == "max" else "small"
-    said = [
-        f"{len(table):,} samples of {', '.join(search.space)} in {_some(cells, 'cell')} of the grid, each trained with"
-        f" {_some(search.seeds, 'seed')}; {done:,} are complete. The metric, {search.metric}, is to be {aim}; it is the"
-        " mean over seeds after a sample's last round.",
+    aim = "larger" if search.mode == "max" else "smaller"
+    sentences = [
+        f"{len(table):,} samples of {', '.join(search.space)} in {_count(cells, 'cell')} of the grid, each trained with"
+        f" {_count(search.seeds, 'seed')}; {done:,} are complete. The metric is {search.metric} after a sample's last"
+        f" round, as a mean over seeds; the {aim}, the better.",
     ]
     if search.scheduler:
         spent, whole = _iterations(rows_of(rounds, search), search, len(table))
-        said.append(
-            f"{search.scheduler} stopped {stopped:,} of them between rounds: {spent:,} iterations were spent of"
-            f" the {whole:,} that all samples would have taken. A stopped sample's metric is that of an earlier,"
-            " denser round."
+        sentences.append(
+            f"{search.scheduler} stopped {stopped:,} of them between rounds, so that {spent:,} iterations were trained"
+            f" instead of {whole:,}. The metric of a stopped sample is that of an earlier, denser round."
         )
     if cells > 1:
-        said.append(
-            "The cells share their samples, so that they can be compared setting by setting."
+        sentences.append(
+            "All cells of the grid have the same samples and can be compared setting by setting."
             if search.searcher == "random"
-            else f"{search.searcher} drew for every cell on its own: the cells' settings are not paired, and the"
-            " verdicts below can compare strategies only where both happen to have a setting."
+            else f"{search.searcher} drew the samples of each cell separately: settings are not paired, and verdicts"
+            " can compare strategies only where both happen to have the same setting."
         )
     easier = [name for name in search.space if name in ATTACK_FIELDS]
     if easier and "_none_accuracy_" not in search.metric and "_accuracy_" in search.metric:
-        said.append(
-            f"{' and '.join(easier)} shape the attack that the metric is measured under, not only the one trained"
-            " against: a setting can be best because its attack is weak. Robustness at one strength needs that strength"
-            " fixed."
+        sentences.append(
+            f"{' and '.join(easier)} shape the attack that the metric is measured under, not only the train attack: a"
+            " setting can be best because its attack is weak. To compare robustness, fix the attack's strength."
         )
     if search.metric.endswith("_test"):
-        said.append("The metric is of test images: the best of many is better there by chance than on new images.")
-    return said
+        sentences.append(
+            "The metric is measured on test images: by chance, the best of many samples does better there than on new"
+            " images."
+        )
+    return sentences
 
 
 def printed(table: pd.DataFrame, search: Search) -> tuple[list[str], list[list[str]]]:
@@ -119,10 +120,10 @@ def _section(
     numbers = f"{name}.csv"
     replace_file(out / "tables" / numbers, csv(table))
     captions = {
-        4: f"{search.words} of every sample against each parameter that was searched. Means over seeds, bars are ± one"
-        " sample standard deviation; hollow points are of samples that are not complete.",
-        5: "A line per sample through its parameters to its metric. Bright is better, the best is thick; grey samples"
-        " are not complete.",
+        4: f"{search.words} of every sample against each parameter of the search. Means over seeds; bars are ± one"
+        " sample standard deviation, hollow points are samples that are not complete.",
+        5: "A line for each sample through its parameters to its metric. Brighter is better, the best is thick; grey"
+        " samples are not complete.",
     }
     drawings = []
     for number, draw in ((4, figures.draw_parameters), (5, figures.draw_parallel_coordinates)):
@@ -152,7 +153,7 @@ def _iterations(rounds: pd.DataFrame, search: Search, count: int) -> tuple[int, 
 def _measured(row: dict[Hashable, Any], prefix: str, search: Search) -> str:
     mean, deviation = row[f"{prefix}mean"], row[f"{prefix}sd"]
     if search.percent:
-        return str(cell(mean, deviation, row["n"], percent=True) or "–")
+        return str(format_cell(mean, deviation, row["n"], percent=True) or "–")
     spread = "" if pd.isna(deviation) else f" ± {_DIGITS.format(deviation)}"
     return f"{_DIGITS.format(mean)}{spread} ({row['n']})"
 
@@ -161,5 +162,5 @@ def _value(value: object) -> str:
     return _DIGITS.format(value) if isinstance(value, float) else show(value)
 
 
-def _some(number: int, what: str) -> str:
+def _count(number: int, what: str) -> str:
     return f"{number:,} {what}{'' if number == 1 else 's'}"

@@ -101,8 +101,8 @@ def printed(table: pd.DataFrame) -> pd.DataFrame:
     text["weights, %"] = [percent(share) for share in table["weights_remaining"]]
     for measure, name in ACCURACIES.items():
         values = zip(*(table[f"{measure}_{part}"] for part in ("mean", "sd", "n")), strict=True)
-        cells = (cell(float(mean), float(deviation), int(n), percent=True) for mean, deviation, n in values)
-        text[f"{name}, %"] = ["–" if one is None else str(one) for one in cells]
+        cells = (format_cell(float(mean), float(deviation), int(n), percent=True) for mean, deviation, n in values)
+        text[f"{name}, %"] = ["–" if cell is None else str(cell) for cell in cells]
     return text
 
 
@@ -124,7 +124,7 @@ def latex(text: pd.DataFrame) -> str:
     ))  # fmt: skip
 
 
-def cell(mean: float, deviation: float, seeds: int, *, percent: bool) -> Cell | None:
+def format_cell(mean: float, deviation: float, seeds: int, *, percent: bool) -> Cell | None:
     """Mean and deviation as printed: shares in % with one decimal, iterations as whole numbers."""
     if seeds == 0 or math.isnan(mean):
         return None
@@ -174,4 +174,4 @@ def _cell(row: dict[Hashable, Any] | None, measure: str) -> Cell | None:
     if row is None:
         return None
     mean, deviation, seeds = (row[f"{measure}_{part}"] for part in ("mean", "sd", "n"))
-    return cell(float(mean), float(deviation), int(seeds), percent=not measure.endswith("_iteration"))
+    return format_cell(float(mean), float(deviation), int(seeds), percent=not measure.endswith("_iteration"))

@@ -21,7 +21,7 @@ def sweep(reset, random=None, measure="adversarial"):
 
 def told(rounds, claim, against, margin=0.01):
     shown = evidence(rounds, margin)
-    (group,) = claims.groups(verdicts(rounds, shown), shown, margin)
+    (group,) = claims.group_verdicts(verdicts(rounds, shown), shown, margin)
     (verdict,) = [one for one in group.verdicts if (one.number, one.against) == (claim, against)]
     return verdict
 
@@ -34,29 +34,52 @@ def test_supported_in_words():
     verdict = told(sweep(STEADY), 1, "dense")
     assert verdict.verdict == "supported"
     assert verdict.words.startswith(
-        "Shown to be not worse than the dense network by more than 1 point at 1 of 1 P_m, down to 80 % of the weights."
+        "At 1 of 1 sparsity levels, down to 80 % of the weights, tickets lose at most 1 point against the dense"
+        " network."
     )
-    assert "At 80 %: +1.01 points (+1.00 to +1.02)." in verdict.words
+    assert "At 80 % of the weights, the mean difference is +1.01 points (+1.00 to +1.02)." in verdict.words
 
 
 def test_contradicted_in_words():
     verdict = told(sweep(POOR), 1, "dense")
     assert verdict.verdict == "contradicted"
-    assert verdict.words.startswith("Worse than the dense network by more than 1 point at each of 1 P_m.")
+    assert verdict.words.startswith(
+        "At the one sparsity level tested, tickets lose more than 1 point against the dense network."
+    )
     assert "−10.00 points" in verdict.words
 
 
 def test_supported_everywhere_in_words():
     verdict = told(sweep(STEADY, POOR), 4, "random")
-    assert verdict.words.startswith("Not worse than random networks by more than 1 point at each of 1 P_m.")
+    assert verdict.words.startswith(
+        "At the one sparsity level tested, tickets lose at most 1 point against random networks."
+    )
 
 
 def test_undecided_in_words():
     verdict = told(sweep([[0.80, 0.80], [0.80, 0.81]]), 1, "dense")
     assert verdict.words.startswith(
-        "At none of 1 P_m is it shown whether tickets are worse than the dense network by more than 1 point or not."
+        "With 2 seeds we cannot tell at the one sparsity level tested whether tickets lose more than 1 point"
+        " against the dense network."
     )
-    assert verdict.words.endswith("About 5 seeds would decide it (2 now).")
+    assert verdict.words.endswith("About 5 seeds would decide it.")
+
+
+def test_iterations_in_words():
+    early = [[9000 + 500 * seed, 3000 + 500 * seed] for seed in range(5)]
+    assert told(sweep(early, measure="stop"), 3, "dense").words.startswith(
+        "At 1 of 1 sparsity levels, down to 80 % of the weights, tickets stop earlier than the dense network."
+    )
+    same = [[9000, 9000], [9000, 9500]]
+    assert (
+        "whether tickets stop earlier or later than the dense network."
+        in told(sweep(same, measure="stop"), 3, "dense").words
+    )
+
+
+def test_without_a_margin_tickets_are_as_good_or_worse():
+    assert "tickets are worse than the dense network." in told(sweep(POOR), 1, "dense", margin=0).words
+    assert "tickets are at least as good as the dense network." in told(sweep(STEADY), 1, "dense", margin=0).words
 
 
 def test_one_seed_in_words():
@@ -68,14 +91,14 @@ def test_one_seed_in_words():
 def test_the_tally_counts_each_kind():
     rounds = sweep(STEADY)
     shown = evidence(rounds)
-    (group,) = claims.groups(verdicts(rounds, shown), shown, 0.01)
+    (group,) = claims.group_verdicts(verdicts(rounds, shown), shown, 0.01)
     assert group.title == "fashion-mnist · trained against fgsm, attacked with fgsm"
     assert group.tally.endswith("3 no verdict")
 
 
 @pytest.mark.parametrize(("share", "text"), [(0.01, "1 point"), (0.005, "0.5 points"), (0.02, "2 points")])
 def test_points(share, text):
-    assert claims.points(share) == text
+    assert claims.format_points(share) == text
 
 
 def test_json_has_null_where_there_is_no_number():

@@ -9,9 +9,9 @@ from tests.analysis.tickets import with_tickets
 
 def test_rounds_are_chosen_where_there_are_too_many_masks():
     frame = pd.concat(synthetic.grid(seed=[0, 1], rounds=20))
-    assert masks.rounds_read(frame) == list(range(21))
-    assert masks.rounds_read(frame, 5 * 2 * 266_200) == [4, 8, 12, 16, 20]
-    assert masks.rounds_read(frame, 1) == [20]
+    assert masks.choose_rounds(frame) == list(range(21))
+    assert masks.choose_rounds(frame, 5 * 2 * 266_200) == [4, 8, 12, 16, 20]
+    assert masks.choose_rounds(frame, 1) == [20]
 
 
 def test_the_page_shows_masks_and_says_what_is_missing(tmp_path):
@@ -24,7 +24,7 @@ def test_the_page_shows_masks_and_says_what_is_missing(tmp_path):
     assert len(pd.read_csv(folder / "report" / "tables" / "layer_density.csv")) == 4 * 3 * 3
     next(iter((folder / "tickets").rglob("round-01.safetensors"))).unlink()
     write_report(load(folder), folder / "report")
-    assert "Of 12 rounds, 1 have no ticket" in (folder / "report" / "index.html").read_text(encoding="utf-8")
+    assert "1 of 12 rounds has no readable ticket" in (folder / "report" / "index.html").read_text(encoding="utf-8")
 
 
 def test_a_folder_without_tickets_is_no_error(tmp_path):
@@ -32,7 +32,7 @@ def test_a_folder_without_tickets_is_no_error(tmp_path):
     assert load(folder).masks() == {(name,): {} for name in load(folder).rounds["trajectory_id"].unique()}
     write_report(load(folder), folder / "report")
     page = (folder / "report" / "index.html").read_text(encoding="utf-8")
-    assert "No tickets were found beside these results" in page
+    assert "These results have no tickets" in page
     assert "Figure 6." not in page
 
 

@@ -169,16 +169,16 @@ def test_states_of_trajectories(tmp_path):
     synthetic.write_failure(folder, "at once", None, train_attack="fgsm", seed=3)
     synthetic.write_failure(folder, "long since mended", 1, train_attack="fgsm", seed=0)
     results = load(folder)
-    table = overview.trajectories(results.rounds, results.failures)
+    table = overview.trajectory_states(results.rounds, results.failures)
     assert table.set_index("seed")["state"].to_dict() == {0: "complete", 1: "partial", 2: "failed", 3: "failed"}
-    facts = overview.facts(results)
+    facts = overview.list_facts(results)
     assert facts["Trajectories"] == "4 (1 complete, 1 partial, 2 failed)"
     assert facts["Versions"] == "lthray 0.1.0; torch 2.11.0; Python 3.11.9"
-    failed, partial = overview.warnings(results, summarise(results.rounds))
+    failed, partial = overview.list_warnings(results, summarise(results.rounds))
     assert failed.title == "2 trajectories failed"
     assert any(case.endswith(", round 2: boom") and "seed 2" in case for case in failed.cases)
     assert any(case.endswith(": at once") for case in failed.cases)
-    assert partial.title == "1 trajectory is not complete, so that later rounds may rest on fewer seeds"
+    assert partial.title == "1 trajectory is not complete: later rounds may rest on fewer seeds"
     assert "1 of 3 rounds" in partial.cases[0]
 
 
@@ -189,7 +189,7 @@ def test_a_clean_folder_has_no_warnings(written):
 
 def test_facts_are_in_the_customary_order(tmp_path):
     frames = synthetic.grid(strategy=["continued", "random", "reset"], seed=[0, 1, 2, 7], rounds=0)
-    facts = overview.facts(load(synthetic.write(tmp_path, frames)))
+    facts = overview.list_facts(load(synthetic.write(tmp_path, frames)))
     assert facts["Strategies"] == "reset, random, continued"
     assert facts["Seeds"] == "0, 1, 2, 7"
 
@@ -240,7 +240,7 @@ def test_several_folders_are_shown_in_one_figure(tmp_path):
     assert len(page.all("img")) == 3
     assert "fashion-mnist · folder b · trained against pgd" in page.text
     assert "attacked with pgd, folder a" in page.text
-    assert overview.facts(results)["Trajectories"] == "4 (4 complete)"
+    assert overview.list_facts(results)["Trajectories"] == "4 (4 complete)"
 
 
 def test_by_places_a_field(tmp_path):
@@ -263,7 +263,7 @@ def test_without_curves_figure_2_stands_alone(tmp_path, trajectories):
 def test_training_that_always_stops_at_the_end_is_named(tmp_path):
     frames = [synthetic.trajectory(train_attack="fgsm", seed=seed, rounds=1, stop=50_000) for seed in (0, 1)]
     page = report(tmp_path, frames)
-    assert "1 group of networks often stops early only at the end" in page.text
+    assert "1 group of networks was often still improving at the last iteration" in page.text
     assert "in 100 % of 4 rounds" in page.text
 
 

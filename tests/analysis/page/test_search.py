@@ -14,7 +14,10 @@ def test_notes_say_what_was_saved_and_what_limits_it(searched):
     said = search.notes(found, results.rounds, table)
     assert "6 samples of learning_rate, pgd.steps in 2 cells of the grid, each trained with 2 seeds; 3 are" in said[0]
     spent = (3 * 2 + 3 * 2 + 2 + 3 * 2 + 2 * 2 + 3) * 50_000
-    assert f"asha stopped 1 of them between rounds: {spent:,} iterations were spent of the 1,800,000" in said[1]
+    assert (
+        f"asha stopped 1 of them between rounds, so that {spent:,} iterations were trained instead of 1,800,000"
+        in said[1]
+    )
     assert "setting by setting" in said[2]
     assert "pgd.steps shape the attack" in said[3]
     other = Search(**{**vars(found), "searcher": "optuna", "scheduler": None, "metric": "final_none_accuracy_test"})
@@ -31,7 +34,7 @@ def test_the_page_of_a_search(search_folder):
     assert len(seen.all("img")) == 2 + 2 * 3  # those of the search, and the poster's for the two best settings
     assert "Best settings" in seen.text
     assert "80.2 ± 14.1 (2)" in seen.text
-    assert overview.facts(load(search_folder))["Trajectories"] == "11 (7 complete, 2 stopped, 2 partial)"
+    assert overview.list_facts(load(search_folder))["Trajectories"] == "11 (7 complete, 2 stopped, 2 partial)"
     assert "2 trajectories are not complete" in seen.text
     assert sorted(one.name for one in (search_folder / "report" / "figures").glob("figure-[45]*")) == [
         "figure-4-search.png", "figure-4-search.svg", "figure-5-search.png", "figure-5-search.svg",

@@ -1,0 +1,50 @@
+"""Where a stack stands inside a round: all that its next optimizer step depends on."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+
+from lthray.engine.adam import Averages, zeros
+from lthray.engine.randomness import Draw, generator
+from lthray.engine.results import Array, Checkpoint
+from lthray.methods.networks import Layers
+from lthray.spec.trajectory import TrajectorySpec
+
+
+@dataclass(frozen=True)
+class TrainingState:
+    """A stack between two optimizer steps. The order of the batches is not here: it follows from `iteration`."""
+
+    iteration: int
+    """Optimizer steps done in the round."""
+    weights: Layers
+    """(S, out, in) a layer; pruned weights are zero."""
+    averages: Averages
+    generators: list[torch.Generator]
+    """One a trajectory, for the train attack's random starts."""
+
+
+def begin_round(weights: Layers, specs: Sequence[TrajectorySpec], round_: int) -> TrainingState:
+    """The state at the start of a round, from its starting weights (S, out, in) a layer."""
+    device = weights[0].device
+    generators = [generator(spec.seed, Draw.TRAIN_ATTACK, round_, device=device) for spec in specs]
+    return TrainingState(0, weights, zeros(weights), generators)
+
+
+def resume_round(
+    checkpoints: Sequence[Checkpoint], specs: Sequence[TrajectorySpec], device: torch.device
+) -> TrainingState:
+    """The state that checkpoints of one round and iteration hold, one a trajectory."""
+    names = list(specs[0].layer_sizes)
+
+    def stack(arrays: Sequence[dict[str, Array]]) -> Layers:
+        return tuple(torch.stack([torch.tensor(layers[name], device=device) for layers in arrays]) for name in names)
+
+    weights, mean, square = (
+        stack([getattr(checkpoint, name) for checkpoint in checkpoints]) for name in ("weights", "mean", "square")
+    )
+    generators = [torch.Generator(device) for _ in checkpoints]
+    for each, checkpoint in zip(generators, checkpoints, strict=True):
+        each.set_state(torch.tensor(checkpoint.generator))
+    return TrainingState(checkpoints[0].iteration, weights, Averages(mean, square), generators)

@@ -1,0 +1,73 @@
+"""Checkpoints inside a round: one file a trajectory, `checkpoints/<trajectory_id>.safetensors`.
+
+A checkpoint saves time and nothing else. One that is damaged, or of another round, counts as none: the round is then
+trained from its start.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+from upath import UPath
+
+from lthray.engine.results import Array, Checkpoint, CurveRow
+from lthray.files import read as read_file
+from lthray.files import replace
+from lthray.spec.attack_settings import parse
+from lthray.spec.trajectory import TrajectorySpec
+
+LAYERS = ("weights", "mean", "square", "rewound")
+"""The fields of a `Checkpoint` that have an array for every layer."""
+VALUES = ("round", "iteration", "train_seconds", "eval_seconds", "device")
+
+
+def write(file: UPath, checkpoint: Checkpoint) -> None:
+    """Writes a checkpoint in the place of the one before.
+
+    Raises:
+        OSError: it cannot be written; the one before is still there.
+    """
+    arrays = {"generator": checkpoint.generator}
+    for field in LAYERS:
+        arrays |= {f"{field}.{name}": array for name, array in (getattr(checkpoint, field) or {}).items()}
+    record = {name: getattr(checkpoint, name) for name in VALUES}
+    record["curves"] = [vars(row) | {"attack": str(row.attack)} for row in checkpoint.curves]
+    text = json.dumps(record)
+    replace(file, save(arrays, {"checkpoint": text, "digest": _digest(arrays, text)}))
+
+
+def read(file: UPath, spec: TrajectorySpec, number: int) -> Checkpoint | None:
+    """The checkpoint of a trajectory inside round `number`; None where there is none that is whole."""
+    try:
+        content = read_file(file)
+        arrays = load(content)
+        metadata = json.loads(content[8 : 8 + int.from_bytes(content[:8], "little")])["__metadata__"]
+        text = metadata["checkpoint"]
+        if metadata["digest"] != _digest(arrays, text):
+            return None
+        record = json.loads(text)
+        layers = {field: _layers(arrays, field, spec) for field in LAYERS}
+        curves = [CurveRow(**row | {"attack": parse(row["attack"])}) for row in record.pop("curves")]
+        checkpoint = Checkpoint(spec=spec, curves=curves, generator=arrays["generator"], **layers, **record)
+    except (OSError, SafetensorError, ValueError, KeyError, TypeError):
+        return None
+    whole = all(getattr(checkpoint, field) for field in LAYERS if field != "rewound")
+    return checkpoint if whole and checkpoint.round == number else None
+
+
+def _layers(arrays: Mapping[str, Array], field: str, spec: TrajectorySpec) -> Any:
+    """The arrays of a field by layer name; None where it has none."""
+    if not any(name.startswith(f"{field}.") for name in arrays):
+        return None
+    return {name: arrays[f"{field}.{name}"].reshape(size) for name, size in spec.layer_sizes.items()}
+
+
+def _digest(arrays: Mapping[str, Array], text: str) -> str:
+    """What tells a checkpoint whose bytes have changed since it was written."""
+    digest = hashlib.sha256(text.encode())
+    for name in sorted(arrays):
+        digest.update(arrays[name].tobytes())
+    return digest.hexdigest()
