@@ -33,25 +33,23 @@ def sweep_of(trials: int, folder: Path) -> Path:
     return path
 
 
-def train_nothing(trajectories, folder, data, threads, gpus, report) -> None:
+def train_nothing(stack, data, report, *, store, threads, gpus, checkpoint_minutes) -> None:
     """Does what a trial does except training: writes one round and reports it."""
     import numpy as np
 
     from lthray.engine.results import CurveRow, RoundResult, Ticket
     from lthray.methods.attacks import NATURAL
-    from lthray.spec.trajectory import TrajectorySpec
-    from lthray.store.folder import Store
+    from lthray.worker.report import Progress
 
-    spec = TrajectorySpec.model_validate(trajectories[0])
+    (spec,) = stack
     shapes = spec.layer_sizes.items()
     ticket = Ticket(
         {name: np.zeros(shape, np.float32) for name, shape in shapes},
         {name: np.ones(shape, np.uint8) for name, shape in shapes},
     )
     curves = [CurveRow(1, 1, split, NATURAL, 0.0, 0.0, None) for split in ("validation", "test")]
-    Store(folder).write_round(RoundResult(spec, 0, ticket, curves, 1, 1, 0.0, 0.0, "cpu", {}))
-    progress = {"round": 0, "iteration": 1, "round_done": True, "iterations_done": 1, "rate": 0.0, "running": 1}
-    report(progress | {"weights_remaining": 1.0, "natural": 0.0, "adversarial": {}, "device": "cpu", "failures": []})
+    store.write_round(RoundResult(spec, 0, ticket, curves, 1, 1, 0.0, 0.0, "cpu", {}))
+    report(Progress("iterations", 0, 1, 1, True, 0.0, 1.0, 0.0, {}, 1, "cpu"))
 
 
 def timed(trials: int, slots: int) -> float:
@@ -60,13 +58,12 @@ def timed(trials: int, slots: int) -> float:
 
     from lthray.spec.sweepfile import load
     from lthray.sweep import run as sweep
-    from lthray.sweep import trials as tune_trials
 
     init = ray.init
     with tempfile.TemporaryDirectory() as scratch:
         spec, trajectories = load(sweep_of(trials, Path(scratch)))
         ray.init = lambda **options: init(num_cpus=slots, **options)
-        tune_trials.train_stack = train_nothing
+        sweep.train_stack = train_nothing
         began = time.perf_counter()
         outcome = sweep.run(spec, trajectories, Path(scratch) / "r", Path(scratch), None, lambda _: None)
         seconds = time.perf_counter() - began

@@ -14,12 +14,12 @@ def compact(folder: Folder) -> None:
 
         from lthray.cli.live import counted
         from lthray.store.folder import Store
-        from lthray.sweep.lock import announced
+        from lthray.sweep.lock import hold
         from lthray.sweep.progress import SweepProgress
 
         store = Store(folder)
         store.require()
-        with announced(store.folder, SweepProgress().snapshot, lambda: None, console.print):
+        with hold(store.folder, SweepProgress().snapshot, lambda: None, console.print):
             names = store.with_tickets()
             packed = [store.compact(name) for name in track(names, "compacting", console=console, transient=True)]
     console.print(f"compacted {sum(packed)} of {counted(len(packed), 'trajectory')}")

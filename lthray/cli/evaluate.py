@@ -67,30 +67,30 @@ def evaluate(
     with mistakes():
         named = _attack(attack, set_ or [])
         conditions = _conditions(where or [])
+        from lthray.spec.evaluation import EvaluationRequest
         from lthray.spec.sweepfile import load
         from lthray.store.folder import SWEEP, Store
         from lthray.sweep.opening import migrate
-        from lthray.sweep.selection import chosen
-        from lthray.worker.wanted import Wanted
+        from lthray.sweep.selection import select
 
-        store, wanted = Store(folder), Wanted(named, split.value, images, frozenset(rounds or ()))
+        store, request = Store(folder), EvaluationRequest(named, split.value, images, frozenset(rounds or ()))
         store.require()
         console = make_console()
         if not dry_run:
             migrate(store, *load(store.folder / SWEEP), partial(console.print, highlight=False, soft_wrap=True))
-        sweep, trajectories = chosen(store, wanted, conditions)
+        sweep, trajectories = select(store, request, conditions)
         if dry_run:
             from lthray.cli.printing import measuring_page
 
-            make_console(width=200).print(measuring_page(sweep, trajectories, wanted, store))
+            make_console(width=200).print(measuring_page(sweep, trajectories, request, store))
             return
         from lthray.cli import live
         from lthray.cli.printing import remeasured_page
         from lthray.sweep.evaluate import run
 
         with live.watch(console) as notify:
-            outcome = run(store, sweep, trajectories, wanted, data_folder(data_dir), address, notify)
-        console.print(remeasured_page(outcome, wanted, folder), soft_wrap=True)
+            outcome = run(store, sweep, trajectories, request, data_folder(data_dir), address, notify)
+        console.print(remeasured_page(outcome, request, folder), soft_wrap=True)
     raise typer.Exit(INTERRUPTED if outcome.missing else FAILED if outcome.failures else 0)
 
 

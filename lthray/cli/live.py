@@ -22,9 +22,12 @@ from lthray.sweep.events import (
     TrialStopped,
 )
 from lthray.sweep.progress import SweepProgress, title
+from lthray.worker.report import Unit
 
 PLAIN_SECONDS = 60
 """Seconds after which a trial has another plain line in the same round."""
+SHORT: dict[Unit, str] = {"iterations": "it", "images": "images"}
+"""Units as rates have them."""
 
 
 def clock(seconds: float) -> str:
@@ -60,7 +63,7 @@ def watch(console: Console) -> Iterator[Notify]:
 
     def is_due(event: TrialProgress) -> bool:
         now = time.monotonic()
-        early = not event.round_done and now - printed.get(event.trial, sweep.began) < PLAIN_SECONDS
+        early = not event.progress.round_done and now - printed.get(event.trial, sweep.began) < PLAIN_SECONDS
         if early or console.is_terminal:
             return False
         printed[event.trial] = now
@@ -83,7 +86,7 @@ def panel(sweep: SweepProgress) -> RenderableType:
     """The live display: a row for each running trial, and the progress of the sweep below them."""
     if sweep.plan is None:
         return Text("")
-    table = trials_table(sweep.snapshot()["running"], "images" if sweep.plan.attack else "it")
+    table = trials_table(sweep.snapshot()["running"], sweep.plan.unit)
     waiting = len(sweep.plan.trials) - len(sweep.latest)
     bar = Progress(
         TextColumn("{task.description}"),
@@ -106,25 +109,25 @@ def panel(sweep: SweepProgress) -> RenderableType:
     return Group(*rows, bar)
 
 
-def trials_table(running: Iterable[Mapping[str, Any]], unit: str = "it") -> Table:
-    """A row for each running trial, from `SweepProgress.snapshot`; `unit` is `it` or `images`."""
+def trials_table(running: Iterable[Mapping[str, Any]], unit: Unit) -> Table:
+    """A row for each running trial, from `SweepProgress.snapshot`."""
     table = Table(box=None, padding=(0, 1, 0, 0), header_style="dim")
     table.add_column("trial", justify="right", no_wrap=True)
     table.add_column(
-        "trains" if unit == "it" else "measures", min_width=14
+        "trains" if unit == "iterations" else "measures", min_width=14
     )  # the one column that may wrap where the terminal is narrow
-    count = "iteration" if unit == "it" else unit
-    for name in ("stack", "round", "weights", count, f"{unit}/s", "natural", "attacked"):
+    count = "iteration" if unit == "iterations" else unit
+    for name in ("stack", "round", "weights", count, f"{SHORT[unit]}/s", "natural", "attacked"):
         table.add_column(name, justify="right", no_wrap=True)
     for trial in running:
         table.add_row(
             trial["trial"],
-            trial["trains"],
-            str(trial["stack"]),
+            trial["title"],
+            str(trial["running"]),
             f"{trial['round']}/{trial['rounds']}",
             percent(trial["weights_remaining"]),
-            f"{trial['iteration']:,}",
-            f"{trial['iterations_per_second']:,.0f}",
+            f"{trial['done_in_round']:,}",
+            f"{trial['rate']:,.0f}",
             f"{100 * trial['natural']:.1f} %",
             _adversarial(trial["adversarial"], "\n"),
         )
@@ -149,30 +152,31 @@ def _line(event: Event, sweep: SweepProgress) -> str | None:
             if event.attack:
                 return (
                     f"{complete}to measure under {event.attack}: {counted(event.rounds, 'ticket')} of"
-                    f" {counted(to_train, 'trajectory')}, {counted(event.iterations, 'image')}"
+                    f" {counted(to_train, 'trajectory')}, {counted(event.work, 'image')}"
                 )
             return (
                 f"{complete}to train: {counted(to_train, 'trajectory')} in {counted(len(event.trials), 'trial')},"
-                f" {counted(event.rounds, 'round')}, {counted(event.iterations, 'iteration')}"
+                f" {counted(event.rounds, 'round')}, {counted(event.work, 'iteration')}"
             )
         case TrajectoryFailed():
-            return f"trajectory {event.trajectory_id} failed in round {event.round}: {event.reason}"
+            failure = event.failure
+            return f"trajectory {failure.spec.trajectory_id} failed in round {failure.round}: {failure.reason}"
         case TrialStopped() if sweep.plan:
             return (
                 f"trial {event.trial} ({title(sweep.plan.trials[event.trial])}) stopped by the scheduler after round"
-                f" {event.round}, at {event.value:.4g}"
+                f" {event.round}, at {event.metric:.4g}"
             )
         case TrialRetried():
             return f"trial {event.trial} broke or lost its worker; it goes on from its last finished round"
         case TrialProgress() if sweep.plan:
-            stack = sweep.plan.trials[event.trial]
+            stack, now = sweep.plan.trials[event.trial], event.progress
             left = sweep.seconds_left()
-            unit, split = ("images", "") if sweep.plan.attack else ("it", "test ")
-            done = f"{event.iteration:,} images" if sweep.plan.attack else f"iteration {event.iteration:,}"
+            trains, count = now.unit == "iterations", f"{now.done_in_round:,}"
+            done, split = (f"iteration {count}", "test ") if trains else (f"{count} images", "")
             return (
-                f"[{100 * sweep.share():3.0f} %] trial {event.trial} ({title(stack)}), round {event.round} of"
-                f" {stack[0].rounds}, {percent(event.weights_remaining)} of weights, {done},"
-                f" {event.rate:,.0f} {unit}/s, {split}accuracy natural {100 * event.natural:.1f} %,"
-                f" {_adversarial(event.adversarial)}" + (f"; {clock(left)} left" if left is not None else "")
+                f"[{100 * sweep.share():3.0f} %] trial {event.trial} ({title(stack)}), round {now.round} of"
+                f" {stack[0].rounds}, {percent(now.weights_remaining)} of weights, {done},"
+                f" {now.rate:,.0f} {SHORT[now.unit]}/s, {split}accuracy natural {100 * now.natural:.1f} %,"
+                f" {_adversarial(now.adversarial)}" + (f"; {clock(left)} left" if left is not None else "")
             )
     return None

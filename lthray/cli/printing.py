@@ -8,16 +8,17 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lthray.cli.live import clock, counted, trials_table
+from lthray.cli.live import SHORT, clock, counted, trials_table
+from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.sweep.status import Status, Tally
+from lthray.worker.report import Unit
 
 if TYPE_CHECKING:  # these import torch and Ray, which a plan and a status need not wait for
     from lthray.store.folder import Store
     from lthray.sweep.evaluate import Remeasured
     from lthray.sweep.run import Outcome
-    from lthray.worker.wanted import Wanted
 
 
 def plan_page(
@@ -82,28 +83,28 @@ def outcome_page(outcome: "Outcome", folder: str) -> RenderableType:
 
 
 def measuring_page(
-    sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], wanted: "Wanted", store: "Store"
+    sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], request: EvaluationRequest, store: "Store"
 ) -> RenderableType:
     """What `lthray evaluate --dry-run` prints: the trajectories, and which of their tickets are still to measure."""
     varied = _varied(sweep)
     table = _table("trajectory", *varied, "tickets measured")
     tickets = left = images = 0
     for spec in trajectories:
-        of, missing = len(wanted.rounds_of(spec, store)), len(wanted.missing(spec, store))
+        of, missing = len(store.rounds_to_measure(spec, request)), len(store.unmeasured(spec, request))
         table.add_row(spec.trajectory_id, *_values(spec, varied), f"{of - missing} of {of}")
-        tickets, left, images = tickets + of, left + missing, images + missing * wanted.images_of(spec)
+        tickets, left, images = tickets + of, left + missing, images + missing * request.image_count(spec)
     return Group(
         table,
-        f"{counted(tickets, 'ticket')}, {tickets - left:,} of them measured under {wanted.attack} ({wanted.split}) in"
+        f"{counted(tickets, 'ticket')}, {tickets - left:,} of them measured under {request.attack} ({request.split}) in"
         f" {store.folder}; to do: {counted(left, 'ticket')}, {counted(images, 'image')} in all",
     )
 
 
-def remeasured_page(outcome: "Remeasured", wanted: "Wanted", folder: str) -> RenderableType:
+def remeasured_page(outcome: "Remeasured", request: EvaluationRequest, folder: str) -> RenderableType:
     """How an evaluation ended: what failed, what was measured, what is left, what to do next."""
     active = outcome.measured or outcome.missing or outcome.failures
     measured = f"measured {counted(outcome.measured, 'ticket')}" if active else "nothing to measure"
-    done = f"{outcome.done:,} of {outcome.tickets:,} measured under {wanted.attack}"
+    done = f"{outcome.done:,} of {outcome.tickets:,} measured under {request.attack}"
     return _ending(outcome, f"{measured}; {done}", folder)
 
 
@@ -159,11 +160,10 @@ def _driver_lines(status: Status) -> Iterator[RenderableType]:
     if not driver["alive"]:
         yield Text(f"the sweep ({who}) is dead, last heard of {driver['updated']}: run it again", style="red")
         return
-    rate = sum(trial["iterations_per_second"] for trial in driver["running"])
-    left, unit = driver["seconds_left"], "images" if driver.get("attack") else "it"
-    ended = (
-        f"{trials['ended']} of {counted(trials['of'], 'trial')} ended, {rate:,.0f} {unit}/s" if trials else "preparing"
-    )
+    rate, left = sum(trial["rate"] for trial in driver["running"]), driver["seconds_left"]
+    unit: Unit = driver["work"]["unit"] if driver["work"] else "iterations"
+    pace = f"{rate:,.0f} {SHORT[unit]}/s"
+    ended = f"{trials['ended']} of {counted(trials['of'], 'trial')} ended, {pace}" if trials else "preparing"
     since = datetime.fromisoformat(driver["began"]).astimezone()
     yield Text(
         f"\nrunning since {since:%Y-%m-%d %H:%M} ({who}): {ended}"

@@ -20,6 +20,7 @@ from upath import UPath
 from lthray.engine.results import Checkpoint, Failure, Resume, RoundResult, Ticket
 from lthray.errors import InputError
 from lthray.files import clear_parts, location, names, read, replace
+from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store import checkpoints, tickets
 from lthray.store.tables import (
@@ -229,6 +230,19 @@ class Store:
         """
         table = self.read("evaluations", trajectory_id, list(MEASURED))
         return set() if table is None else set(zip(*(table[name].to_pylist() for name in MEASURED), strict=True))
+
+    def rounds_to_measure(self, spec: TrajectorySpec, request: EvaluationRequest) -> list[int]:
+        """The rounds of a trajectory that a request asks for and that have a ticket."""
+        done = min(self.rounds_done(spec.trajectory_id), spec.rounds + 1)
+        return [number for number in range(done) if not request.rounds or number in request.rounds]
+
+    def unmeasured(self, spec: TrajectorySpec, request: EvaluationRequest) -> list[int]:
+        """Those of `rounds_to_measure` that have no row in `evaluations` yet."""
+        known, images = self.measured(spec.trajectory_id), request.image_count(spec)
+        rounds = self.rounds_to_measure(spec, request)
+        return [
+            number for number in rounds if (number, "final", request.split, str(request.attack), images) not in known
+        ]
 
     def write_evaluation(self, spec: TrajectorySpec, row: Mapping[str, Any]) -> None:
         """Adds the measurement of a ticket to `evaluations`; it replaces a row with the same values of `MEASURED`.

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from lthray.engine.data import Arrays
-from lthray.errors import InputError
+from lthray.errors import InputError, last_line
 from lthray.methods.datasets import DATASETS, foreign
 
 FOLDERS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
@@ -60,7 +60,7 @@ def _torchvision(name: str, folder: Path) -> Arrays:
             train, test = (reader(root=str(folder), train=part, download=True) for part in (True, False))
     except (OSError, RuntimeError, ValueError, AssertionError, IndexError) as error:
         missing = ", ".join(f"{file}[.gz]" for file in DATASETS[name].sha256 if not (raw / file).is_file())
-        said = _first_line(error)
+        said = last_line(error)
         if missing:
             raise InputError(
                 f"{name}: can't be downloaded ({said}); put {missing} into {raw},"
@@ -103,8 +103,3 @@ def _check(name: str, part: str, digest: "hashlib._Hash", where: str) -> None:
     """
     if problem := foreign(name, part, digest.hexdigest()):
         raise InputError(f"{where}: {problem}; put the true file there, or choose another --data-dir")
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(getattr(error, "reason", error)).splitlines() if line.strip()]
-    return lines[-1].strip() if lines else type(error).__name__

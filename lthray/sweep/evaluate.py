@@ -1,4 +1,4 @@
-"""`lthray evaluate` on Ray Tune: the tickets that have no row yet become trials, one a trajectory."""
+"""`lthray evaluate` on Ray Tune: the tickets that have no row yet become trials, one for each trajectory."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,17 +8,15 @@ from pathlib import Path
 from lthray.engine.autoattack import require
 from lthray.engine.results import Failure
 from lthray.methods.attacks import SUITES
+from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
-from lthray.sweep.cluster import check_shared, connected, nodes
-from lthray.sweep.datasets import gather
-from lthray.sweep.events import Note, Notify, Planned
-from lthray.sweep.lock import reported
-from lthray.sweep.planning import fit_to_cluster
-from lthray.sweep.trials import Stack, fit, laid_down
+from lthray.sweep.events import Notify, Planned
+from lthray.sweep.lock import hold_and_report
+from lthray.sweep.session import connect
+from lthray.sweep.trials import Stack, fit, fixed_trials
 from lthray.worker.evaluate import measure_tickets
-from lthray.worker.wanted import Wanted
 
 
 @dataclass(frozen=True)
@@ -26,7 +24,7 @@ class Remeasured:
     """How an evaluation ended."""
 
     tickets: int
-    """Tickets wanted."""
+    """Tickets that the request asks for."""
     done: int
     """Of them, those that have their row now."""
     measured: int
@@ -34,70 +32,64 @@ class Remeasured:
     failures: dict[str, Failure]
     """Trajectories with a ticket that could not be measured, by id."""
     missing: int
-    """Tickets without a row of trajectories that did not fail: the evaluation was interrupted."""
+    """Tickets without a row, of trajectories that did not fail: the evaluation was interrupted."""
 
 
 def run(
     store: Store,
     sweep: SweepSpec,
     trajectories: Sequence[TrajectorySpec],
-    wanted: Wanted,
+    request: EvaluationRequest,
     data_dir: Path,
     address: str | None,
     notify: Notify,
 ) -> Remeasured:
-    """Measures what is missing.
+    """Measures the tickets that have no row yet.
 
     Args:
         store: The results folder.
         sweep: Its sweep, for what a trial asks of Ray.
-        trajectories: What `wanted.chosen` gave.
-        wanted: What to measure of their tickets.
+        trajectories: Whose tickets to measure: what `selection.select` gave.
+        request: What to measure.
         data_dir: Where data sets are, or are downloaded to.
-        address: A running Ray cluster, or None for one of this machine's own.
-        notify: Told what goes on.
+        address: A running Ray cluster, or None to start Ray on this machine alone.
+        notify: Takes the evaluation's events.
 
     Raises:
-        InputError: the folder, the data or the cluster is not to be had.
-        KeyboardInterrupt: interrupted before measuring began; later an interrupt ends in a Remeasured.
+        InputError: the folder can't be used, a data set can't be read, or Ray can't be reached.
+        KeyboardInterrupt: interrupted before measuring began; later, an interrupt ends in a Remeasured.
     """
-    if wanted.attack.name in SUITES:
+    if request.attack.name in SUITES:
         require()
-    with reported(store.folder, notify) as tell:
-        tickets = {spec.trajectory_id: wanted.rounds_of(spec, store) for spec in trajectories}
-        before = {spec.trajectory_id: wanted.missing(spec, store) for spec in trajectories}
-        stacks = [(spec,) for spec in trajectories if before[spec.trajectory_id]]
+
+    def unmeasured() -> dict[str, list[int]]:
+        return {spec.trajectory_id: store.unmeasured(spec, request) for spec in trajectories}
+
+    with hold_and_report(store.folder, notify) as tell:
+        tickets = {spec.trajectory_id: store.rounds_to_measure(spec, request) for spec in trajectories}
+        before = unmeasured()
+        missing = [spec for spec in trajectories if before[spec.trajectory_id]]
         failures: dict[str, Failure] = {}
-        if stacks:
+        if missing:
             store.clear_parts()
-            data = gather([spec.dataset for (spec,) in stacks], data_dir, lambda text: tell(Note(text)))
-            tell(Note(f"connecting to Ray at {address}" if address else "starting Ray"))
-            with connected(address):
-                if address:
-                    check_shared(store)
-                share = fit_to_cluster(sweep.resources, nodes(), tell)
-                trials: dict[str, Stack] = {str(i + 1): stack for i, stack in enumerate(stacks)}
+            with connect(store, sweep.resources, missing, data_dir, address, tell) as session:
+                stacks: dict[str, Stack] = {str(i): (spec,) for i, spec in enumerate(missing, start=1)}
                 tell(
                     Planned(
                         trajectories=len(trajectories),
-                        complete=len(trajectories) - len(stacks),
-                        trials=trials,
+                        complete=len(trajectories) - len(missing),
+                        trials=stacks,
                         rounds=sum(map(len, before.values())),
-                        iterations=sum(len(before[spec.trajectory_id]) * wanted.images_of(spec) for (spec,) in stacks),
-                        attack=str(wanted.attack),
+                        work=sum(len(before[spec.trajectory_id]) * request.image_count(spec) for spec in missing),
+                        unit="images",
+                        attack=str(request.attack),
                     )
                 )
-                measure = partial(
-                    measure_tickets,
-                    wanted=wanted,
-                    folder=store.folder,
-                    threads=max(1, int(share.cpus)),
-                    gpus=share.gpus,
-                )
-                broken = partial(_unmeasured, store, wanted)
-                failures = fit(laid_down(trials, measure), store, data, share, sweep.resources, [], tell, broken)
-        after = {spec.trajectory_id: wanted.missing(spec, store) for spec in trajectories}
-    failures = {name: one for name, one in failures.items() if after[name]}
+                share = session.share
+                body = partial(measure_tickets, request=request, store=store, threads=share.threads, gpus=share.gpus)
+                failures = fit(session, fixed_trials(stacks, body), partial(_failure, store, request))
+        after = unmeasured()
+    failures = {name: failure for name, failure in failures.items() if after[name]}
     return Remeasured(
         tickets=sum(map(len, tickets.values())),
         done=sum(len(tickets[name]) - len(after[name]) for name in tickets),
@@ -107,6 +99,6 @@ def run(
     )
 
 
-def _unmeasured(store: Store, wanted: Wanted, spec: TrajectorySpec, reason: str) -> Failure | None:
-    left = wanted.missing(spec, store)
-    return Failure(spec, left[0], reason) if left else None
+def _failure(store: Store, request: EvaluationRequest, spec: TrajectorySpec, reason: str) -> Failure | None:
+    rounds = store.unmeasured(spec, request)
+    return Failure(spec, rounds[0], reason) if rounds else None

@@ -3,14 +3,10 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from lthray.engine.results import Failure
 from lthray.spec.trajectory import TrajectorySpec
-
-
-@dataclass(frozen=True)
-class Note:
-    """A line worth reading."""
-
-    text: str
+from lthray.worker.report import Note as Note
+from lthray.worker.report import Progress, Unit
 
 
 @dataclass(frozen=True)
@@ -22,15 +18,16 @@ class Planned:
     complete: int
     """Of them, complete before this run."""
     trials: dict[str, tuple[TrajectorySpec, ...]]
-    """The stack that each trial trains; where a sample is yet to be drawn, one of its cell without the values drawn."""
+    """Each trial's stack; for a sample that is not drawn yet, a stack of its cell without the drawn values."""
     rounds: int
-    """Trainings to do: trajectories times rounds that are missing."""
-    iterations: int
-    """Iterations to do, over all trajectories."""
+    """Rounds to do, over all trajectories."""
+    work: int
+    """Units of work to do, over all trajectories."""
+    unit: Unit = "iterations"
     stopped: int = 0
     """Trajectories that the scheduler of a search stopped before this run."""
     attack: str = ""
-    """What tickets are measured under, where nothing is trained; an iteration is then an image."""
+    """Attack that tickets are measured under; empty where the sweep trains."""
 
 
 @dataclass(frozen=True)
@@ -39,7 +36,6 @@ class TrialBegan:
 
     trial: str
     stack: tuple[TrajectorySpec, ...]
-    """What it trains."""
 
 
 @dataclass(frozen=True)
@@ -47,23 +43,7 @@ class TrialProgress:
     """How far a trial is."""
 
     trial: str
-    round: int
-    iteration: int
-    """Iterations of this round done."""
-    round_done: bool
-    iterations_done: int
-    """Iterations done since the trial began, over its trajectories."""
-    rate: float
-    """Iterations a second of the whole stack, evaluation included."""
-    weights_remaining: float
-    natural: float
-    """Latest natural test accuracy, mean over the stack."""
-    adversarial: dict[str, float]
-    """Latest adversarial test accuracy by attack, mean over the stack."""
-    running: int
-    """Trajectories of the stack that go on."""
-    device: str
-    """What it trains on: `cpu`, or `cuda` and the GPU's name."""
+    progress: Progress
 
 
 @dataclass(frozen=True)
@@ -71,9 +51,7 @@ class TrajectoryFailed:
     """A trajectory can't go on."""
 
     trial: str
-    trajectory_id: str
-    round: int
-    reason: str
+    failure: Failure
 
 
 @dataclass(frozen=True)
@@ -82,20 +60,20 @@ class TrialStopped:
 
     trial: str
     round: int
-    value: float
-    """Of the search's metric."""
+    metric: float
+    """The search's metric after that round."""
 
 
 @dataclass(frozen=True)
 class TrialRetried:
-    """A trial broke, or its worker died, and it is started again."""
+    """A trial failed, or its worker died, and it is started again."""
 
     trial: str
 
 
 @dataclass(frozen=True)
 class TrialEnded:
-    """A trial ended, for good or ill."""
+    """A trial ended: it is complete, failed or stopped."""
 
     trial: str
 

@@ -1,8 +1,8 @@
-"""`running.json` in a results folder: that a sweep runs there, whose, and how far it is.
+"""The lock of a results folder, `running.json`: which process writes into the folder, and how far its sweep is.
 
-It keeps a second sweep out. On a file system a lock of the operating system does that, which goes with its process. On
-storage that is reached by a URL the file itself is the lock: its holder rewrites it every few seconds, and a holder
-that has not done so for three times as long is taken for dead, whatever the clocks of the two machines say.
+The lock keeps a second sweep out. On a file system, a lock of the operating system does that, which ends with its
+process. On storage reached by a URL the file itself is the lock: its holder rewrites it with every heartbeat, and after
+three heartbeats without a change the lock is stale. Whoever waits for the lock measures that time by its own clock.
 """
 
 import json
@@ -26,42 +26,42 @@ from lthray.sweep.events import Event, Note, Notify
 from lthray.sweep.progress import SweepProgress
 
 FILE = "running.json"
-BEAT_SECONDS = {"local": 2.0, "url": 10.0}
-"""Time between two writings of the file."""
-DEAD_BEATS = 3
-"""Writings that a living holder does not miss."""
+HEARTBEAT_SECONDS = {"local": 2.0, "url": 10.0}
+"""Time between two heartbeats."""
+STALE_HEARTBEATS = 3
+"""Heartbeats after which a lock counts as stale."""
 
 Snapshot = Callable[[], Mapping[str, Any]]
 
 
 def read(folder: UPath) -> dict[str, Any] | None:
-    """What the file says, with `alive`, whether its sweep is still heard of; None where no sweep runs."""
+    """The lock's content, with `alive`: whether its holder still runs; None where nobody holds the lock."""
     try:
         record: dict[str, Any] = json.loads(files.read(folder / FILE))
     except (FileNotFoundError, ValueError):
         return None
-    silent = (datetime.now(UTC) - datetime.fromisoformat(record["updated"])).total_seconds()
-    here = record["host"] == platform.node()
-    return record | {"alive": _is_alive(record["process"]) if here else silent < 60 + DEAD_BEATS * record["every"]}
+    if record["host"] == platform.node():
+        return record | {"alive": _is_alive(record["process"])}
+    age = (datetime.now(UTC) - datetime.fromisoformat(record["updated"])).total_seconds()
+    # The clocks of two machines may differ by up to a minute.
+    return record | {"alive": age < 60 + STALE_HEARTBEATS * record["every"]}
 
 
 @contextmanager
-def announced(
-    folder: UPath, snapshot: Snapshot, lost: Callable[[], None], say: Callable[[str], None]
-) -> Iterator[None]:
-    """Keeps other sweeps out of a folder, and says how far this one is, as long as the block lasts.
+def hold(folder: UPath, snapshot: Snapshot, on_loss: Callable[[], None], say: Callable[[str], None]) -> Iterator[None]:
+    """Holds the lock of a folder for as long as the block lasts.
 
     Args:
-        folder: Results folder; made where it is not there.
-        snapshot: How far the sweep is, as values that JSON knows.
-        lost: Called where another sweep has taken the folder over, because this one was silent for too long.
-        say: Told why there is a wait.
+        folder: Results folder; made if it does not exist.
+        snapshot: Gives how far the sweep is, as values that JSON knows.
+        on_loss: Called if another sweep took the lock, because this one missed too many heartbeats.
+        say: Takes the reason for a wait.
 
     Raises:
         InputError: the folder can't be written, or another sweep is writing into it.
     """
     local = files.is_local(folder)
-    every = BEAT_SECONDS["local" if local else "url"]
+    every = HEARTBEAT_SECONDS["local" if local else "url"]
     who: dict[str, Any] = {
         "process": os.getpid(),
         "host": platform.node(),
@@ -89,21 +89,21 @@ def announced(
 
     def beat() -> None:
         while not ended.wait(every):
-            # a beat that fails is made up for by the next; storages have exceptions of their own
+            # The next heartbeat makes up for one that fails. Every storage has exceptions of its own.
             with suppress(Exception):
                 if not lock and json.loads(files.read(file))["token"] != who["token"]:
-                    lost()
+                    on_loss()
                     return
                 files.replace(file, content())
 
     ended = threading.Event()
-    beats = threading.Thread(target=beat, daemon=True, name="beats")
-    beats.start()
+    heartbeat = threading.Thread(target=beat, daemon=True, name="heartbeat")
+    heartbeat.start()
     try:
         yield
     finally:
         ended.set()
-        beats.join()
+        heartbeat.join()
         with suppress(OSError):
             if lock or json.loads(files.read(file))["token"] == who["token"]:
                 file.unlink(missing_ok=True)
@@ -112,10 +112,11 @@ def announced(
 
 
 @contextmanager
-def reported(folder: UPath, notify: Notify) -> Iterator[Notify]:
-    """`announced`, with a snapshot of what is told to `notify` through the function that this gives.
+def hold_and_report(folder: UPath, notify: Notify) -> Iterator[Notify]:
+    """Holds the lock of a folder, and keeps in it how far the sweep is.
 
-    Where another sweep takes the folder over, this process is interrupted.
+    Gives a function that takes the sweep's events, and passes them on to `notify`. Where another sweep takes the lock,
+    this process is interrupted.
     """
     progress = SweepProgress()
 
@@ -123,21 +124,21 @@ def reported(folder: UPath, notify: Notify) -> Iterator[Notify]:
         progress.take(event)
         notify(event)
 
-    def lost() -> None:
+    def stop() -> None:
         tell(Note(f"{folder}: another sweep has taken this folder over: stopping"))
         os.kill(os.getpid(), signal.SIGINT)
 
-    with announced(folder, progress.snapshot, lost, lambda text: tell(Note(text))):
+    with hold(folder, progress.snapshot, stop, lambda text: tell(Note(text))):
         yield tell
 
 
 def _seize(file: UPath, content: Callable[[], bytes], say: Callable[[str], None]) -> None:
-    """Makes the file this process's own, if it is nobody's or a dead one's."""
+    """Takes the lock on storage reached by a URL, if nobody holds it or it is stale."""
     if files.create(file, content()):
         return
     before, holder = files.read(file), read(file.parent)
     if holder and not (holder["host"] == platform.node() and not holder["alive"]):
-        seconds = DEAD_BEATS * holder["every"]
+        seconds = STALE_HEARTBEATS * holder["every"]
         say(f"waiting up to {seconds:g} s to see whether the sweep of {_name(holder)} is still alive")
         until = time.monotonic() + seconds
         while time.monotonic() < until:
@@ -147,7 +148,7 @@ def _seize(file: UPath, content: Callable[[], bytes], say: Callable[[str], None]
             if files.read(file) != before:
                 raise InputError(_refusal(file.parent, holder))
     file.unlink(missing_ok=True)
-    if not files.create(file, content()):  # a third one was faster
+    if not files.create(file, content()):  # another process was faster
         raise InputError(_refusal(file.parent, read(file.parent)))
 
 
@@ -165,7 +166,7 @@ def _is_alive(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return False
-    except PermissionError:  # somebody else's
+    except PermissionError:  # It belongs to another user.
         return True
     return True
 

@@ -1,4 +1,4 @@
-"""Loggers of others that a sweep file names: Ray's own callbacks, fed with every trial's progress."""
+"""Loggers that a sweep file names: Ray's callbacks for other tools, which take every trial's progress."""
 
 from collections.abc import Mapping
 from importlib import import_module
@@ -7,7 +7,7 @@ from typing import Any
 from ray.tune import Callback
 
 import lthray.ray_env  # noqa: F401 - sets what Ray reads when it is imported
-from lthray.errors import InputError
+from lthray.errors import InputError, first_line
 
 CALLBACKS = {
     "tensorboard": ("ray.tune.logger", "TBXLoggerCallback", "tensorboardX"),
@@ -21,7 +21,7 @@ def callbacks(loggers: Mapping[str, Mapping[str, Any]]) -> list[Callback]:
     """Ray's callbacks of the loggers that a sweep file names, with their options.
 
     Raises:
-        InputError: a logger's package is not installed, it does not take an option, or it can't begin.
+        InputError: a logger's package is not installed, it does not know an option, or it can't start.
     """
     made = []
     for name, options in loggers.items():
@@ -31,9 +31,9 @@ def callbacks(loggers: Mapping[str, Mapping[str, Any]]) -> list[Callback]:
         except ImportError:
             raise InputError(f"loggers.{name}: the package {package} is not installed: pip install {package}") from None
         try:
-            one = getattr(import_module(module), callback)(**options)
-            one.setup()  # Tune does it again; here a server out of reach is still told in a line
+            logger = getattr(import_module(module), callback)(**options)
+            logger.setup()  # Tune calls it again. Here, a server out of reach still ends in one line.
         except Exception as error:  # noqa: BLE001 - every logger has exceptions of its own
-            raise InputError(f"loggers.{name}: {(str(error) or type(error).__name__).splitlines()[0]}") from None
-        made.append(one)
+            raise InputError(f"loggers.{name}: {first_line(error)}") from None
+        made.append(logger)
     return made

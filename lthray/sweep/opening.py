@@ -11,7 +11,7 @@ from lthray.spec.yaml_text import read_yaml
 from lthray.store import migration
 from lthray.store.folder import SWEEP, Store
 from lthray.sweep import samples
-from lthray.sweep.lock import announced
+from lthray.sweep.lock import hold
 from lthray.sweep.progress import SweepProgress
 
 
@@ -58,7 +58,7 @@ def migrate(store: Store, sweep: SweepSpec, trajectories: Sequence[TrajectorySpe
     expected = _expected(store, sweep, trajectories)
     if not migration.find_outdated(store, expected):
         return False
-    with announced(store.folder, SweepProgress().snapshot, lambda: None, say):
+    with hold(store.folder, SweepProgress().snapshot, lambda: None, say):
         store.clear_parts()
         outdated = migration.find_outdated(store, expected)
         try:
@@ -76,5 +76,5 @@ def outdated_line(store: Store, sweep: SweepSpec, trajectories: Sequence[Traject
 
 
 def _expected(store: Store, sweep: SweepSpec, trajectories: Sequence[TrajectorySpec]) -> set[str]:
-    drawn = [spec for sample in samples.known(sweep, store) for spec in sweep.stack_of(sample)]
+    drawn = [spec for sample in samples.drawn(sweep, store) for spec in sweep.stack_of(sample)]
     return {spec.trajectory_id for spec in (*trajectories, *drawn)}

@@ -15,9 +15,9 @@ from lthray.sweep.events import Note, Notify
 from lthray.worker.memory import memory_bound
 
 LARGEST_STACK = {"cpu": 5, "gpu": 64}
-"""What `stack: auto` goes up to, where the memory allows it: on a CPU more does not pay."""
+"""The largest stack of `stack: auto`, if memory allows it: on a CPU, larger stacks are no faster."""
 STACK_OVERHEAD = {"cpu": 1.0, "gpu": 15.0}
-"""What a stack costs beside its trajectories, in trajectories; a GPU trains a small stack no faster than a large."""
+"""Fixed cost of a stack, in trajectories; a GPU trains a small stack no faster than a large one."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,11 @@ class Share:
     """Trials that fit at the same time."""
     memory: float = math.inf
     """Bytes of a node's memory that a trial may take."""
+
+    @property
+    def threads(self) -> int:
+        """CPU threads of a trial."""
+        return max(1, int(self.cpus))
 
     @property
     def kind(self) -> str:
@@ -63,7 +68,7 @@ def plan(
 
     def duration(size: int) -> float:
         slots = [0.0] * share.slots
-        for length in sorted((len(one) + STACK_OVERHEAD[share.kind] for one in cut(size)), reverse=True):
+        for length in sorted((len(part) + STACK_OVERHEAD[share.kind] for part in cut(size)), reverse=True):
             heapq.heapreplace(slots, slots[0] + length)
         return max(slots)
 
@@ -74,18 +79,18 @@ def plan(
 
 
 def largest_stack(missing: Sequence[TrajectorySpec], share: Share, stack: int | str) -> int:
-    """The largest stack that `plan` may make where memory is no matter."""
+    """The largest stack that `plan` may make if memory suffices."""
     groups = Counter(spec.stack_key for spec in missing)
     return min(max(groups.values(), default=1), stack if isinstance(stack, int) else LARGEST_STACK[share.kind])
 
 
-def hungriest(missing: Sequence[TrajectorySpec]) -> TrajectorySpec:
+def largest_memory(missing: Sequence[TrajectorySpec]) -> TrajectorySpec:
     """The trajectory whose training takes the most memory."""
     return max(missing, key=lambda spec: memory_bound(spec, 1))
 
 
 def fit_to_cluster(resources: ResourcesSpec, nodes: Sequence[Mapping[str, float]], notify: Notify) -> Share:
-    """A trial's share, cut to what some node has, so that no trial waits for what will never come.
+    """A trial's share, cut to what some node has, so that no trial waits for ever for what no node has.
 
     Raises:
         InputError: no node has a CPU for trials.

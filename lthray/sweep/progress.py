@@ -1,7 +1,7 @@
-"""How far a sweep is, as its events tell it."""
+"""How far a sweep is, computed from its events."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from lthray.spec.trajectory import TrajectorySpec
@@ -15,30 +15,33 @@ from lthray.sweep.events import (
     TrialRetried,
     TrialStopped,
 )
+from lthray.worker.report import Progress
 
 
 def title(stack: tuple[TrajectorySpec, ...]) -> str:
-    """What a stack's trajectories have in common, and how many seeds and strategies they are."""
+    """What the trajectories of a stack have in common: data set, attack and strategy, or how many strategies."""
     spec = stack[0]
     attack = "no attack" if spec.train_attack == "none" else spec.train_attack
-    strategies = list(dict.fromkeys(one.strategy for one in stack))
-    who = strategies[0] if len(strategies) == 1 else f"{len(strategies)} strategies"
-    return f"{spec.dataset} · {attack} · {who}"
+    strategies = {spec.strategy for spec in stack}
+    strategy = spec.strategy if len(strategies) == 1 else f"{len(strategies)} strategies"
+    return f"{spec.dataset} · {attack} · {strategy}"
 
 
 @dataclass
 class SweepProgress:
-    """A sweep as its events tell it, with the clock that the time left is reckoned by."""
+    """A sweep's state, with the clock that its time left is estimated by."""
 
     plan: Planned | None = None
-    latest: dict[str, TrialProgress] = field(default_factory=dict)
+    latest: dict[str, Progress] = field(default_factory=dict)
+    """Each trial's latest progress."""
     ended: set[str] = field(default_factory=set)
     failed: list[TrajectoryFailed] = field(default_factory=list)
     retried: int = 0
     spared: int = 0
-    """Iterations that the scheduler's stops have made needless."""
+    """Work that the scheduler's stops have made needless."""
     began: float = field(default_factory=time.monotonic)
     first_progress: tuple[float, int] | None = None
+    """When the first trial reported, and the work done by then."""
 
     def take(self, event: Event) -> None:
         """Brings the state up to an event."""
@@ -48,9 +51,9 @@ class SweepProgress:
             case TrialBegan() if self.plan:
                 self.plan.trials[event.trial] = event.stack
             case TrialStopped() if self.plan:
-                self.spared += sum(one.iterations_from(event.round + 1) for one in self.plan.trials[event.trial])
+                self.spared += sum(spec.iterations_from(event.round + 1) for spec in self.plan.trials[event.trial])
             case TrialProgress():
-                self.latest[event.trial] = event
+                self.latest[event.trial] = event.progress
                 self.first_progress = self.first_progress or (time.monotonic(), self.done())
             case TrialEnded():
                 self.ended.add(event.trial)
@@ -60,55 +63,47 @@ class SweepProgress:
                 self.failed.append(event)
 
     def done(self) -> int:
-        """Iterations done in this run."""
-        return sum(one.iterations_done for one in self.latest.values())
+        """Work done in this run."""
+        return sum(progress.done_in_trial for progress in self.latest.values())
 
     def share(self) -> float:
-        """Share of this run's iterations done, in [0, 1]."""
-        return self.done() / self.wanted() if self.wanted() else 1.0
+        """Share of this run's work that is done, in [0, 1]."""
+        return self.done() / self.work() if self.work() else 1.0
 
-    def wanted(self) -> int:
-        """Iterations to do in this run."""
-        return self.plan.iterations - self.spared if self.plan else 0
+    def work(self) -> int:
+        """Work to do in this run."""
+        return self.plan.work - self.spared if self.plan else 0
 
     def seconds_left(self) -> float | None:
         """Time left at this run's pace so far; None before there is a pace."""
         if not self.plan or not self.first_progress:
             return None
         since, already = self.first_progress
-        made, seconds = self.done() - already, time.monotonic() - since
-        return (self.wanted() - self.done()) * seconds / made if made > 0 and seconds > 0 else None
+        done, seconds = self.done() - already, time.monotonic() - since
+        return (self.work() - self.done()) * seconds / done if done > 0 and seconds > 0 else None
 
-    def running(self) -> dict[str, TrialProgress]:
-        """The latest of every trial that has reported and not ended."""
-        return {name: one for name, one in list(self.latest.items()) if name not in self.ended}
+    def running(self) -> dict[str, Progress]:
+        """The latest progress of each trial that has reported and not ended."""
+        # Ray's callbacks add trials while the display and the lock's heartbeat read them in threads of their own.
+        return {trial: progress for trial, progress in list(self.latest.items()) if trial not in self.ended}
 
     def snapshot(self) -> dict[str, Any]:
         """The state as plain values, for another process to read."""
-        if not self.plan:
-            return {"attack": "", "iterations": None, "trials": None, "retried": 0, "seconds_left": None, "running": []}
-        left = self.seconds_left()
+        plan, left = self.plan, self.seconds_left()
         return {
-            "attack": self.plan.attack,
-            "iterations": {"done": self.done(), "of": self.wanted()},
-            "trials": {"ended": len(self.ended), "of": len(self.plan.trials)},
+            "attack": plan.attack if plan else "",
+            "work": {"done": self.done(), "of": self.work(), "unit": plan.unit} if plan else None,
+            "trials": {"ended": len(self.ended), "of": len(plan.trials)} if plan else None,
             "retried": self.retried,
             "seconds_left": None if left is None else round(left, 1),
-            "running": [
-                {
-                    "trial": name,
-                    "trains": title(self.plan.trials[name]),
-                    "trajectories": [spec.trajectory_id for spec in self.plan.trials[name]],
-                    "stack": one.running,
-                    "round": one.round,
-                    "rounds": self.plan.trials[name][0].rounds,
-                    "iteration": one.iteration,
-                    "iterations_per_second": round(one.rate, 1),
-                    "weights_remaining": one.weights_remaining,
-                    "natural": one.natural,
-                    "adversarial": one.adversarial,
-                    "device": one.device,
-                }
-                for name, one in self.running().items()
-            ],
+            "running": [self._row(trial, plan.trials[trial]) for trial in self.running()] if plan else [],
+        }
+
+    def _row(self, trial: str, stack: tuple[TrajectorySpec, ...]) -> dict[str, Any]:
+        return {
+            "trial": trial,
+            "title": title(stack),
+            "trajectories": [spec.trajectory_id for spec in stack],
+            "rounds": stack[0].rounds,
+            **asdict(self.latest[trial]),
         }

@@ -1,23 +1,25 @@
-"""A sweep on Ray Tune: what is missing becomes trials, each trains a stack on its share of the machines."""
+"""`lthray sweep` on Ray Tune: the unfinished trajectories become trials, each of which trains a stack."""
 
 from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
-from lthray.engine.data import Arrays
 from lthray.engine.results import Failure
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.sweep import samples, transfer, tuners
-from lthray.sweep.cluster import check_shared, connected, footprint, nodes
-from lthray.sweep.datasets import gather
+from lthray.sweep.cluster import footprint
 from lthray.sweep.events import Note, Notify, Planned
-from lthray.sweep.lock import reported
+from lthray.sweep.lock import hold_and_report
 from lthray.sweep.loggers import callbacks
-from lthray.sweep.planning import Share, fit_to_cluster, hungriest, largest_stack, plan
-from lthray.sweep.trials import fit, laid_down, training
+from lthray.sweep.planning import largest_memory, largest_stack, plan
+from lthray.sweep.session import Session, connect
+from lthray.sweep.trials import Stack, fit, fixed_trials
 from lthray.worker.memory import memory_bound
+from lthray.worker.train import train_stack
 
 
 @dataclass(frozen=True)
@@ -35,7 +37,7 @@ class Outcome:
     failures: dict[str, Failure]
     """Trajectories that can't go on, by id."""
     missing: int
-    """Trajectories neither complete nor stopped nor failed: the sweep was interrupted."""
+    """Trajectories neither complete nor stopped nor failed: the sweep was interrupted, and they are left to train."""
 
 
 def run(
@@ -46,91 +48,103 @@ def run(
     address: str | None,
     notify: Notify,
 ) -> Outcome:
-    """Trains what is missing of a sweep into `folder`.
+    """Trains the unfinished trajectories of a sweep into `folder`.
 
     Args:
         sweep: The sweep.
         trajectories: Its trajectories, as far as the sweep file says them.
-        folder: Results folder, by path or URL; made where it is not there.
+        folder: Results folder, by path or URL; made if it does not exist.
         data_dir: Where data sets are, or are downloaded to.
-        address: A running Ray cluster, or None for one of this machine's own.
-        notify: Told what goes on.
+        address: A running Ray cluster, or None to start Ray on this machine alone.
+        notify: Takes the sweep's events.
 
     Raises:
-        InputError: the folder, the sources, the data or the cluster are not to be had.
-        KeyboardInterrupt: interrupted before training began; later an interrupt ends in an Outcome.
+        InputError: the folder can't be used, a source or a data set can't be read, or Ray can't be reached.
+        KeyboardInterrupt: interrupted before training began; later, an interrupt ends in an Outcome.
     """
     store = Store(folder)
-    trajectories = transfer.resolved(sweep, trajectories, store)  # before anything is written
-    with reported(store.folder, notify) as tell:
+    from_file = transfer.resolve_sources(sweep, trajectories, store)  # A missing source ends it before it writes.
+    with hold_and_report(store.folder, notify) as tell:
         store.create(sweep.resolved())
-        given, trajectories = trajectories, samples.trajectories(sweep, trajectories, store)
+        trajectories = samples.trajectories(sweep, from_file, store)
         before, stopped = store.done(trajectories), samples.stopped(sweep, store)
         missing = [
             spec
             for spec in trajectories
             if before[spec.trajectory_id] <= spec.rounds and spec.trajectory_id not in stopped
         ]
-        if copied := transfer.keep(sweep, missing, store):
+        if copied := transfer.copy_masks(sweep, missing, store):
             tell(Note(f"copied the masks of {copied} source{'' if copied == 1 else 's'}"))
-        cells = tuners.cells(sweep, store, missing) if sweep.search and sweep.search.adaptive else []
-        coming = tuners.planned(sweep, cells, stopped)
-        wanted = [spec for stack in coming.values() for spec in stack] if cells else missing
-        errors: dict[str, Failure] = {}
-        if wanted:
-            data = gather([spec.dataset for spec in wanted], data_dir, lambda text: tell(Note(text)))
-            tell(Note(f"connecting to Ray at {address}" if address else "starting Ray"))
-            with connected(address):
-                if address:
-                    check_shared(store)
-                share = fit_to_cluster(sweep.resources, nodes(), tell)
+        cells = tuners.read_cells(sweep, store, missing) if sweep.search and sweep.search.adaptive else []
+        stacks = tuners.planned(sweep, cells, stopped)
+        to_train = [spec for stack in stacks.values() for spec in stack] if cells else missing
+        failures: dict[str, Failure] = {}
+        if to_train:
+            with connect(store, sweep.resources, to_train, data_dir, address, tell) as session:
+                share = session.share
                 loggers = callbacks(sweep.loggers)
-                fits = _fits(wanted, data, share, sweep.resources.stack, tell)
+                fits = _fits(to_train, session)
+                train = partial(
+                    train_stack,
+                    store=store,
+                    threads=share.threads,
+                    gpus=share.gpus,
+                    checkpoint_minutes=sweep.resources.checkpoint_minutes,
+                )
                 if cells:
-                    tuning = tuners.tuning(sweep, store, cells, share)
+                    tuning = tuners.tuning(sweep, store, cells, train, share.slots)
                 else:
-                    stacks = plan(missing, before, share, sweep.resources.stack, fits)
-                    coming = {str(i + 1): stack for i, stack in enumerate(stacks)}
-                    tuning = laid_down(coming, training(store, share, sweep.resources.checkpoint_minutes))
-                tell(_planned(sweep, wanted, before, stopped, coming))
-                errors = fit(tuning, store, data, share, sweep.resources, loggers, tell)
+                    parts = plan(missing, before, share, sweep.resources.stack, fits)
+                    stacks = {str(number): stack for number, stack in enumerate(parts, start=1)}
+                    tuning = fixed_trials(stacks, train)
+                tell(_planned(sweep, to_train, before, stopped, stacks))
+                failures = fit(session, tuning, partial(_failure, store), loggers)
         else:
-            tell(_planned(sweep, wanted, before, stopped, {}))
-        return _outcome(sweep, samples.trajectories(sweep, given, store), store, before, errors)
+            tell(_planned(sweep, to_train, before, stopped, {}))
+        return _outcome(sweep, samples.trajectories(sweep, from_file, store), store, before, failures)
 
 
-def _fits(
-    missing: Sequence[TrajectorySpec], data: Mapping[str, Arrays], share: Share, stack: int | str, notify: Notify
-) -> int:
-    """The largest stack that a trial's memory takes; it is measured where it may matter."""
-    spec, largest = hungriest(missing), largest_stack(missing, share, stack)
+def _failure(store: Store, spec: TrajectorySpec, reason: str) -> Failure | None:
+    """Writes and gives a trajectory's failure where its trial ended in an error; None where it is complete."""
+    failure = Failure(spec, store.rounds_done(spec.trajectory_id), reason)
+    if failure.round > spec.rounds:
+        return None
+    with suppress(OSError):  # On a full disk the failure is at least told.
+        store.write_failure(failure)
+    return failure
+
+
+def _fits(missing: Sequence[TrajectorySpec], session: Session) -> int:
+    """The largest stack that a trial's memory takes; it is measured where memory may be short."""
+    share, stack, notify = session.share, session.resources.stack, session.notify
+    spec, largest = largest_memory(missing), largest_stack(missing, share, stack)
     if not share.gpus and memory_bound(spec, largest) <= share.memory:
         return largest
-    found = footprint(spec, data[spec.dataset], share)
-    notify(Note(f"memory: {found}"))
-    if not found.fits:
+    measured = footprint(spec, session.data[spec.dataset], share)
+    notify(Note(f"memory: {measured}"))
+    if not measured.fits:
         notify(Note("memory: not even one trajectory fits: give trials more (resources.cpus, resources.gpus)"))
-    elif isinstance(stack, int) and found.fits < stack:
-        notify(Note(f"memory: stacks are cut to {found.fits} trajectories, not {stack}"))
-    return max(1, found.fits)
+    elif isinstance(stack, int) and measured.fits < stack:
+        notify(Note(f"memory: stacks are cut to {measured.fits} trajectories, not {stack}"))
+    return max(1, measured.fits)
 
 
 def _planned(
     sweep: SweepSpec,
-    wanted: Sequence[TrajectorySpec],
+    to_train: Sequence[TrajectorySpec],
     before: Mapping[str, int],
     stopped: Set[str],
-    trials: Mapping[str, tuple[TrajectorySpec, ...]],
+    stacks: Mapping[str, Stack],
 ) -> Planned:
-    # the samples of a search that are yet to be drawn have no rounds done
-    rounds = [spec.rounds + 1 - before.get(spec.trajectory_id, 0) for spec in wanted]
+    # Samples that are yet to be drawn are not in `before`: they have no rounds done.
+    rounds = [spec.rounds + 1 - before.get(spec.trajectory_id, 0) for spec in to_train]
     return Planned(
         trajectories=sweep.size(),
         complete=sweep.size() - sum(number > 0 for number in rounds) - len(stopped & before.keys()),
         stopped=len(stopped & before.keys()),
-        trials=dict(trials),
+        trials=dict(stacks),
         rounds=sum(rounds),
-        iterations=sum(spec.iterations_from(before.get(spec.trajectory_id, 0)) for spec in wanted),
+        work=sum(spec.iterations_from(before.get(spec.trajectory_id, 0)) for spec in to_train),
     )
 
 
@@ -139,17 +153,18 @@ def _outcome(
     trajectories: Sequence[TrajectorySpec],
     store: Store,
     before: Mapping[str, int],
-    errors: Mapping[str, Failure],
+    failures: Mapping[str, Failure],
 ) -> Outcome:
-    after, stopped = store.done(trajectories), samples.stopped(sweep, store)
+    after = store.done(trajectories)
     incomplete = {spec.trajectory_id for spec in trajectories if after[spec.trajectory_id] <= spec.rounds}
-    failures = {id_: failure for id_, failure in errors.items() if id_ in incomplete}
-    complete, idle = len(trajectories) - len(incomplete), len((incomplete & stopped) - failures.keys())
+    failed = {name: failure for name, failure in failures.items() if name in incomplete}
+    stopped = (incomplete & samples.stopped(sweep, store)) - failed.keys()
+    complete = len(trajectories) - len(incomplete)
     return Outcome(
         trajectories=sweep.size(),
         complete=complete,
-        stopped=idle,
+        stopped=len(stopped),
         trained=sum(after.values()) - sum(before.values()),
-        failures=failures,
-        missing=sweep.size() - complete - idle - len(failures),
+        failures=failed,
+        missing=sweep.size() - complete - len(stopped) - len(failed),
     )

@@ -1,37 +1,33 @@
-"""A search's samples in its results folder: which were drawn, how good they are, and how one is trained."""
+"""A search's samples in its results folder: which were drawn, and which of their trajectories were stopped."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
-from typing import Any
 
 from lthray.files import names, read, replace
 from lthray.spec.search import Sample
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
-from lthray.sweep.transfer import resolved
-
-METRIC, ROUNDS_DONE = "metric", "rounds_done"
-"""What a search's report has besides: the mean over the sample's seeds, and the rounds that all of them finished."""
+from lthray.sweep.transfer import resolve_sources
 
 
-def known(sweep: SweepSpec, store: Store) -> list[Sample]:
+def drawn(sweep: SweepSpec, store: Store) -> list[Sample]:
     """The samples of a search, cell by cell, in the order they were drawn.
 
-    Where they are drawn at random the sweep file says them; where results lead a searcher, they are those that the
-    folder remembers (`remember`) and the search's space holds, as many as the search asks for.
+    Samples drawn at random follow from the sweep file. Where results lead a searcher, they are the samples that the
+    folder remembers (see `remember`) and the search's space holds, at most as many as the search asks for.
     """
     if not sweep.search or sweep.search.searcher == "random":
         return sweep.samples()
     folder = store.folder / "samples"
     records = [json.loads(read(folder / f"{name}.json")) for name in names(folder, ".json")]
-    found: list[Sample] = []
+    samples: list[Sample] = []
     for cell in sweep.cells():
-        mine = [one for one in records if one["cell"] == cell and sweep.search.holds(one["drawn"])]
-        mine.sort(key=lambda one: (one["number"], sorted(one["drawn"].items())))
-        found += [Sample(cell, one["drawn"]) for one in mine[: sweep.search.samples]]
-    return found
+        own = [record for record in records if record["cell"] == cell and sweep.search.holds(record["drawn"])]
+        own.sort(key=lambda record: (record["number"], sorted(record["drawn"].items())))
+        samples += [Sample(cell, record["drawn"]) for record in own[: sweep.search.samples]]
+    return samples
 
 
 def remember(sweep: SweepSpec, store: Store, sample: Sample, number: int) -> None:
@@ -42,57 +38,19 @@ def remember(sweep: SweepSpec, store: Store, sample: Sample, number: int) -> Non
     )
 
 
-def trajectories(sweep: SweepSpec, given: Sequence[TrajectorySpec], store: Store) -> list[TrajectorySpec]:
-    """All trajectories of a sweep that are known: those of the sweep file, or those of the samples drawn so far.
+def trajectories(sweep: SweepSpec, from_file: Sequence[TrajectorySpec], store: Store) -> list[TrajectorySpec]:
+    """All known trajectories of a sweep: those of the sweep file, or those of the samples drawn so far.
 
     Those of strategy transfer have their sources.
 
     Raises:
-        InputError: a source is not to be found.
+        InputError: a source can't be found.
     """
     if not sweep.search or sweep.search.searcher == "random":
-        return resolved(sweep, given, store)
-    return [spec for sample in known(sweep, store) for spec in sweep.stack_of(sample)]
+        return resolve_sources(sweep, from_file, store)
+    return [spec for sample in drawn(sweep, store) for spec in sweep.stack_of(sample)]
 
 
 def stopped(sweep: SweepSpec, store: Store) -> set[str]:
-    """The trajectories that are left as they are because a scheduler stopped them; without one, they are trained on."""
+    """The trajectories that a scheduler stopped; none where the sweep has no scheduler, which trains them further."""
     return store.stopped() if sweep.search and sweep.search.scheduler else set()
-
-
-def train_sample(
-    fields: Sequence[dict[str, Any]],
-    store: Store,
-    metric: str,
-    train: Callable[..., None],
-    report: Callable[[dict[str, Any]], None],
-    **options: Any,
-) -> None:
-    """Trains a sample's stack as `train_stack` does, and reports the metric once a round.
-
-    The rounds that are finished already are reported first, for a scheduler and a searcher that know nothing of them.
-    A trajectory that fails leaves the sample without the metric of that round and of later ones.
-
-    Args:
-        fields: The stack's trajectories.
-        store: The results folder.
-        metric: The column of `rounds` to report, as a mean over the stack.
-        train: `train_stack` with all else that it takes.
-        report: As in `train_stack`; a report of a finished round has `METRIC` and `ROUNDS_DONE` besides.
-        options: What else `train` takes.
-    """
-    specs = [TrajectorySpec.model_validate(one) for one in fields]
-    told = 0
-
-    def tell(metrics: dict[str, Any]) -> None:
-        nonlocal told
-        values = store.means(specs, metric)[told:] if metrics.get("round_done") else []
-        if not values:
-            report(metrics)
-        for value in values:
-            told += 1
-            report(metrics | {METRIC: value, ROUNDS_DONE: told})
-
-    for told, value in enumerate(store.means(specs, metric), start=1):
-        report({"failures": [], METRIC: value, ROUNDS_DONE: told})
-    train(fields, report=tell, **options)

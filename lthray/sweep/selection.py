@@ -1,46 +1,46 @@
-"""Which trajectories of a results folder are to be measured; needs neither torch nor Ray."""
+"""Which trajectories of a results folder an evaluation measures; needs neither torch nor Ray."""
 
 from collections.abc import Mapping, Sequence
 
 from lthray.errors import InputError
 from lthray.spec.attack_settings import check
+from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.sweepfile import load
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.sweep import samples
-from lthray.worker.wanted import Wanted
 
 
-def chosen(
-    store: Store, wanted: Wanted, where: Mapping[str, Sequence[object]]
+def select(
+    store: Store, request: EvaluationRequest, where: Mapping[str, Sequence[object]]
 ) -> tuple[SweepSpec, list[TrajectorySpec]]:
-    """A folder's sweep, and those of its trajectories that are to be measured.
+    """A folder's sweep, and those of its trajectories whose tickets a request asks for.
 
     Args:
         store: The results folder.
-        wanted: What to measure.
-        where: The values that fields may have.
+        request: What to measure.
+        where: Allowed values by field; trajectories with another value are left out.
 
     Raises:
-        InputError: the folder holds no results, no ticket is wanted, or the attack can't be made of a trajectory's
+        InputError: the folder holds no results, there is no such ticket, or the attack does not go with a trajectory's
             fields.
     """
     store.require()
-    sweep, trajectories = load(store.folder / "sweep.yaml")
-    every = samples.trajectories(sweep, trajectories, store)
-    found = [spec for spec in every if all(spec.flat()[name] in values for name, values in where.items())]
-    if where and not found:
-        said = ", ".join(f"{name}={' or '.join(map(str, values))}" for name, values in where.items())
-        raise InputError(f"--where: none of the {len(every)} trajectories of {store.folder} has {said}")
-    for spec in found:
+    sweep, from_file = load(store.folder / "sweep.yaml")
+    trajectories = samples.trajectories(sweep, from_file, store)
+    selected = [spec for spec in trajectories if all(spec.flat()[name] in values for name, values in where.items())]
+    if where and not selected:
+        conditions = ", ".join(f"{name}={' or '.join(map(str, values))}" for name, values in where.items())
+        raise InputError(f"--where: none of the {len(trajectories)} trajectories of {store.folder} has {conditions}")
+    for spec in selected:
         try:
-            check(wanted.attack, spec.setting(wanted.attack), spec.inputs)
+            check(request.attack, spec.setting(request.attack), spec.inputs)
         except ValueError as error:
-            said = str(error).removeprefix(f"eval_attacks: {wanted.attack}: ")
-            raise InputError(f"--attack {wanted.attack}: trajectory {spec.trajectory_id}: {said}") from None
-    found = [spec for spec in found if wanted.rounds_of(spec, store)]
-    if not found:
-        rounds = f" of round {', '.join(map(str, sorted(wanted.rounds)))}" if wanted.rounds else ""
+            reason = str(error).removeprefix(f"eval_attacks: {request.attack}: ")
+            raise InputError(f"--attack {request.attack}: trajectory {spec.trajectory_id}: {reason}") from None
+    with_tickets = [spec for spec in selected if store.rounds_to_measure(spec, request)]
+    if not with_tickets:
+        rounds = f" of round {', '.join(map(str, sorted(request.rounds)))}" if request.rounds else ""
         raise InputError(f"{store.folder}: no trajectory has a ticket{rounds} yet")
-    return sweep, found
+    return sweep, with_tickets

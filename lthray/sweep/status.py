@@ -1,4 +1,4 @@
-"""How far a sweep is, as its results folder tells it: from any process, on any machine that reaches the folder."""
+"""How far a sweep is, read from its results folder: by any process, on any machine that reaches the folder."""
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -7,8 +7,7 @@ from typing import Any
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
-from lthray.sweep import lock as running
-from lthray.sweep import samples
+from lthray.sweep import lock, samples
 from lthray.sweep.opening import outdated_line
 
 
@@ -20,14 +19,14 @@ class Tally:
     complete: int
     """Trajectories with all their rounds."""
     running: int
-    """In training now, by a sweep that is alive."""
+    """Being trained now by a sweep that is alive."""
     stopped: int
     """Stopped by the scheduler of a search."""
     failed: int
-    """Not complete, and the last try ended in an error."""
+    """Not complete; the last attempt ended in an error."""
     rounds_done: int
     rounds: int
-    """Trainings wanted: `rounds` of the sweep file and one, for each trajectory."""
+    """Rounds to do in all: one more than `rounds` of the sweep file, for each trajectory."""
 
     @property
     def waiting(self) -> int:
@@ -42,7 +41,7 @@ class Status:
     name: str
     folder: str
     varied: list[str]
-    """Fields that the grid varies, but for `seed`, and what tells sources apart where there are several."""
+    """Fields that the grid varies, except `seed`; and `transfer.setting` where sources differ in it."""
     groups: dict[tuple[str, ...], Tally]
     """Tallies by the values of `varied`."""
     total: Tally
@@ -53,22 +52,25 @@ class Status:
     outdated: str | None
     """That results of an older lthray have to be migrated; in no tally."""
     driver: dict[str, Any] | None
-    """What `running.json` says of the sweep that runs, or that died without taking it away (`alive` is false)."""
+    """The folder's lock, with the progress of the sweep that holds it; `alive` is false if that sweep died."""
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, as `lthray status --json` prints them."""
 
-        def tally(one: Tally) -> dict[str, int]:
-            return asdict(one) | {"waiting": one.waiting}
+        def values(tally: Tally) -> dict[str, int]:
+            return asdict(tally) | {"waiting": tally.waiting}
 
         return {
             "name": self.name,
             "folder": self.folder,
-            **tally(self.total),
+            **values(self.total),
             "groups": [
-                {"fields": dict(zip(self.varied, key, strict=True)), **tally(one)} for key, one in self.groups.items()
+                {"fields": dict(zip(self.varied, key, strict=True)), **values(tally)}
+                for key, tally in self.groups.items()
             ],
-            "failures": {name: {"round": one["round"], "error": one["error"]} for name, one in self.failures.items()},
+            "failures": {
+                name: {"round": failure["round"], "error": failure["error"]} for name, failure in self.failures.items()
+            },
             "undrawn": self.undrawn,
             "outdated": self.outdated,
             "driver": self.driver,
@@ -80,13 +82,13 @@ def status(sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], store: Stor
 
     Args:
         sweep: The sweep that the folder's `sweep.yaml` describes.
-        trajectories: Its trajectories, those of the samples of a search as far as they are drawn.
+        trajectories: Its trajectories; of a search, those of the samples drawn so far.
         store: The results folder.
     """
-    driver = running.read(store.folder)
+    driver = lock.read(store.folder)
     alive = bool(driver and driver["alive"])
     training = {name for trial in driver["running"] for name in trial["trajectories"]} if driver and alive else set()
-    done, failures, idle = store.done(trajectories), store.failures(), samples.stopped(sweep, store)
+    done, failures, stopped = store.done(trajectories), store.failures(), samples.stopped(sweep, store)
     known = {spec.trajectory_id for spec in trajectories}
     varied = [name for name in sweep.grid if name != "seed"]
     varied += ["transfer.setting"] if len({spec.transfer.setting for spec in trajectories} - {""}) > 1 else []
@@ -102,8 +104,8 @@ def status(sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], store: Stor
             trajectories=len(specs),
             complete=len(specs) - len(incomplete),
             running=len(now),
-            stopped=len((incomplete - now) & idle),
-            failed=len((incomplete - now - idle) & failures.keys()),
+            stopped=len((incomplete - now) & stopped),
+            failed=len((incomplete - now - stopped) & failures.keys()),
             rounds_done=sum(done[spec.trajectory_id] for spec in specs),
             rounds=sum(spec.rounds + 1 for spec in specs),
         )
@@ -114,7 +116,7 @@ def status(sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], store: Stor
         varied=varied,
         groups={key: tally(specs) for key, specs in groups.items()},
         total=tally(trajectories),
-        failures={name: one for name, one in failures.items() if name in known},
+        failures={name: failure for name, failure in failures.items() if name in known},
         undrawn=sweep.size() - len(trajectories),
         outdated=outdated_line(store, sweep, trajectories),
         driver=driver,

@@ -1,4 +1,4 @@
-"""Sources: the trajectories whose masks those of strategy transfer train under, found by what their fields are."""
+"""Sources: the trajectories whose masks those of strategy transfer train under, found by their fields."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -16,20 +16,20 @@ from lthray.store.folder import Store
 from lthray.store.sources import Source, copied, copy, source_of, trained
 
 UNSAID = ("seed", "rounds", "eval_", "prune.", "transfer.")
-"""Beginnings of fields left out of `transfer.setting`: they change no mask, are the same, or are said otherwise."""
+"""Prefixes of fields left out of `transfer.setting`: they change no mask, never differ, or stand elsewhere."""
 
 
-def resolved(sweep: SweepSpec, specs: Sequence[TrajectorySpec], store: Store) -> list[TrajectorySpec]:
-    """The trajectories with their sources: of strategy transfer, one for each of the sources that are looked for.
+def resolve_sources(sweep: SweepSpec, specs: Sequence[TrajectorySpec], store: Store) -> list[TrajectorySpec]:
+    """Finds the source of each trajectory of strategy transfer; one that may have several becomes several.
 
-    A source is the one trajectory of the folder that has the same seed, model and layers, what `transfer.where` says,
-    and those fields of `prune` that the sweep varies or sets to something else than its preset. The others are taken
-    over from the source: they say how its masks were made.
+    A source is the only trajectory of its folder with the same seed, model and layers, the values of `transfer.where`,
+    and the same value in each field of `prune` that the sweep varies or sets to another value than its preset. The
+    other fields of `prune` are copied from the source: they say how its masks were made.
 
     Args:
         sweep: The sweep.
         specs: Its trajectories as its file says them.
-        store: The sweep's own results, which know the sources that were copied before.
+        store: The sweep's own results, with the sources copied earlier.
 
     Raises:
         InputError: there is no source, there are several, or it has too few rounds.
@@ -37,63 +37,66 @@ def resolved(sweep: SweepSpec, specs: Sequence[TrajectorySpec], store: Store) ->
     if sweep.transfer is None or not any(spec.strategy == TRANSFER and not spec.transfer.source for spec in specs):
         return list(specs)
     try:
-        return _resolved(sweep, specs, store, sweep.transfer)
+        return _resolve(sweep, specs, store, sweep.transfer)
     except InputError as error:
         raise InputError(f"transfer.from: {sweep.transfer.origin}: {error}") from None
 
 
-def _resolved(
-    sweep: SweepSpec, specs: Sequence[TrajectorySpec], store: Store, of: TransferSpec
+def _resolve(
+    sweep: SweepSpec, specs: Sequence[TrajectorySpec], store: Store, transfer: TransferSpec
 ) -> list[TrajectorySpec]:
     copies = copied(store)
-    everyone = cache(lambda: trained(Store(location(of.origin))))
-    found: dict[str, TrajectorySpec] = {}
+    candidates = cache(lambda: trained(Store(location(transfer.origin))))
+    resolved: dict[str, TrajectorySpec] = {}
     for spec in specs:
         if spec.strategy != TRANSFER or spec.transfer.source:
-            found[spec.trajectory_id] = spec
+            resolved[spec.trajectory_id] = spec
             continue
-        for where in of.alternatives():
-            asked, wanted = {"from": of.origin, "where": where}, _wanted(sweep, spec, where)
-            before = [one for one in copies if one.asked == asked and one.has(wanted) and one.rounds > spec.rounds]
-            source = before[0] if len(before) == 1 else _looked_up(everyone, copies, spec, wanted)
-            own = _with(spec, source, where)
-            if own.trajectory_id in found:
+        for where in transfer.alternatives():
+            asked, required = {"from": transfer.origin, "where": where}, _required(sweep, spec, where)
+            earlier = [
+                copy for copy in copies if copy.asked == asked and copy.has(required) and copy.rounds > spec.rounds
+            ]
+            source = earlier[0] if len(earlier) == 1 else _find(candidates, copies, spec, required)
+            own = _with_source(spec, source, where)
+            if own.trajectory_id in resolved:
                 raise InputError(
                     f"trajectory {source.trajectory_id} is the source of two cells of the grid that are the same"
                     " otherwise; every cell must differ in a field that changes a number"
                 )
-            found[own.trajectory_id] = own
-    return list(found.values())
+            resolved[own.trajectory_id] = own
+    return list(resolved.values())
 
 
-def _looked_up(
-    everyone: Callable[[], list[Source]], copies: Sequence[Source], spec: TrajectorySpec, wanted: Mapping[str, Any]
+def _find(
+    candidates: Callable[[], list[Source]], copies: Sequence[Source], spec: TrajectorySpec, required: Mapping[str, Any]
 ) -> Source:
-    """The source in its folder, or among the copies where the folder is gone."""
+    """Finds the source in its folder, or among the copies if the folder is gone."""
     try:
-        candidates = everyone()
+        sources = candidates()
     except InputError as error:
         try:
-            return _only(copies, spec, wanted)
-        except InputError as lacking:
-            raise InputError(f"{error}; of what was copied of it, {lacking}" if copies else str(error)) from None
-    return _only(candidates, spec, wanted)
+            return _single(copies, spec, required)
+        except InputError as mismatch:
+            raise InputError(f"{error}; of what was copied of it, {mismatch}" if copies else str(error)) from None
+    return _single(sources, spec, required)
 
 
-def _wanted(sweep: SweepSpec, spec: TrajectorySpec, where: Mapping[str, Any]) -> dict[str, Any]:
-    fields, usual = spec.flat(), preset(spec.protocol)
-    set_ = [
+def _required(sweep: SweepSpec, spec: TrajectorySpec, where: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields that a source must have."""
+    fields, defaults = spec.flat(), preset(spec.protocol)
+    pruning = [
         name
         for name, value in fields.items()
-        if name.startswith("prune.") and (name in sweep.grid or value != usual[name])
+        if name.startswith("prune.") and (name in sweep.grid or value != defaults[name])
     ]
-    return {name: fields[name] for name in ("seed", "model", *set_)} | dict(where)
+    return {name: fields[name] for name in ("seed", "model", *pruning)} | dict(where)
 
 
-def _only(candidates: Sequence[Source], spec: TrajectorySpec, wanted: Mapping[str, Any]) -> Source:
-    """The one source; an error says what was found instead."""
-    matching = [one for one in candidates if one.has(wanted)]
-    fitting = [one for one in matching if one.spec.layer_sizes == spec.layer_sizes]
+def _single(candidates: Sequence[Source], spec: TrajectorySpec, required: Mapping[str, Any]) -> Source:
+    """The only source with the required fields and layers; the error says what there is instead."""
+    matching = [source for source in candidates if source.has(required)]
+    fitting = [source for source in matching if source.spec.layer_sizes == spec.layer_sizes]
     if len(fitting) == 1:
         if fitting[0].spec.trajectory_id != fitting[0].trajectory_id:
             raise InputError(
@@ -105,28 +108,28 @@ def _only(candidates: Sequence[Source], spec: TrajectorySpec, wanted: Mapping[st
                 f" {spec.rounds - done + 1} more; train it further, or set rounds to {done - 1} at most"
             )
         return fitting[0]
-    asked = _shown(wanted)
+    asked = ", ".join(f"{name} {_text(value)}" for name, value in required.items())
     if len(fitting) > 1:
         values = {name: _values(fitting, name) for name in fitting[0].fields if name != "rounds"}
-        differing = {name: found for name, found in values.items() if len(found) > 1}
-        name, found = next(iter(differing.items()), ("trajectory_id", []))
-        how = "; ".join(f"{field}: {', '.join(map(_text, found))}" for field, found in differing.items())
+        differing = {name: each for name, each in values.items() if len(each) > 1}
+        name, each = next(iter(differing.items()), ("trajectory_id", [fitting[0].trajectory_id]))
+        how = "; ".join(f"{field}: {', '.join(map(_text, each))}" for field, each in differing.items())
         raise InputError(
             f"{len(fitting)} trajectories have {asked}, and differ in {how}; name one under transfer.where, for"
-            f" example {name}: {_text(found[0])}, or list several to compare them"
+            f" example {name}: {_text(each[0])}, or list several to compare them"
         )
     if matching:
         there, here = matching[0].spec.layer_sizes, spec.layer_sizes
-        other = next(name for name in [*here, *there] if here.get(name) != there.get(name))
+        layer = next(name for name in [*here, *there] if here.get(name) != there.get(name))
         raise InputError(
-            f"the trajectories with {asked} are of other networks: layer {other} is {_shape(there.get(other))} there"
-            f" ({matching[0].fields['dataset']}), {_shape(here.get(other))} here ({spec.dataset})"
+            f"the trajectories with {asked} are of other networks: layer {layer} is {_shape(there.get(layer))} there"
+            f" ({matching[0].fields['dataset']}), {_shape(here.get(layer))} here ({spec.dataset})"
         )
-    seen = {name: _values(candidates, name) for name in wanted}
+    seen = {name: _values(candidates, name) for name in required}
     wrong = [
-        f"{name} is {', '.join(map(_text, found)) or 'unknown'}"
-        for name, found in seen.items()
-        if wanted[name] not in found
+        f"{name} is {', '.join(map(_text, each)) or 'unknown'}"
+        for name, each in seen.items()
+        if required[name] not in each
     ]
     why = f"there, {'; '.join(wrong)}" if wrong else "each occurs, but not together"
     raise InputError(
@@ -135,41 +138,37 @@ def _only(candidates: Sequence[Source], spec: TrajectorySpec, wanted: Mapping[st
     )
 
 
-def _with(spec: TrajectorySpec, source: Source, where: Mapping[str, Any]) -> TrajectorySpec:
-    """A trajectory with its source, pruned as that was."""
-    other = source.spec
-    own, its = spec.flat(), other.flat()
-    by_pgd = other.train_attack == "pgd" or other.prune.criterion == "adversarial-gradient"
+def _with_source(spec: TrajectorySpec, source: Source, where: Mapping[str, Any]) -> TrajectorySpec:
+    """A trajectory with its source, pruned as the source was."""
+    origin = source.spec
+    own, theirs = spec.flat(), origin.flat()
+    by_pgd = origin.train_attack == "pgd" or origin.prune.criterion == "adversarial-gradient"
     unsaid = UNSAID if by_pgd else (*UNSAID, "pgd.")
     differing = [
         name
-        for name in its
-        if its[name] != own[name]
+        for name in theirs
+        if theirs[name] != own[name]
         and not name.startswith(unsaid)
-        and not all(_follows(name, fields) for fields in (its, own))
+        and not all(_follows(name, fields) for fields in (theirs, own))
     ]
-    fields = {name: its.get(name) for name in ("strategy", *where, *differing) if name != "rounds"}
+    fields = {name: theirs.get(name) for name in ("strategy", *where, *differing) if name != "rounds"}
     setting = "; ".join(f"{name}={_text(value)}" for name, value in fields.items())
-    if other.transfer.setting:
-        setting = f"{setting} ({other.transfer.setting})"
-    given = TransferFields(source=source.trajectory_id, setting=setting)
-    changed = {"prune": other.prune.model_dump(), "transfer": given.model_dump()}
+    if origin.transfer.setting:
+        setting = f"{setting} ({origin.transfer.setting})"
+    transfer = TransferFields(source=source.trajectory_id, setting=setting)
+    changed = {"prune": origin.prune.model_dump(), "transfer": transfer.model_dump()}
     return TrajectorySpec.model_validate(spec.model_dump() | changed)
 
 
 def _follows(name: str, fields: Mapping[str, Any]) -> bool:
-    """Whether a field of `retrain` is what it is by default: that of the first round."""
+    """Whether a field of `retrain` has its default: the value of the first round."""
     first = name.removeprefix("retrain.")
     return first != name and bool(fields[name] == fields[first])
 
 
 def _values(sources: Sequence[Source], name: str) -> list[Any]:
-    found = list(dict.fromkeys(one.fields.get(name) for one in sources))
-    return sorted((value for value in found if value is not None), key=lambda value: (str(type(value)), value))
-
-
-def _shown(fields: Mapping[str, Any]) -> str:
-    return ", ".join(f"{name} {_text(value)}" for name, value in fields.items())
+    different = dict.fromkeys(source.fields.get(name) for source in sources)
+    return sorted((value for value in different if value is not None), key=lambda value: (str(type(value)), value))
 
 
 def _text(value: object) -> str:
@@ -180,8 +179,8 @@ def _shape(size: Sequence[int] | None) -> str:
     return " x ".join(map(str, size)) if size else "missing"
 
 
-def keep(sweep: SweepSpec, specs: Sequence[TrajectorySpec], store: Store) -> int:
-    """Copies the masks that trajectories are to be trained under, where they are not there yet.
+def copy_masks(sweep: SweepSpec, specs: Sequence[TrajectorySpec], store: Store) -> int:
+    """Copies the masks that trajectories train under into the sweep's own folder, unless they are there already.
 
     Args:
         sweep: The sweep.
@@ -192,20 +191,22 @@ def keep(sweep: SweepSpec, specs: Sequence[TrajectorySpec], store: Store) -> int
         How many sources were copied.
 
     Raises:
-        InputError: the masks can't be read or are none of the source's, or the folder can't be written.
+        InputError: the masks can't be read or don't go with the source's fields, or the folder can't be written.
     """
-    kept = {one.trajectory_id: one for one in copied(store)}
-    short: dict[str, TrajectorySpec] = {}
-    for spec in sorted(specs, key=lambda one: one.rounds):  # the longest of those that share a source comes last
+    copies = {copy.trajectory_id: copy for copy in copied(store)}
+    missing: dict[str, TrajectorySpec] = {}
+    for spec in sorted(
+        specs, key=lambda spec: spec.rounds
+    ):  # The longest trajectory of a source comes last and counts.
         name = spec.transfer.source
-        if name and (name not in kept or kept[name].rounds <= spec.rounds):
-            short[name] = spec
-    if not short or sweep.transfer is None:
+        if name and (name not in copies or copies[name].rounds <= spec.rounds):
+            missing[name] = spec
+    if not missing or sweep.transfer is None:
         return 0
     origin = Store(location(sweep.transfer.origin))
-    for name, spec in short.items():
+    for name, spec in missing.items():
         source = source_of(origin, name)
         where = next(where for where in sweep.transfer.alternatives() if source.has(where))
         record = Source(name, source.fields, spec.rounds + 1, {"from": sweep.transfer.origin, "where": where})
-        copy(record, spec, origin, store, kept[name].rounds if name in kept else 0)
-    return len(short)
+        copy(record, spec, origin, store, copies[name].rounds if name in copies else 0)
+    return len(missing)

@@ -1,10 +1,9 @@
-"""Trials on Ray Tune: each trains a stack; what they report becomes events."""
+"""Trials on Ray Tune: each runs a body on a stack, and what its worker reports becomes events."""
 
 import contextlib
-import math
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -14,17 +13,15 @@ import pyarrow as pa
 import pyarrow.fs
 import ray
 from ray import tune
+from ray.exceptions import RayActorError, RayTaskError
 from upath import UPath
 
 import lthray.ray_env  # noqa: F401 - sets what Ray reads when it is imported
-from lthray.engine.data import Arrays
 from lthray.engine.results import Failure
+from lthray.errors import InputError, first_line, last_line
 from lthray.files import is_local
-from lthray.spec.sweep import ResourcesSpec
 from lthray.spec.trajectory import TrajectorySpec
-from lthray.store.folder import Store
 from lthray.sweep.events import (
-    Note,
     Notify,
     TrajectoryFailed,
     TrialBegan,
@@ -33,97 +30,81 @@ from lthray.sweep.events import (
     TrialRetried,
     TrialStopped,
 )
-from lthray.sweep.planning import Share
-from lthray.sweep.samples import METRIC, ROUNDS_DONE
-from lthray.worker.train import train_stack
+from lthray.sweep.session import Session
+from lthray.worker.body import TrialBody
+from lthray.worker.report import Message, Note, Progress, Score
 
 Stack = tuple[TrajectorySpec, ...]
+StackOf = Callable[[Mapping[str, Any]], Stack]
+"""Gives the stack of a trial from its config, in which `trial` is the trial's name."""
 
 
 @dataclass(frozen=True)
 class Tuning:
-    """What Tune is to run: the trials' configs, what each trains, and how."""
+    """What Tune is to run: the trials' configs, and the body that runs on each one's stack."""
 
-    stack_of: Callable[[Mapping[str, Any]], Stack]
-    """The stack that a trial trains, from its config, which has the trial's name as `trial`."""
-    train: Callable[..., None]
-    """Trains it: takes its trajectories' fields, `data` and `report`, as `train_stack` does."""
+    stack_of: StackOf
+    body: TrialBody
     param_space: dict[str, Any] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     """More for Tune's `TuneConfig`."""
 
 
-def training(store: Store, share: Share, checkpoint_minutes: float) -> Callable[..., None]:
-    """`train_stack` with all but its trajectories, data and report."""
-    return partial(
-        train_stack,
-        folder=store.folder,
-        threads=max(1, int(share.cpus)),
-        gpus=share.gpus,
-        checkpoint_minutes=checkpoint_minutes,
-    )
+def fixed_trials(stacks: Mapping[str, Stack], body: TrialBody) -> Tuning:
+    """Trials whose stacks, by the trial's name, are known before the first begins."""
+    return Tuning(partial(_stack_by_name, dict(stacks)), body, {"trial": tune.grid_search(list(stacks))})
 
 
-def laid_down(trials: Mapping[str, Stack], train: Callable[..., None]) -> Tuning:
-    """Trials that are known before the first of them begins."""
-    stacks = dict(trials)
-    return Tuning(partial(_named, stacks), train, {"trial": tune.grid_search(list(stacks))})
-
-
-def _named(trials: Mapping[str, Stack], config: Mapping[str, Any]) -> Stack:
-    return trials[config["trial"]]
-
-
-def _trial(config: dict[str, Any], train: Callable[..., None], stack_of: Callable[..., Stack], data: Any) -> None:
-    specs = stack_of(config)
-
-    def report(metrics: dict[str, Any]) -> None:
-        if "iteration" in metrics:  # the loggers' clock: iterations of a trajectory, over its rounds
-            before = specs[0].iterations_from(0) - specs[0].iterations_from(metrics["round"])
-            metrics = metrics | {"timesteps_total": before + metrics["iteration"]}
-        tune.report(metrics)
-
-    train([spec.model_dump() for spec in specs], data=ray.get(data["ref"]), report=report)
+def _stack_by_name(stacks: Mapping[str, Stack], config: Mapping[str, Any]) -> Stack:
+    return stacks[config["trial"]]
 
 
 def fit(
+    session: Session,
     tuning: Tuning,
-    store: Store,
-    data: Mapping[str, Arrays],
-    share: Share,
-    resources: ResourcesSpec,
-    loggers: Sequence[tune.Callback],
-    notify: Notify,
-    broken: Callable[[TrajectorySpec, str], Failure | None] | None = None,
+    on_error: Callable[[TrajectorySpec, str], Failure | None],
+    loggers: Sequence[tune.Callback] = (),
 ) -> dict[str, Failure]:
-    """Runs the trials; returns the trajectories that failed and why.
+    """Runs trials to their end, or until they are interrupted.
 
-    `broken` says what a trial's end in an error means for a trajectory of its; None where that had its work done. By
-    default it is training that failed.
+    Args:
+        session: Where to run them.
+        tuning: The trials.
+        on_error: Turns a trial's error, one line, into the failure of a trajectory of its stack; None where the
+            trajectory had its work done.
+        loggers: Ray's callbacks that keep every trial's progress.
+
+    Returns:
+        The trajectories that failed, by id.
     """
-    relay = _Relay(tuning.stack_of, share.gpus > 0, notify)
+    relay = _Relay(tuning.stack_of, session.share.gpus > 0, session.notify)
     with contextlib.ExitStack() as ends:
         scratch = tempfile.TemporaryDirectory(prefix="lthray-", ignore_cleanup_errors=True)
         label = partial(_label, tuning.stack_of)
         tuner = tune.Tuner(
             tune.with_resources(
                 tune.with_parameters(
-                    _trial, train=tuning.train, stack_of=tuning.stack_of, data={"ref": ray.put(dict(data))}
+                    _trial,
+                    body=tuning.body,
+                    stack_of=tuning.stack_of,
+                    # Ray stores each parameter as an object; inside of a dict, a reference stays one, and all workers
+                    # of a node share one copy of the data.
+                    data={"ref": ray.put(session.data)},
                 ),
-                {"cpu": share.cpus, "gpu": share.gpus},
+                {"cpu": session.share.cpus, "gpu": session.share.gpus},
             ),
             param_space=tuning.param_space
-            # Tune keeps a history of every number in it, so it is for loggers alone
+            # Tune keeps a history of every number in a config, so the fields are there for loggers alone.
             | ({"fields": tune.sample_from(lambda config: _common(tuning.stack_of(config)))} if loggers else {}),
             tune_config=tune.TuneConfig(
                 reuse_actors=True, trial_name_creator=label, trial_dirname_creator=label, **tuning.options
             ),
             run_config=tune.RunConfig(
                 name=f"{datetime.now(UTC):%Y-%m-%dT%H-%M-%S}",
-                **_storage(store.folder) if loggers else {"storage_path": ends.enter_context(scratch)},
+                **_storage(session.store.folder) if loggers else {"storage_path": ends.enter_context(scratch)},
                 verbose=0,
                 callbacks=[relay, *loggers],
-                failure_config=tune.FailureConfig(max_failures=resources.retries),
+                failure_config=tune.FailureConfig(max_failures=session.resources.retries),
             ),
         )
         grid = tuner.fit()
@@ -131,24 +112,50 @@ def fit(
     for result in grid:
         if result.error is None:
             continue
-        # a trial that failed before its first report has no config, but it has its folder
+        # A trial that failed before its first report has no config in its result, but its folder has its name.
         name, reason = Path(result.path).name.split("-")[1], _reason(result.error)
         for spec in relay.stacks[name]:
-            if spec.trajectory_id in failures:
-                continue
-            if failure := (broken or partial(_untrained, store))(spec, reason):
-                notify(TrajectoryFailed(name, spec.trajectory_id, failure.round, reason))
+            if spec.trajectory_id not in failures and (failure := on_error(spec, reason)):
+                session.notify(TrajectoryFailed(name, failure))
                 failures[spec.trajectory_id] = failure
     return failures
 
 
-def _untrained(store: Store, spec: TrajectorySpec, reason: str) -> Failure | None:
-    failure = Failure(spec, store.rounds_done(spec.trajectory_id), reason)
-    if failure.round > spec.rounds:
-        return None
-    with contextlib.suppress(OSError):  # on a full disk the line that is told still says it
-        store.write_failure(failure)
-    return failure
+def _trial(config: dict[str, Any], body: TrialBody, stack_of: StackOf, data: Mapping[str, Any]) -> None:
+    """What Tune runs on a worker."""
+    stack = stack_of(config)
+    body(stack, ray.get(data["ref"]), lambda message: tune.report(_result(message, stack)))
+
+
+def _result(message: Message, stack: Stack) -> dict[str, Any]:
+    """A message as Tune takes it: a mapping of plain values, which schedulers and loggers see too."""
+
+    def before(number: int) -> int:
+        """The loggers' clock: iterations that a trajectory takes before a round."""
+        return stack[0].iterations_from(0) - stack[0].iterations_from(number)
+
+    match message:
+        case Progress():
+            return asdict(message) | {"timesteps_total": before(message.round) + message.done_in_round}
+        case Score():
+            return asdict(message) | {"timesteps_total": before(message.rounds_done)}
+        case Note():
+            return {"note": message.text}
+        case Failure():
+            trajectory_id, number = message.spec.trajectory_id, message.round
+            return {"failure": {"trajectory_id": trajectory_id, "round": number, "reason": message.reason}}
+
+
+def _message(result: Mapping[str, Any], stack: Stack) -> Message:
+    """The message that `_result` made a result of; Tune adds values of its own to it."""
+    if "note" in result:
+        return Note(result["note"])
+    if "failure" in result:
+        failure = result["failure"]
+        spec = next(spec for spec in stack if spec.trajectory_id == failure["trajectory_id"])
+        return Failure(spec, failure["round"], failure["reason"])
+    kind = Progress if "unit" in result else Score
+    return kind(**{entry.name: result[entry.name] for entry in fields(kind)})
 
 
 def _storage(folder: UPath) -> dict[str, Any]:
@@ -158,8 +165,8 @@ def _storage(folder: UPath) -> dict[str, Any]:
     return remote | {"storage_path": place.path, "sync_config": tune.SyncConfig(sync_period=30)}
 
 
-def _label(stack_of: Callable[[Mapping[str, Any]], Stack], trial: Any) -> str:
-    """`trial-3-fashion-mnist-fgsm-reset`: a trial's name, which begins with its number."""
+def _label(stack_of: StackOf, trial: Any) -> str:
+    """`trial-3-fashion-mnist-fgsm-reset`: a label of a trial that begins with its name."""
     common = _common(stack_of(trial.config))
     parts = ["trial", trial.config["trial"], *(common[name] for name in ("dataset", "train_attack", "strategy"))]
     return "-".join(parts).replace("+", "-")
@@ -167,35 +174,38 @@ def _label(stack_of: Callable[[Mapping[str, Any]], Stack], trial: Any) -> str:
 
 def _common(stack: Sequence[TrajectorySpec]) -> dict[str, Any]:
     """A stack's fields, those that differ as text such as `reset+random`."""
-    fields: dict[str, list[Any]] = {}
+    values: dict[str, list[Any]] = {}
     for spec in stack:
         for name, value in spec.flat().items():
-            fields.setdefault(name, []).append(value)
-    kept = {name: list(dict.fromkeys(values)) for name, values in fields.items()}
-    return {name: one[0] if len(one) == 1 else "+".join(map(str, one)) for name, one in kept.items()}
+            values.setdefault(name, []).append(value)
+    different = {name: list(dict.fromkeys(each)) for name, each in values.items()}
+    return {name: each[0] if len(each) == 1 else "+".join(map(str, each)) for name, each in different.items()}
 
 
 def _reason(error: BaseException) -> str:
-    """Why a trial failed, in a line; what Ray says of a lost worker is a page long."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [type(error).__name__]
-    if any(line.startswith(("The actor is dead", "The actor died")) for line in lines):
+    """Why a trial failed, in one line."""
+    if isinstance(error, RayActorError) and not error.actor_init_failed:  # what Ray says then is a page long
         return "its worker process died (killed, out of memory, or crashed) and no retry is left"
-    return lines[-1]
+    if not isinstance(error, RayTaskError):  # Ray and Tune have put the worker's traceback into the text
+        return last_line(error)
+    line = first_line(error.cause)
+    return line if isinstance(error.cause, InputError) else f"{type(error.cause).__name__}: {line}"
 
 
 class _Relay(tune.Callback):  # type: ignore[misc]
-    """Turns Tune's callbacks, which run in the driver, into events."""
+    """Turns Tune's callbacks into events. Tune calls them in the driver, one after the other."""
 
-    def __init__(self, stack_of: Callable[[Mapping[str, Any]], Stack], gpu: bool, notify: Notify) -> None:
+    def __init__(self, stack_of: StackOf, gpu: bool, notify: Notify) -> None:
         self.stack_of, self.gpu, self.notify = stack_of, gpu, notify
         self.stacks: dict[str, Stack] = {}
         self.failures: dict[str, Failure] = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        """Tune pickles its callbacks with its state; a display can't be, and a restored sweep has no need of it."""
+        """Tune pickles its callbacks with its state: a display can't be pickled, and lthray restores no Tune state."""
         return {"stack_of": None, "stacks": {}, "gpu": False, "notify": None, "failures": {}}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A worker has the trial, for the first time or after a retry."""
         name = trial.config["trial"]
         self.stacks[name] = self.stack_of(trial.config)
         self.notify(TrialBegan(name, self.stacks[name]))
@@ -203,30 +213,36 @@ class _Relay(tune.Callback):  # type: ignore[misc]
     def on_trial_result(
         self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
     ) -> None:
+        """The worker has reported; the scheduler has decided by then, and `done` says that it stops the trial."""
         name = trial.config["trial"]
-        specs = {spec.trajectory_id: spec for spec in self.stacks[name]}
-        for trajectory_id, number, reason in result["failures"]:
-            self.failures[trajectory_id] = Failure(specs[trajectory_id], number, reason)
-            self.notify(TrajectoryFailed(name, trajectory_id, number, reason))
-        if "note" in result:
-            self.notify(Note(f"trial {name}: {result['note']}"))
-        if "iteration" in result:
-            self._progress(name, result)
-        if result.get("done") and result.get(ROUNDS_DONE, math.inf) <= max(spec.rounds for spec in specs.values()):
-            self.notify(TrialStopped(name, result[ROUNDS_DONE] - 1, result[METRIC]))
+        stack = self.stacks[name]
+        match _message(result, stack):
+            case Progress() as progress:
+                self._check_device(progress)
+                self.notify(TrialProgress(name, progress))
+            case Score(metric, rounds_done) if result["done"] and rounds_done <= max(spec.rounds for spec in stack):
+                self.notify(TrialStopped(name, rounds_done - 1, metric))
+            case Failure() as failure:
+                self.failures[failure.spec.trajectory_id] = failure
+                self.notify(TrajectoryFailed(name, failure))
+            case Note(text):
+                self.notify(Note(f"trial {name}: {text}"))
 
-    def _progress(self, name: str, result: Mapping[str, Any]) -> None:
-        if self.gpu and result["device"] == "cpu":
+    def _check_device(self, progress: Progress) -> None:
+        if self.gpu and progress.device == "cpu":
             self.gpu = False
             self.notify(Note("Ray has GPUs, but PyTorch in its workers finds none: trials run on CPU"))
-        fields = {field: result[field] for field in TrialProgress.__dataclass_fields__ if field != "trial"}
-        self.notify(TrialProgress(trial=name, **fields))
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """The trial failed, and Tune starts it again."""
         self.notify(TrialRetried(trial.config["trial"]))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """The trial's body has returned, or its scheduler has stopped it."""
         self.notify(TrialEnded(trial.config["trial"]))
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        self.notify(TrialEnded(trial.config["trial"]))
+        """The trial failed for good; Tune has not called `on_trial_start` where its worker could not even start."""
+        name = trial.config["trial"]
+        self.stacks[name] = self.stack_of(trial.config)
+        self.notify(TrialEnded(name))

@@ -1,6 +1,10 @@
-"""A search on Ray Tune: its searchers and schedulers, one a cell of the grid, and what they are told of the past.
+"""Searches on Ray Tune: a searcher and a scheduler for each cell of the grid, and what they learn of earlier runs.
 
-Tune's own hold no results over the end of a process: what a results folder remembers of a search is fed to them first.
+Tune's own searchers and schedulers keep no results beyond the end of a process, so that each run first feeds them what
+the results folder remembers.
+
+To add a scheduler or a searcher, add its options to `spec.search` and a function that makes it to `SCHEDULERS` or
+`SEARCHERS`.
 """
 
 import json
@@ -20,85 +24,138 @@ from lthray.spec.spaces import domains, draws
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
-from lthray.sweep.planning import Share
-from lthray.sweep.samples import METRIC, ROUNDS_DONE, known, remember, stopped, train_sample
-from lthray.sweep.trials import Stack, Tuning, training
+from lthray.sweep.samples import drawn, remember, stopped
+from lthray.sweep.trials import Stack, Tuning
+from lthray.worker.body import TrialBody
+from lthray.worker.train import train_sample
 
+METRIC, ROUNDS_DONE = "metric", "rounds_done"
+"""The fields of a `Score` as Tune's results have them."""
 REPEATS = 100
-"""Suggestions of settings that there were before, after which one is drawn at random instead."""
+"""How often a searcher may suggest settings drawn before; then settings are drawn at random instead."""
 
 
 @dataclass
 class Cell:
-    """What is searched in a cell of the grid, and what is known of it already."""
+    """A cell of the grid, and what is known of its search."""
 
-    cell: dict[str, Any]
+    fields: dict[str, Any]
+    """The cell's values by field."""
     waiting: list[Sample]
     """Samples drawn and not finished."""
     finished: list[tuple[Sample, list[float]]]
     """Samples that are complete or stopped, each with the metric after each round."""
-    left: int
-    """Samples still to be drawn."""
+    undrawn: int
+    """How many samples are still to be drawn."""
     searcher: Any = None
-    """Tune's, where it is to draw them."""
-    given: list[Sample] = field(default_factory=list)
-    """Samples that are trained now, or were in this run."""
+    """Tune's searcher that draws them, where results lead the search."""
+    begun: list[Sample] = field(default_factory=list)
+    """Samples whose trials began in this run."""
 
     @property
     def samples(self) -> list[Sample]:
-        """All that were drawn so far."""
-        return [*self.waiting, *(sample for sample, _ in self.finished), *self.given]
+        """All samples drawn so far."""
+        return [*self.waiting, *(sample for sample, _ in self.finished), *self.begun]
+
+    @property
+    def key(self) -> str:
+        """Tells cells apart."""
+        return _key(self.fields)
 
 
-def cells(sweep: SweepSpec, store: Store, missing: Sequence[TrajectorySpec]) -> list[Cell]:
-    """The cells of a search as its folder knows them; `missing` are the trajectories to train."""
-    search, wanted = _search(sweep), {spec.trajectory_id for spec in missing}
-    found = {_key(cell): Cell(cell, [], [], search.samples) for cell in sweep.cells()}
-    for sample in known(sweep, store):
-        one, stack = found[_key(sample.cell)], sweep.stack_of(sample)
-        one.left -= 1
-        if any(spec.trajectory_id in wanted for spec in stack):
-            one.waiting.append(sample)
+def read_cells(sweep: SweepSpec, store: Store, missing: Sequence[TrajectorySpec]) -> list[Cell]:
+    """The cells of a search as its results folder knows them; `missing` are the trajectories to train."""
+    search, to_train = _search(sweep), {spec.trajectory_id for spec in missing}
+    cells = {_key(fields): Cell(fields, [], [], search.samples) for fields in sweep.cells()}
+    for sample in drawn(sweep, store):
+        cell, stack = cells[_key(sample.cell)], sweep.stack_of(sample)
+        cell.undrawn -= 1
+        if any(spec.trajectory_id in to_train for spec in stack):
+            cell.waiting.append(sample)
         else:
-            one.finished.append((sample, store.means(stack, search.metric)))
-    return list(found.values())
+            cell.finished.append((sample, store.means(stack, search.metric)))
+    return list(cells.values())
 
 
-def planned(sweep: SweepSpec, of: Sequence[Cell], left_out: Set[str]) -> dict[str, Stack]:
-    """The trials to come by name; of a sample yet to be drawn, its cell without the values drawn."""
-    stacks = [_stack(sweep, left_out, asdict(sample)) for one in of for sample in one.waiting]
-    stacks += [sweep.stack_of(Sample(one.cell, {})) for one in of for _ in range(one.left)]
+def planned(sweep: SweepSpec, cells: Sequence[Cell], left_out: Set[str]) -> dict[str, Stack]:
+    """The stacks to come by the trial's name; for a sample yet to be drawn, its cell without the drawn values."""
+    stacks = [_stack(sweep, left_out, asdict(sample)) for cell in cells for sample in cell.waiting]
+    stacks += [sweep.stack_of(Sample(cell.fields, {})) for cell in cells for _ in range(cell.undrawn)]
     return {str(number): stack for number, stack in enumerate(stacks, start=1)}
 
 
-def tuning(sweep: SweepSpec, store: Store, of: Sequence[Cell], share: Share) -> Tuning:
-    """A trial a sample, which trains those of its seeds that are missing.
+def tuning(sweep: SweepSpec, store: Store, cells: Sequence[Cell], train: TrialBody, slots: int) -> Tuning:
+    """A trial for each sample, which trains the sample's missing trajectories.
+
+    Args:
+        sweep: The sweep, with a search.
+        store: Its results folder.
+        cells: What `read_cells` gave.
+        train: Trains a stack.
+        slots: Trials that fit on the cluster at the same time.
 
     Raises:
         InputError: the searcher's package is not installed.
     """
     search = _search(sweep)
-    if search.searcher == "optuna":
-        for one in of:
-            one.searcher = _optuna(search, one)
-    stack = partial(_stack, sweep, stopped(sweep, store))
+    if make_searcher := SEARCHERS.get(search.searcher):
+        for cell in cells:
+            cell.searcher = make_searcher(search, cell)
+    stack_of = partial(_stack, sweep, stopped(sweep, store))
     options: dict[str, Any] = {
-        "search_alg": _Samples(sweep, store, list(of)),
-        "num_samples": sum(len(one.waiting) + one.left for one in of),
-        "max_concurrent_trials": share.slots,
+        "search_alg": _Samples(sweep, store, list(cells)),
+        "num_samples": sum(len(cell.waiting) + cell.undrawn for cell in cells),
+        "max_concurrent_trials": slots,
     }
     if search.scheduler:
-        schedulers = {
-            _key(one.cell): _scheduler(search, sweep.stack_of(Sample(one.cell, {}))[0].rounds + 1) for one in of
-        }
-        for one in of:
-            _tell(schedulers[_key(one.cell)], one)
-        options["scheduler"] = _Schedulers(schedulers, partial(_record, store, stack, search.metric))
-    return Tuning(
-        stack,
-        partial(_train, store, search.metric, training(store, share, sweep.resources.checkpoint_minutes)),
-        options=options,
+        ((name, settings),) = search.scheduler.items()
+        schedulers = {}
+        for cell in cells:
+            rounds = sweep.stack_of(Sample(cell.fields, {}))[0].rounds + 1
+            shared = {"time_attr": ROUNDS_DONE, "metric": METRIC, "mode": search.mode}
+            grace = {"grace_period": min(settings["grace_period"], rounds)}
+            schedulers[cell.key] = SCHEDULERS[name](shared | settings | grace, rounds)
+            _replay(schedulers[cell.key], cell)
+        options["scheduler"] = _Schedulers(schedulers, partial(_record_stop, store, stack_of, search.metric))
+    body = partial(train_sample, train=train, store=store, metric=search.metric)
+    return Tuning(stack_of, body, options=options)
+
+
+def _asha(settings: dict[str, Any], rounds: int) -> TrialScheduler:
+    return ASHAScheduler(max_t=rounds, **settings)
+
+
+def _median(settings: dict[str, Any], rounds: int) -> TrialScheduler:
+    # With an infinite time slice the rule stops a trial or lets it go on, but never pauses it for others.
+    return MedianStoppingRule(min_time_slice=math.inf, **settings)
+
+
+def _optuna(search: SearchSpec, cell: Cell) -> Searcher:
+    """Tune's Optuna searcher, told of the samples of earlier runs, so that it goes on where it stopped."""
+    try:
+        import optuna
+        from ray.tune.search.optuna import OptunaSearch
+    except ImportError:
+        raise InputError("search.searcher: optuna is not installed: pip install 'lthray[optuna]'") from None
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    searcher = OptunaSearch(
+        OptunaSearch.convert_search_space(domains(search.space)),
+        metric=METRIC,
+        mode=search.mode,
+        points_to_evaluate=[sample.drawn for sample in cell.waiting],
+        # With the same seed a new sampler would suggest its first settings again.
+        seed=(search.seed + 1_000_003 * len(cell.samples)) % 2**32,
     )
+    for sample, values in cell.finished:
+        if values:
+            searcher.add_evaluated_point(sample.drawn, values[-1])
+    return searcher
+
+
+SCHEDULERS: dict[str, Callable[[dict[str, Any], int], TrialScheduler]] = {"asha": _asha, "median": _median}
+"""Makes Tune's scheduler of a cell from its settings and the rounds of a trajectory; its clock is finished rounds."""
+SEARCHERS: dict[str, Callable[[SearchSpec, Cell], Searcher]] = {"optuna": _optuna}
+"""Makes Tune's searcher of a cell; `random`, which no result leads, needs none."""
 
 
 def _search(sweep: SweepSpec) -> SearchSpec:
@@ -115,154 +172,124 @@ def _stack(sweep: SweepSpec, left_out: Set[str], config: Mapping[str, Any]) -> S
     return tuple(spec for spec in stack if spec.trajectory_id not in left_out)
 
 
-def _train(store: Store, metric: str, train: Callable[..., None], fields: Any, **options: Any) -> None:
-    train_sample(fields, store, metric, train, **options)
-
-
-def _record(
-    store: Store, stack: Callable[[Mapping[str, Any]], Stack], metric: str, config: Mapping[str, Any], value: float
+def _record_stop(
+    store: Store, stack_of: Callable[[Mapping[str, Any]], Stack], metric: str, config: Mapping[str, Any], value: float
 ) -> None:
-    """Writes that a trial was stopped; one that has no round left is complete."""
-    for spec in stack(config):
+    """Writes that a trial was stopped; a trajectory that has no round left is complete."""
+    for spec in stack_of(config):
         if store.rounds_done(spec.trajectory_id) <= spec.rounds:
             store.write_stopped(spec, metric, value)
 
 
-def _optuna(search: SearchSpec, one: Cell) -> Any:
-    """Tune's Optuna searcher, told of the samples that there are; it draws on where it would have gone on."""
-    try:
-        import optuna
-        from ray.tune.search.optuna import OptunaSearch
-    except ImportError:
-        raise InputError("search.searcher: optuna is not installed: pip install 'lthray[optuna]'") from None
-    optuna.logging.set_verbosity(optuna.logging.WARNING)
-    searcher = OptunaSearch(
-        OptunaSearch.convert_search_space(domains(search.space)),
-        metric=METRIC,
-        mode=search.mode,
-        points_to_evaluate=[sample.drawn for sample in one.waiting],
-        # a sampler begun anew with the same seed would suggest its first settings again
-        seed=(search.seed + 1_000_003 * len(one.samples)) % 2**32,
-    )
-    for sample, values in one.finished:
-        if values:
-            searcher.add_evaluated_point(sample.drawn, values[-1])
-    return searcher
-
-
 class _Samples(Searcher):  # type: ignore[misc]
-    """Gives Tune a sample after another, of each cell in turn: those that wait, then those that a searcher draws."""
+    """Gives Tune one sample after another, from each cell in turn: first those that wait, then newly drawn ones."""
 
     def __init__(self, sweep: SweepSpec, store: Store, cells: list[Cell]) -> None:
         super().__init__()
         self.sweep, self.store, self.cells = sweep, store, cells
         self.begun = 0
-        self.asked: dict[str, tuple[Any, str]] = {}
-        """The searcher behind a trial, and its name for it."""
+        self.suggested: dict[str, tuple[Any, str]] = {}
+        """The searcher that suggested a trial's sample, and the searcher's own id of it, by Tune's trial id."""
 
     def suggest(self, trial_id: str) -> Any:
+        """Called by Tune whenever a slot is free."""
         for _ in self.cells:
-            self.cells.append(one := self.cells.pop(0))
-            if not one.waiting and not one.left:
+            self.cells.append(cell := self.cells.pop(0))
+            if not cell.waiting and not cell.undrawn:
                 continue
             self.begun += 1
-            sample = self._next(one, trial_id)
-            one.given.append(sample)
+            sample = self._next(cell, trial_id)
+            cell.begun.append(sample)
             return {"trial": str(self.begun), "cell": sample.cell, "drawn": sample.drawn}
         return Searcher.FINISHED
 
-    def _next(self, one: Cell, trial_id: str) -> Sample:
-        if one.waiting:
-            if one.searcher:  # it was told to suggest these first
-                one.searcher.suggest(trial_id)
-                self.asked[trial_id] = one.searcher, trial_id
-            return one.waiting.pop(0)
-        sample = Sample(one.cell, self._drawn(one, trial_id))
-        remember(self.sweep, self.store, sample, len(one.samples))
-        one.left -= 1
+    def _next(self, cell: Cell, trial_id: str) -> Sample:
+        if cell.waiting:
+            if cell.searcher:  # It was told to suggest the waiting samples first, in this order.
+                cell.searcher.suggest(trial_id)
+                self.suggested[trial_id] = cell.searcher, trial_id
+            return cell.waiting.pop(0)
+        sample = Sample(cell.fields, self._draw(cell, trial_id))
+        remember(self.sweep, self.store, sample, len(cell.samples))
+        cell.undrawn -= 1
         return sample
 
-    def _drawn(self, one: Cell, trial_id: str) -> dict[str, Any]:
-        before = [sample.drawn for sample in one.samples]
+    def _draw(self, cell: Cell, trial_id: str) -> dict[str, Any]:
+        before = [sample.drawn for sample in cell.samples]
         for attempt in range(REPEATS):
             own_id = f"{trial_id}-{attempt}"
-            values: dict[str, Any] = one.searcher.suggest(own_id)
+            values: dict[str, Any] = cell.searcher.suggest(own_id)
             if values not in before:
-                self.asked[trial_id] = one.searcher, own_id
+                self.suggested[trial_id] = cell.searcher, own_id
                 return values
-            one.searcher.on_trial_complete(own_id, error=True)
+            cell.searcher.on_trial_complete(own_id, error=True)
         search = _search(self.sweep)
         return next(values for values in draws(search.space, search.seed) if values not in before)
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
-        """Tune's searcher hears of finished rounds alone."""
-        if trial_id in self.asked and METRIC in result:
-            searcher, own_id = self.asked[trial_id]
+        """Called by Tune for every report; the cell's searcher learns of scores alone."""
+        if trial_id in self.suggested and METRIC in result:
+            searcher, own_id = self.suggested[trial_id]
             searcher.on_trial_result(own_id, {METRIC: result[METRIC], "training_iteration": result[ROUNDS_DONE]})
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """A trial without the metric in its last report has lost a seed, and is a failure to Tune's searcher."""
-        if trial_id in self.asked:
-            searcher, own_id = self.asked.pop(trial_id)
-            whole = bool(result) and not error and METRIC in (result or {})
-            searcher.on_trial_complete(own_id, {METRIC: result[METRIC]} if result and whole else None, not whole)
+        """Called by Tune with a trial's last report: where that is no score, a trajectory failed, and so the sample."""
+        if trial_id in self.suggested:
+            searcher, own_id = self.suggested.pop(trial_id)
+            score = None if error or METRIC not in (result or {}) else {METRIC: (result or {})[METRIC]}
+            searcher.on_trial_complete(own_id, score, score is None)
 
     def save(self, checkpoint_path: str) -> None:
-        """Nothing: the results folder remembers."""
-
-
-def _scheduler(search: SearchSpec, rounds: int) -> Any:
-    """Tune's scheduler of one cell; its clock is finished rounds, of which there are `rounds`."""
-    ((name, options),) = search.scheduler.items()
-    shared = {"time_attr": ROUNDS_DONE, "metric": METRIC, "mode": search.mode} | options
-    shared["grace_period"] = min(shared["grace_period"], rounds)
-    if name == "asha":
-        return ASHAScheduler(max_t=rounds, **shared)
-    # without end: a trial is stopped or goes on, but does not pause for others
-    return MedianStoppingRule(min_time_slice=math.inf, **shared)
+        """Called by Tune now and then; there is nothing to save that the results folder does not remember."""
 
 
 @dataclass(eq=False)
-class _Past:
-    """A trial of an earlier run, as far as schedulers look at one."""
+class _FinishedTrial:
+    """A trial of an earlier run, with the one attribute that schedulers read."""
 
     trial_id: str
 
 
-def _tell(scheduler: Any, one: Cell) -> None:
-    """Tells a scheduler of the samples that are finished, as if they had just been trained."""
-    for number, (_, values) in enumerate(one.finished):
-        past = _Past(f"finished-{number}")
-        scheduler.on_trial_add(None, past)
-        for done, value in enumerate(values, start=1):
-            scheduler.on_trial_result(None, past, {METRIC: value, ROUNDS_DONE: done})
+def _replay(scheduler: TrialScheduler, cell: Cell) -> None:
+    """Tells a scheduler of the finished samples as if they had just been trained."""
+    for number, (_, values) in enumerate(cell.finished):
+        trial = _FinishedTrial(f"finished-{number}")
+        scheduler.on_trial_add(None, trial)
+        for rounds_done, value in enumerate(values, start=1):
+            scheduler.on_trial_result(None, trial, {METRIC: value, ROUNDS_DONE: rounds_done})
 
 
 class _Schedulers(FIFOScheduler):  # type: ignore[misc]
-    """Tune's schedulers, one a cell, which compare samples of their own cell alone; whom they stop is recorded."""
+    """One of Tune's schedulers for each cell, so that samples compete within their cell alone; records every stop."""
 
-    def __init__(self, schedulers: Mapping[str, Any], record: Callable[[Mapping[str, Any], float], None]) -> None:
+    def __init__(
+        self, schedulers: Mapping[str, TrialScheduler], record_stop: Callable[[Mapping[str, Any], float], None]
+    ) -> None:
         super().__init__()
-        self.schedulers, self.record = schedulers, record
+        self.schedulers, self.record_stop = schedulers, record_stop
 
     def _of(self, trial: Any) -> Any:
         return self.schedulers[_key(trial.config["cell"])]
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+        """Called by Tune before a trial begins."""
         self._of(trial).on_trial_add(tune_controller, trial)
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+        """Called by Tune for every report; a trial is judged by its scores alone."""
         if METRIC not in result:
             return TrialScheduler.CONTINUE  # type: ignore[no-any-return]
         action: str = self._of(trial).on_trial_result(tune_controller, trial, result)
         if action == TrialScheduler.STOP:
-            with suppress(OSError):  # then the next run stops it again
-                self.record(trial.config, result[METRIC])
+            with suppress(OSError):  # Without the record, the next run stops the trial again.
+                self.record_stop(trial.config, result[METRIC])
         return action
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+        """Called by Tune with a trial's last report."""
         if METRIC in result:
             self._of(trial).on_trial_complete(tune_controller, trial, result)
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
+        """Called by Tune for a trial that ended before it began."""
         self._of(trial).on_trial_remove(tune_controller, trial)

@@ -1,61 +1,59 @@
-"""The body of a trial of `lthray evaluate`: a plain function that measures stored tickets."""
+"""The body of a trial of `lthray evaluate`: measures stored tickets."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import torch
-from upath import UPath
 
 from lthray.engine.data import Arrays, Split, on_device
 from lthray.engine.evaluation import evaluate_ticket
-from lthray.engine.results import count_remaining, share_remaining
+from lthray.engine.results import Failure, count_remaining, share_remaining
 from lthray.engine.trajectory import device_name
 from lthray.errors import InputError
 from lthray.spec.attack_settings import label
+from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
-from lthray.worker.wanted import Wanted
+from lthray.worker.body import take_share
+from lthray.worker.report import Progress, Report
 
 
 def measure_tickets(
-    trajectories: Sequence[Mapping[str, Any]],
-    wanted: Wanted,
-    folder: UPath,
+    stack: Sequence[TrajectorySpec],
     data: Mapping[str, Arrays],
+    report: Report,
+    *,
+    request: EvaluationRequest,
+    store: Store,
     threads: int,
     gpus: float,
-    report: Callable[[dict[str, Any]], None],
 ) -> None:
-    """Measures the tickets of trajectories that have no row yet, and writes a row for each at once.
+    """Measures the tickets that have no row yet, and writes each ticket's row at once.
 
     Args:
-        trajectories: Their fields as `TrajectorySpec.model_dump` gives them.
-        wanted: What to measure.
-        folder: Results folder.
-        data: The trajectories' data sets by name.
+        stack: Trajectories, measured one after the other.
+        data: Their data sets by name.
+        report: Takes each message of the trial.
+        request: What to measure.
+        store: Results folder.
         threads: CPU threads to use.
-        gpus: Share of a GPU that it may take, or a number of GPUs; 0, or no GPU that torch finds, means the CPU.
-        report: Told of every ticket measured or damaged, as `train_stack` tells of rounds; an iteration is an image.
+        gpus: Share of a GPU, or a number of GPUs, as `take_share` has it.
     """
-    torch.set_num_threads(threads)
-    device = torch.device("cuda" if gpus and torch.cuda.is_available() else "cpu")
-    if device.type == "cuda" and gpus < 1:
-        torch.cuda.set_per_process_memory_fraction(gpus)
-    store, measured = Store(folder), 0
-    for spec in (TrajectorySpec.model_validate(fields) for fields in trajectories):
+    device = take_share(threads, gpus)
+    measured = 0
+    for spec in stack:
         dataset = on_device(data[spec.dataset], spec.validation_size, device)
-        whole, images = getattr(dataset, wanted.split), wanted.images_of(spec)
+        whole, images = getattr(dataset, request.split), request.image_count(spec)
         split = Split(whole.images[:images], whole.labels[:images])
-        for number in wanted.missing(spec, store):
+        for number in store.unmeasured(spec, request):
             try:
                 ticket = store.ticket(spec, number)
-            except InputError as error:  # the other rounds may be whole
-                report({"failures": [(spec.trajectory_id, number, str(error))]})
+            except InputError as error:  # The other rounds may be whole.
+                report(Failure(spec, number, str(error)))
                 continue
             began = time.perf_counter()
             weights = tuple(torch.tensor(ticket.weights[name], device=device) for name in spec.layer_sizes)
-            natural, attacked = evaluate_ticket(weights, spec, split, wanted.split, wanted.attack, number)
+            natural, attacked = evaluate_ticket(weights, spec, split, request.split, request.attack, number)
             seconds = time.perf_counter() - began
             share = share_remaining(ticket.masks.values())
             row = {
@@ -64,8 +62,8 @@ def measure_tickets(
                 "weights_remaining_count": count_remaining(ticket.masks.values()),
                 "moment": "final",
                 "iteration": spec.in_round(number).iterations,
-                "split": wanted.split,
-                "attack": str(wanted.attack),
+                "split": request.split,
+                "attack": str(request.attack),
                 "loss": attacked.loss[0],
                 "accuracy": attacked.accuracy[0],
                 "zero_gradient_share": attacked.zero_gradient_share[0] if attacked.zero_gradient_share else None,
@@ -76,17 +74,17 @@ def measure_tickets(
             store.write_evaluation(spec, row)
             measured += images
             report(
-                {
-                    "round": number,
-                    "iteration": images,
-                    "round_done": True,
-                    "iterations_done": measured,
-                    "rate": images / seconds,
-                    "weights_remaining": share,
-                    "natural": natural.accuracy[0],
-                    "adversarial": {label(wanted.attack): attacked.accuracy[0]},
-                    "running": 1,
-                    "device": device_name(device),
-                    "failures": [],
-                }
+                Progress(
+                    unit="images",
+                    round=number,
+                    done_in_round=images,
+                    done_in_trial=measured,
+                    round_done=True,
+                    rate=images / seconds,
+                    weights_remaining=share,
+                    natural=natural.accuracy[0],
+                    adversarial={label(request.attack): attacked.accuracy[0]},
+                    running=1,
+                    device=device_name(device),
+                )
             )

@@ -2,11 +2,9 @@
 
 import resource
 import sys
-from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 
@@ -55,13 +53,13 @@ def memory_bound(spec: TrajectorySpec, stack: int) -> float:
     return 1.5 * GIB + COPIES * NUMBER * CHUNK["cpu"] * spec.units + stack * each
 
 
-def measure(fields: Mapping[str, Any], arrays: Arrays, gpus: float, budget: float) -> Footprint:
+def measure(spec: TrajectorySpec, arrays: Arrays, gpus: float, budget: float) -> Footprint:
     """Measures one iteration and one evaluated chunk of images, with one trajectory and with several.
 
     Call it in a process of its own, on the device and with the share that a trial has.
 
     Args:
-        fields: A trajectory's fields as `TrajectorySpec.model_dump` gives them.
+        spec: A trajectory.
         arrays: Its data set.
         gpus: A trial's share of a GPU, or a number of GPUs; 0 for a CPU.
         budget: What a trial on a CPU may take, in bytes; on a GPU it is the share `gpus` of what is free.
@@ -71,7 +69,7 @@ def measure(fields: Mapping[str, Any], arrays: Arrays, gpus: float, budget: floa
     if gpu:
         budget = min(gpus, 1.0) * torch.cuda.mem_get_info()[0]
     short = {"rounds": 0, "iterations": 1, "eval_every": 1, "rewind_to": "init"}
-    whole = on_device(arrays, int(fields["validation_size"]), device)
+    whole = on_device(arrays, spec.validation_size, device)
 
     def shorten(split: Split) -> Split:
         return Split(split.images[: CHUNK[device.type]], split.labels[: CHUNK[device.type]])
@@ -79,7 +77,7 @@ def measure(fields: Mapping[str, Any], arrays: Arrays, gpus: float, budget: floa
     data = Dataset(whole.train, shorten(whole.validation), shorten(whole.test))
 
     def peak(stack: int) -> float:
-        specs = [TrajectorySpec.model_validate({**fields, **short, "seed": seed}) for seed in range(stack)]
+        specs = [spec.model_copy(update={**short, "seed": seed}) for seed in range(stack)]
         _forget_peak()  # loading the data set may have taken more than training does
         for _ in run(specs, data):
             pass

@@ -6,9 +6,11 @@ import pytest
 from rich.console import Console
 
 from lthray.cli import live
+from lthray.engine.results import Failure
 from lthray.sweep import progress
 from lthray.sweep.events import Note, Planned, TrajectoryFailed, TrialEnded, TrialProgress, TrialRetried
 from lthray.sweep.progress import SweepProgress
+from lthray.worker.report import Progress
 
 
 @pytest.mark.parametrize(
@@ -37,19 +39,22 @@ def test_shares_have_three_digits(share, text):
 def events(make):
     stack = tuple(make(seed=seed, train_attack="fgsm", rounds=2, iterations=40) for seed in (0, 1))
     other = (make(train_attack="none"),)
-    plan = Planned(trajectories=5, complete=2, trials={"1": stack, "2": other}, rounds=9, iterations=360)
+    plan = Planned(trajectories=5, complete=2, trials={"1": stack, "2": other}, rounds=9, work=360)
 
-    def progress(round_, iteration, done, iterations_done, trial="1"):
-        return TrialProgress(
-            trial, round_, iteration, done, iterations_done, 1234.5, 0.64, 0.981, {"fgsm": 0.5}, 2, "cpu"
+    def progress(round_, done_in_round, round_done, done_in_trial):
+        now = Progress(
+            "iterations", round_, done_in_round, done_in_trial, round_done, 1234.5, 0.64, 0.981, {"fgsm": 0.5}, 2, "cpu"
         )
+        return TrialProgress("1", now)
+
+    failure = Failure(stack[1], 1, "the loss stopped being finite")
 
     return [
         Note("no GPU in reach of Ray: trials run on CPU"),
         plan,
         progress(0, 20, False, 40),
         progress(0, 40, True, 80),
-        TrajectoryFailed("1", "abc123", 1, "the loss stopped being finite"),
+        TrajectoryFailed("1", failure),
         TrialRetried("2"),
         progress(1, 20, False, 120),
     ]
@@ -67,7 +72,8 @@ def test_without_a_terminal_there_is_a_plain_line_for_every_finished_round(event
         "[ 22 %] trial 1 (digits-8x8 · fgsm · reset), round 0 of 2, 64 % of weights, iteration 40, 1,234 it/s,"
         " test accuracy natural 98.1 %, fgsm 50.0 %"
     )
-    assert lines[3] == "trajectory abc123 failed in round 1: the loss stopped being finite"
+    name = events[4].failure.spec.trajectory_id
+    assert lines[3] == f"trajectory {name} failed in round 1: the loss stopped being finite"
     assert lines[4] == "trial 2 broke or lost its worker; it goes on from its last finished round"
     assert len(lines) == 5
     assert "\x1b" not in out.getvalue()
@@ -110,7 +116,7 @@ def test_the_live_display_starts_with_the_plan_and_keeps_its_lines(events):
             notify(event)
     assert before == "no GPU in reach of Ray: trials run on CPU\n"
     assert "0 of 2 trials" in out.getvalue()
-    assert "abc123 failed in round 1: the loss stopped being finite" in out.getvalue()
+    assert f"{events[4].failure.spec.trajectory_id} failed in round 1: the loss stopped being finite" in out.getvalue()
 
 
 def test_the_time_left_is_what_is_left_at_the_pace_so_far(events, monkeypatch):

@@ -7,11 +7,11 @@ import pytest
 from lthray.cli import options, printing
 from lthray.cli.live import counted
 from lthray.engine.results import Failure
+from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.sweepfile import parse
 from lthray.store.folder import Store
 from lthray.sweep.evaluate import Remeasured
 from lthray.sweep.run import Outcome
-from lthray.worker.wanted import Wanted
 from tests.helpers import TINY
 
 
@@ -61,7 +61,7 @@ def test_a_sweep_interrupted_before_its_first_round_ended_says_so_and_what_is_le
         "interrupted: run the same command again for the rest",
     ]
     cut = Remeasured(tickets=3, done=0, measured=0, failures={}, missing=3)
-    assert lines(printing.remeasured_page(cut, Wanted("pgd", "test", None, frozenset()), "r")) == [
+    assert lines(printing.remeasured_page(cut, EvaluationRequest("pgd", "test", None, frozenset()), "r")) == [
         "measured 0 tickets; 0 of 3 measured under pgd, 3 left in r",
         "interrupted: run the same command again for the rest",
     ]
@@ -81,6 +81,6 @@ def test_the_plan_of_one_trajectory_is_in_the_singular(lines, tmp_path):
     (spec,) = specs = sweep.trajectories()
     page = lines(printing.plan_page(sweep, specs, {spec.trajectory_id: 0}, "r"))
     assert page[-1] == "1 trajectory, 0 of them complete in r; to do: 1 training of 1 iteration in all"
-    wanted = Wanted("pgd", "test", 20, frozenset())
+    wanted = EvaluationRequest("pgd", "test", 20, frozenset())
     page = lines(printing.measuring_page(sweep, specs, wanted, Store(tmp_path)))
     assert page[-1].startswith("0 tickets, 0 of them measured under pgd (test) in ")

@@ -19,7 +19,7 @@ from lthray.engine.trajectory import run
 from lthray.methods.criteria import CRITERIA
 from lthray.methods.strategies import STRATEGIES, TRANSFER
 from lthray.spec.trajectory import TrajectorySpec
-from lthray.sweep.planning import hungriest
+from lthray.sweep.planning import largest_memory
 from tests.helpers import TINY, in_double, lthray, modules, same, trained
 
 LENET_5 = {"model": "lenet-5"}
@@ -99,10 +99,10 @@ def test_the_last_unit_that_has_a_number_is_computed_with(make, digits):
 def test_the_hungriest_network_is_the_one_with_the_most_to_hold(make):
     small, convolutions = make(model="mlp", widths=[10]), make(**LENET_5)
     wide = make(model="mlp", widths=[20_000, 100])
-    assert hungriest([small, convolutions]) == convolutions
-    assert hungriest([convolutions, wide, small]) == wide
-    assert hungriest([small, make(model="mlp", widths=[10], batch_size=900)]).batch_size == 900
-    assert hungriest([small, make(model="mlp", widths=[10], train_attack="pgd")]).train_attack == "pgd"
+    assert largest_memory([small, convolutions]) == convolutions
+    assert largest_memory([convolutions, wide, small]) == wide
+    assert largest_memory([small, make(model="mlp", widths=[10], batch_size=900)]).batch_size == 900
+    assert largest_memory([small, make(model="mlp", widths=[10], train_attack="pgd")]).train_attack == "pgd"
 
 
 @pytest.mark.slow

@@ -22,6 +22,8 @@ from lthray.spec.sweepfile import parse
 from lthray.store.folder import Store
 from lthray.store.tables import ROUNDS
 from lthray.sweep import samples
+from lthray.worker.report import Progress, Score
+from lthray.worker.train import train_sample
 from tests.helpers import TINY, lthray
 
 SEARCH = {
@@ -318,23 +320,28 @@ def test_the_metric_is_the_mean_over_seeds_of_the_rounds_that_all_have(sample):
 
 def test_a_sample_reports_the_rounds_it_has_and_then_each_once(sample):
     store, stack, results = sample
-    told = []
+    messages = []
 
-    def train(fields, report):
-        assert [one["seed"] for one in fields] == [0, 1]
+    def progress(number, round_done):
+        return Progress("iterations", number, 40, 40, round_done, 1.0, 0.8, 0.9, {"fgsm": 0.5}, 2, "cpu")
+
+    def train(specs, data, report):
+        assert specs == stack
         store.write_round(results[1][1][0])  # the second seed catches up, and both do the last round
-        report({"failures": [], "round_done": True, "round": 1})
-        report({"failures": [], "round_done": False, "round": 2})
+        report(progress(1, True))
+        report(progress(2, False))
         store.write_round(results[0][2][0])
-        report({"failures": [], "round_done": True, "round": 2})
+        report(progress(2, True))
         store.write_round(results[1][2][0])
-        report({"failures": [], "round_done": True, "round": 2})
+        report(progress(2, True))
 
-    samples.train_sample([one.model_dump() for one in stack], store, SEARCH["metric"], train, told.append)
+    train_sample(stack, {}, messages.append, train=train, store=store, metric=SEARCH["metric"])
     means = store.means(stack, SEARCH["metric"])
     assert len(means) == 3
-    expected = [(means[0], 1), (means[1], 2), (None, None), (None, None), (means[2], 3)]
-    assert [(one.get("metric"), one.get("rounds_done")) for one in told] == expected
+    assert messages == [
+        Score(means[0], 1), progress(1, True), Score(means[1], 2), progress(2, False), progress(2, True),
+        progress(2, True), Score(means[2], 3),
+    ]  # fmt: skip
 
 
 def test_who_was_stopped_is_remembered_until_it_is_trained_on(sample):
@@ -359,7 +366,7 @@ def test_the_folder_remembers_the_samples_of_a_searcher_that_are_still_of_its_sp
         samples.remember(one, store, this, number)
     samples.remember(one, store, Sample({"strategy": "continued"}, values[3]), 0)
     samples.remember(one, store, Sample({"strategy": "reset"}, {"learning_rate": 1e-3}), 0)
-    assert samples.known(one, store) == drawn  # 0.30000000000000004 is out of bounds, and the rest of other searches
+    assert samples.drawn(one, store) == drawn  # 0.30000000000000004 is out of bounds, and the rest of other searches
     assert [dataclasses.astuple(two)[1] for two in drawn] == values[1:3]
     assert one.trajectories() == []
     found = samples.trajectories(one, [], store)

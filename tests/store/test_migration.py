@@ -16,7 +16,7 @@ from lthray.spec.trajectory import TrajectorySpec
 from lthray.store import migration
 from lthray.store.folder import Store
 from lthray.store.migration import find_outdated, migrate
-from lthray.sweep.samples import known, remember
+from lthray.sweep.samples import drawn, remember
 from tests.helpers import GOLDEN
 
 
@@ -231,8 +231,8 @@ def test_samples_are_named_by_the_ids_of_now(tmp_path):
     record = {"cell": {}, "drawn": {"learning_rate": 0.0015}, "number": 0}
     (tmp_path / "samples").mkdir()
     (tmp_path / "samples" / "0123456789ab.json").write_text(json.dumps(record))
-    (sample,) = known(sweep, store)
+    (sample,) = drawn(sweep, store)
     move(store)
-    assert known(sweep, store) == [sample]
+    assert drawn(sweep, store) == [sample]
     remember(sweep, store, sample, 0)  # the same file: no sample counts twice
     assert [file.stem for file in (tmp_path / "samples").iterdir()] == [sweep.sample_id(sample)]

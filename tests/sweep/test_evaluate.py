@@ -15,16 +15,17 @@ import yaml
 from typer.testing import CliRunner
 
 from lthray.cli.main import app
+from lthray.engine.results import Failure
 from lthray.engine.trajectory import run
 from lthray.spec.attack_settings import parse
+from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.sweepfile import load
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.store.tables import EVALUATIONS
 from lthray.sweep import lock
 from lthray.sweep.datasets import read
-from lthray.worker import evaluate as measuring
-from lthray.worker.wanted import Wanted
+from lthray.worker.evaluate import measure_tickets
 from tests.helpers import ROOT, TINY, command, environment, lthray
 
 
@@ -58,16 +59,15 @@ def trained(template, tmp_path) -> tuple[Store, list[TrajectorySpec]]:
     return Store(shutil.copytree(folder, tmp_path / "r")), specs
 
 
-def measure(trained, arrays, wanted):
+def measure(trained, arrays, request):
     store, specs = trained
     reports = []
-    fields = [spec.model_dump() for spec in specs]
-    measuring.measure_tickets(fields, wanted, store.folder, arrays, 1, True, reports.append)
+    measure_tickets(specs, arrays, reports.append, request=request, store=store, threads=1, gpus=1)
     return reports
 
 
-def wants(attack, split="test", images=None, rounds=()):
-    return Wanted(parse(attack), split, images, frozenset(rounds))
+def asks(attack, split="test", images=None, rounds=()):
+    return EvaluationRequest(parse(attack), split, images, frozenset(rounds))
 
 
 def rows(store) -> pd.DataFrame:
@@ -80,7 +80,7 @@ def rows(store) -> pd.DataFrame:
 def test_an_attack_without_random_starts_measures_what_the_sweep_has_measured(attack, split, trained, arrays):
     """Bit for bit, in dense and in sparse rounds, from compacted tickets and from those of their own."""
     store, _ = trained
-    reports = measure(trained, arrays, wants(attack, split))
+    reports = measure(trained, arrays, asks(attack, split))
     found, rounds = rows(store), pd.read_parquet(store.folder / "rounds").sort_values(["seed", "round"])
     assert len(found) == len(reports) == len(rounds) == 10
     assert found["accuracy"].tolist() == rounds[f"final_{attack}_accuracy_{split}"].tolist()
@@ -93,28 +93,28 @@ def test_an_attack_without_random_starts_measures_what_the_sweep_has_measured(at
     assert set(found["images"]) == {360}
     assert (found["seconds"] > 0).all()
     assert list(found.columns) == EVALUATIONS.names
-    assert [one["iterations_done"] for one in reports] == [360 * (i + 1) for i in range(10)]
+    assert [one.done_in_trial for one in reports] == [360 * (i + 1) for i in range(10)]
 
 
 def test_what_has_its_row_is_not_measured_again_and_other_images_and_settings_are(trained, arrays):
     store, specs = trained
-    assert len(measure(trained, arrays, wants("pgd(steps=5)", images=50, rounds=[0, 5]))) == 3
+    assert len(measure(trained, arrays, asks("pgd(steps=5)", images=50, rounds=[0, 5]))) == 3
     before = rows(store)
     assert set(before["images"]) == {50}
-    assert measure(trained, arrays, wants("pgd(steps=5)", images=50, rounds=[0, 5])) == []
-    assert len(measure(trained, arrays, wants("pgd(steps=5)", images=50, rounds=[0, 1]))) == 2
-    assert len(measure(trained, arrays, wants("pgd(steps=5)", images=51, rounds=[0]))) == 2
-    assert len(measure(trained, arrays, wants("pgd(steps=6)", images=50, rounds=[0]))) == 2
-    assert measure(trained, arrays, wants("pgd(steps=5)", images=51, rounds=[7])) == []
+    assert measure(trained, arrays, asks("pgd(steps=5)", images=50, rounds=[0, 5])) == []
+    assert len(measure(trained, arrays, asks("pgd(steps=5)", images=50, rounds=[0, 1]))) == 2
+    assert len(measure(trained, arrays, asks("pgd(steps=5)", images=51, rounds=[0]))) == 2
+    assert len(measure(trained, arrays, asks("pgd(steps=6)", images=50, rounds=[0]))) == 2
+    assert measure(trained, arrays, asks("pgd(steps=5)", images=51, rounds=[7])) == []
     after = rows(store)
     assert len(after) == 3 + 2 + 2 + 2
     pd.testing.assert_frame_equal(before, after.merge(before[["seed", "round", "attack", "images"]]))
-    assert wants("pgd", images=10_000).images_of(specs[0]) == 360
+    assert asks("pgd", images=10_000).image_count(specs[0]) == 360
 
 
 def test_the_first_images_of_the_split_are_measured(trained, arrays, digits):
     store, (spec, _) = trained
-    measure(trained, arrays, wants("fgsm(epsilon=0)", images=7, rounds=[0]))
+    measure(trained, arrays, asks("fgsm(epsilon=0)", images=7, rounds=[0]))
     weights = [torch.tensor(layer) for layer in store.ticket(spec, 0).weights.values()]
     x = digits.test.images[:7]
     for layer in weights[:-1]:
@@ -126,11 +126,11 @@ def test_the_first_images_of_the_split_are_measured(trained, arrays, digits):
 def test_random_starts_are_the_same_whatever_else_is_measured(trained, arrays):
     store, specs = trained
     attack = "pgd(random_start=true)"
-    measure(trained, arrays, wants(attack))
+    measure(trained, arrays, asks(attack))
     every = rows(store)
     for spec in specs:
         (store.folder / "evaluations" / f"{spec.trajectory_id}.parquet").unlink()
-    measure(trained, arrays, wants(attack, rounds=[3]))
+    measure(trained, arrays, asks(attack, rounds=[3]))
     alone = rows(store)
     assert alone["loss"].tolist() == every[every["round"] == 3]["loss"].tolist()
     assert every["loss"].nunique() == len(every)
@@ -139,16 +139,16 @@ def test_random_starts_are_the_same_whatever_else_is_measured(trained, arrays):
 def test_a_damaged_ticket_is_named_and_the_others_are_measured(trained, arrays):
     store, specs = trained
     (store.folder / "tickets" / specs[1].trajectory_id / "round-02.safetensors").write_bytes(b"torn")
-    reports = measure(trained, arrays, wants("fgsm"))
-    (failed,) = (one["failures"] for one in reports if one["failures"])
-    assert failed[0][:2] == (specs[1].trajectory_id, 2)
-    assert "round-02.safetensors: can't be read" in failed[0][2]
+    reports = measure(trained, arrays, asks("fgsm"))
+    (failure,) = (message for message in reports if isinstance(message, Failure))
+    assert (failure.spec, failure.round) == (specs[1], 2)
+    assert "round-02.safetensors: can't be read" in failure.reason
     assert len(rows(store)) == 9
 
 
 def test_more_rounds_and_a_round_trained_again_keep_the_rows_that_are_still_true(trained, arrays, digits):
     store, specs = trained
-    measure(trained, arrays, wants("fgsm(epsilon=0.05)"))
+    measure(trained, arrays, asks("fgsm(epsilon=0.05)"))
     longer = specs[1].model_copy(update={"rounds": 7})
     for (result,) in run([longer], digits, 4, [store.resume(longer)]):
         store.write_round(result)
@@ -194,7 +194,7 @@ def test_mistakes_get_one_clear_line(trained, tmp_path):
 
 def test_a_dry_run_says_what_is_to_do_and_needs_neither_ray_nor_torch(trained, arrays):
     store, _ = trained
-    measure(trained, arrays, wants("pgd(steps=2)", images=20, rounds=[0, 4]))
+    measure(trained, arrays, asks("pgd(steps=2)", images=20, rounds=[0, 4]))
     arguments = [
         "evaluate",
         str(store.folder),
@@ -295,7 +295,7 @@ def test_an_evaluation_interrupted_goes_on_and_keeps_sweeps_out(finished):
     again = lthray(*options, cwd=finished)
     assert again.returncode == 0, again.stderr
     assert f"measured {18 - done} tickets; 18 of 18" in again.stdout
-    with lock.announced(Store(folder).folder, lambda: {"iterations": None}, lambda: None, print):
+    with lock.hold(Store(folder).folder, dict, lambda: None, print):
         locked = lthray("evaluate", "results/tiny", "--attack", "fgsm", cwd=finished)
     assert locked.returncode == 2
     assert "another sweep is writing into this folder" in locked.stderr

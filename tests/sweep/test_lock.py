@@ -15,15 +15,15 @@ from lthray.files import location
 from lthray.sweep import lock
 
 
-# a busy machine may be late by a second, and a sweep that is silent for three beats is taken for dead
+# A busy machine may be late by a second, and after three missed heartbeats a lock is stale.
 @pytest.fixture(params=["disk", "s3"])
 def folder(request, tmp_path, monkeypatch):
-    monkeypatch.setattr(lock, "BEAT_SECONDS", {"local": 0.2, "url": 0.7})
+    monkeypatch.setattr(lock, "HEARTBEAT_SECONDS", {"local": 0.2, "url": 0.7})
     return location(tmp_path / "results") if request.param == "disk" else request.getfixturevalue("s3")
 
 
-def announce(folder, snapshot=dict, lost=lambda: None, say=lambda text: None):
-    return lock.announced(folder, snapshot, lost, say)
+def hold(folder, snapshot=dict, on_loss=lambda: None, say=lambda text: None):
+    return lock.hold(folder, snapshot, on_loss, say)
 
 
 def wait_until(condition, seconds=10.0):
@@ -36,7 +36,7 @@ def wait_until(condition, seconds=10.0):
 def test_it_says_how_far_the_sweep_is_while_it_runs(folder):
     done = [0]
     assert lock.read(folder) is None
-    with announce(folder, lambda: {"done": done[0]}):
+    with hold(folder, lambda: {"done": done[0]}):
         found = lock.read(folder)
         assert found["alive"]
         assert (found["process"], found["host"], found["done"]) == (os.getpid(), platform.node(), 0)
@@ -46,10 +46,10 @@ def test_it_says_how_far_the_sweep_is_while_it_runs(folder):
 
 
 def test_a_second_sweep_is_refused_until_the_first_ends(folder):
-    with announce(folder), pytest.raises(InputError) as caught, announce(folder):
+    with hold(folder), pytest.raises(InputError) as caught, hold(folder):
         pass
     assert f"another sweep is writing into this folder (process {os.getpid()} on " in str(caught.value)
-    with announce(folder):
+    with hold(folder):
         pass
 
 
@@ -67,7 +67,7 @@ def test_a_dead_sweep_of_another_machine_is_waited_for_and_then_taken_over(folde
     left_behind(folder)
     assert not lock.read(folder)["alive"]
     said = []
-    with announce(folder, say=said.append):
+    with hold(folder, say=said.append):
         assert lock.read(folder)["process"] == os.getpid()
     if folder.protocol:
         assert said == ["waiting up to 0.6 s to see whether the sweep of process 1 on elsewhere is still alive"]
@@ -81,7 +81,7 @@ def test_a_dead_sweep_of_this_machine_is_not_waited_for(folder):
     left_behind(folder, process=dead.pid, host=platform.node(), updated=datetime.now(UTC).isoformat())
     assert not lock.read(folder)["alive"]
     said = []
-    with announce(folder, say=said.append):
+    with hold(folder, say=said.append):
         assert said == []
 
 
@@ -93,9 +93,9 @@ def test_a_sweep_of_another_machine_is_alive_as_long_as_it_is_heard_of(folder):
 
 
 def test_whoever_was_silent_for_too_long_learns_that_another_has_taken_over(s3, monkeypatch):
-    monkeypatch.setattr(lock, "BEAT_SECONDS", {"url": 0.2})
+    monkeypatch.setattr(lock, "HEARTBEAT_SECONDS", {"url": 0.2})
     lost = []
-    with announce(s3, lost=lambda: lost.append(True)):
+    with hold(s3, on_loss=lambda: lost.append(True)):
         left_behind(s3)
         wait_until(lambda: lost)
     assert lock.read(s3)["token"] == "theirs"
@@ -105,7 +105,7 @@ def test_a_folder_that_can_not_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with (
         pytest.raises(InputError, match="file/results: can't be written: Not a directory"),
-        announce(location(tmp_path / "file" / "results")),
+        hold(location(tmp_path / "file" / "results")),
     ):
         pass
 
@@ -113,6 +113,6 @@ def test_a_folder_that_can_not_be_written(tmp_path):
 def test_a_bucket_that_is_not_there(s3):
     with (
         pytest.raises(InputError, match=r"s3://no-such-bucket/run: can't be written: .*bucket"),
-        announce(location("s3://no-such-bucket/run")),
+        hold(location("s3://no-such-bucket/run")),
     ):
         pass

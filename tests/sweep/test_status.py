@@ -58,13 +58,17 @@ def test_without_a_sweep_running(begun):
 def test_while_a_sweep_is_running(begun):
     sweep, trajectories, store = begun
     trial = {
-        "trial": "1", "trains": "digits-8x8 · fgsm · 2 strategies", "stack": 2, "rounds": 2,
+        "trial": "1", "title": "digits-8x8 · fgsm · 2 strategies", "running": 2, "rounds": 2,
         "trajectories": [trajectories[2].trajectory_id, trajectories[1].trajectory_id], "round": 1,
-        "iteration": 20, "iterations_per_second": 1234.4, "weights_remaining": 0.802, "natural": 0.9,
+        "done_in_round": 20, "rate": 1234.4, "weights_remaining": 0.802, "natural": 0.9,
         "adversarial": {"fgsm": 0.5}, "device": "cpu",
     }  # fmt: skip
-    progress = {"iterations": {"done": 1, "of": 9}, "trials": {"ended": 0, "of": 1}, "seconds_left": 70.0}
-    with lock.announced(store.folder, lambda: progress | {"running": [trial]}, lambda: None, print):
+    progress = {
+        "work": {"done": 1, "of": 9, "unit": "iterations"},
+        "trials": {"ended": 0, "of": 1},
+        "seconds_left": 70.0,
+    }
+    with lock.hold(store.folder, lambda: progress | {"running": [trial]}, lambda: None, print):
         found = status(sweep, trajectories, store)
     assert (found.total.complete, found.total.running, found.total.failed, found.total.waiting) == (1, 2, 0, 1)
     page = shown(found)

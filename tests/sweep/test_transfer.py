@@ -44,15 +44,15 @@ METRIC = "final_none_accuracy_test"
 def trained(tree: dict, folder: Path) -> Store:
     """The results of a sweep, trained without Ray."""
     sweep, store = parse(tree), Store(folder)
-    specs = transfer.resolved(sweep, sweep.trajectories(), store)
+    specs = transfer.resolve_sources(sweep, sweep.trajectories(), store)
     store.create(sweep.resolved())
-    transfer.keep(sweep, specs, store)
+    transfer.copy_masks(sweep, specs, store)
     arrays = {"digits-8x8": datasets.read("digits-8x8", Path("unused"))}
     stacks: dict = {}
     for spec in specs:
-        stacks.setdefault(spec.stack_key, []).append(spec.model_dump())
+        stacks.setdefault(spec.stack_key, []).append(spec)
     for stack in stacks.values():
-        worker.train_stack(stack, store.folder, arrays, 1, False, lambda _: None)
+        worker.train_stack(stack, arrays, lambda _: None, store=store, threads=1, gpus=0)
     return store
 
 
@@ -64,7 +64,7 @@ def own(folder: Path, where: dict | None = None, **changes) -> dict:
 
 def found(tree: dict, folder: Path, *sets: str) -> list[TrajectorySpec]:
     sweep = parse(tree, sets)
-    return transfer.resolved(sweep, sweep.trajectories(), Store(folder))
+    return transfer.resolve_sources(sweep, sweep.trajectories(), Store(folder))
 
 
 def tables(store: Store) -> list[pd.DataFrame]:
@@ -145,7 +145,7 @@ def test_it_goes_on_after_a_kill_without_the_folder_it_took_masks_from(origin, t
     sweep, store = parse(tree), Store(tmp_path / "own")
     specs = found(tree, tmp_path / "own")
     store.create(sweep.resolved())
-    transfer.keep(sweep, specs, store)
+    transfer.copy_masks(sweep, specs, store)
     for results in run([specs[2]], digits, find_masks=lambda spec, number: sources.masks(store, spec, number)):
         store.write_round(results[0])
         if results[0].round == 2:
@@ -155,7 +155,7 @@ def test_it_goes_on_after_a_kill_without_the_folder_it_took_masks_from(origin, t
     for one, other in zip(tables(whole), tables(store), strict=True):
         pd.testing.assert_frame_equal(one, other)
     again = parse(yaml.safe_load((store.folder / "sweep.yaml").read_text()))
-    assert transfer.resolved(again, again.trajectories(), store) == specs
+    assert transfer.resolve_sources(again, again.trajectories(), store) == specs
     with pytest.raises(InputError, match=r"no such folder; of what was copied of it, trajectory \w+ has rounds 0 to 5"):
         found(tree, tmp_path / "own", "rounds=6")
 
@@ -178,7 +178,7 @@ def test_more_rounds_are_copied_when_they_are_asked_for_and_must_fit(origin, tmp
             tickets.write(folder, number, type(ticket)(ticket.weights, flipped), {})
     sweep = parse(own(tmp_path, trajectory={"rounds": 6}))
     with pytest.raises(InputError, match=r"is not what it was when .* was filled: it was trained again"):
-        transfer.keep(sweep, transfer.resolved(sweep, sweep.trajectories(), store), store)
+        transfer.copy_masks(sweep, transfer.resolve_sources(sweep, sweep.trajectories(), store), store)
 
 
 def test_several_sources_are_compared_and_their_ids_stand_for_them(origin, tmp_path):
@@ -215,8 +215,8 @@ def test_a_damaged_copy_fails_its_trajectory_alone(origin, tmp_path):
     store, specs = Store(tmp_path / "own"), found(tree, tmp_path / "own")
     sweep = parse(tree)
     store.create(sweep.resolved())
-    assert transfer.keep(sweep, specs, store) == 2
-    assert transfer.keep(sweep, specs, store) == 0
+    assert transfer.copy_masks(sweep, specs, store) == 2
+    assert transfer.copy_masks(sweep, specs, store) == 0
     (store.folder / "sources" / f"{specs[2].transfer.source}.safetensors").write_bytes(b"torn")
     trained(tree, tmp_path / "own")
     assert store.done(specs) == {spec.trajectory_id: 1 if spec is specs[2] else 6 for spec in specs}

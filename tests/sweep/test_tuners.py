@@ -10,11 +10,10 @@ import yaml
 
 from lthray.engine.trajectory import run
 from lthray.methods.attacks import Attack
-from lthray.spec.search import Sample
+from lthray.spec.search import SCHEDULERS, SEARCHERS, Sample
 from lthray.spec.sweepfile import parse
 from lthray.store.folder import Store
 from lthray.sweep import samples, tuners
-from lthray.sweep.planning import Share
 from tests.helpers import KEYS, TINY, lthray, readable, start, tables, wait_for
 
 METRIC = "early_stopping_fgsm_accuracy_validation"
@@ -83,10 +82,10 @@ def test_a_scheduler_hears_of_finished_samples_as_if_they_had_just_been_trained(
     for spec in sweep.stack_of(third):
         store.write_stopped(spec, METRIC, three)
     missing = list(sweep.stack_of(fourth))
-    (cell,) = tuners.cells(sweep, store, missing)
-    assert (cell.waiting, cell.left) == ([fourth], 0)
+    (cell,) = tuners.read_cells(sweep, store, missing)
+    assert (cell.waiting, cell.undrawn) == ([fourth], 0)
     assert cell.finished == [(first, one), (second, two), (third, [three])]
-    tuning = tuners.tuning(sweep, store, [cell], Share(1, 0, 1))
+    tuning = tuners.tuning(sweep, store, [cell], None, 1)
     assert tuning.options["num_samples"] == 1
     config = tuning.options["search_alg"].suggest("trial-id")
     assert config == {"trial": "1", "cell": {}, "drawn": fourth.drawn}
@@ -98,11 +97,9 @@ def test_a_scheduler_hears_of_finished_samples_as_if_they_had_just_been_trained(
     Trial.config = config
     median = sorted([one[0], two[0], three])[1]
     for value, action in ((median + 1e-6, "CONTINUE"), (median - 1e-6, "STOP")):
-        scheduler = tuners.tuning(sweep, store, tuners.cells(sweep, store, missing), Share(1, 0, 1)).options[
-            "scheduler"
-        ]
+        scheduler = tuners.tuning(sweep, store, tuners.read_cells(sweep, store, missing), None, 1).options["scheduler"]
         scheduler.on_trial_add(None, Trial)
-        assert scheduler.on_trial_result(None, Trial, {"failures": []}) == "CONTINUE"
+        assert scheduler.on_trial_result(None, Trial, {"round": 1}) == "CONTINUE"
         assert scheduler.on_trial_result(None, Trial, {"metric": value, "rounds_done": 1}) == action
     assert store.stopped() >= {spec.trajectory_id for spec in missing}
 
@@ -112,9 +109,9 @@ def test_cells_are_searched_on_their_own(tmp_path):
     tree = tiny(scheduler={"asha": {"reduction_factor": 2}})
     tree["grid"] = {"strategy": ["reset", "random"], "seed": [0]}
     sweep = parse(tree)
-    found = tuners.cells(sweep, Store(tmp_path), sweep.trajectories())
-    assert [(cell.cell["strategy"], len(cell.waiting)) for cell in found] == [("reset", 3), ("random", 3)]
-    tuning = tuners.tuning(sweep, Store(tmp_path), found, Share(1, 0, 1))
+    found = tuners.read_cells(sweep, Store(tmp_path), sweep.trajectories())
+    assert [(cell.fields["strategy"], len(cell.waiting)) for cell in found] == [("reset", 3), ("random", 3)]
+    tuning = tuners.tuning(sweep, Store(tmp_path), found, None, 1)
     configs = [tuning.options["search_alg"].suggest(str(number)) for number in range(7)]
     assert [one["cell"]["strategy"] for one in configs[:6]] == ["reset", "random"] * 3  # each in turn
     assert configs[6] == "FINISHED"
@@ -131,7 +128,7 @@ def test_median_stopping_never_pauses(tmp_path):
         tiny(scheduler={"median": {"min_samples_required": 2}}, mode="min", metric="early_stopping_iteration")
     )
     tuning = tuners.tuning(
-        sweep, Store(tmp_path), tuners.cells(sweep, Store(tmp_path), sweep.trajectories()), Share(1, 0, 1)
+        sweep, Store(tmp_path), tuners.read_cells(sweep, Store(tmp_path), sweep.trajectories()), None, 1
     )
     scheduler, actions = tuning.options["scheduler"], []
     for number, value in enumerate([10, 20, 30]):
@@ -156,9 +153,9 @@ def test_optuna_is_told_what_there_is_and_repeats_nothing(digits, tmp_path):
         known = samples.trajectories(sweep, [], store)
         rounds = store.done(known)
         missing = [spec for spec in known if rounds[spec.trajectory_id] <= spec.rounds]
-        cells = tuners.cells(sweep, store, missing)
+        cells = tuners.read_cells(sweep, store, missing)
         assert sum(map(len, tuners.planned(sweep, cells, set()).values())) == 2 * (6 - 1)
-        return cells[0], tuners.tuning(sweep, store, cells, Share(1, 0, 1)).options["search_alg"]
+        return cells[0], tuners.tuning(sweep, store, cells, None, 1).options["search_alg"]
 
     cell, searcher = begin()
     (told,) = (one for one in cell.searcher._ot_study.get_trials() if one.state.name == "COMPLETE")
@@ -166,10 +163,10 @@ def test_optuna_is_told_what_there_is_and_repeats_nothing(digits, tmp_path):
     drawn = [searcher.suggest(str(number)) for number in range(3)]
     assert drawn[0]["drawn"] == half.drawn
     assert len(list((tmp_path / "samples").iterdir())) == 4
-    searcher.on_trial_result("0", {"failures": []})
+    searcher.on_trial_result("0", {"round": 1})
     searcher.on_trial_result("0", {"metric": 0.5, "rounds_done": 2})
     searcher.on_trial_complete("0", {"metric": 0.5, "rounds_done": 2})
-    searcher.on_trial_complete("1", {"failures": [["x", 1, "not finite"]]})
+    searcher.on_trial_complete("1", {"failure": {"round": 1}})
     states = [(one.state.name, one.value) for one in cell.searcher._ot_study.get_trials()]
     assert states == [("COMPLETE", 0.5), ("COMPLETE", values[-1]), ("FAIL", None), ("RUNNING", None)]
 
@@ -185,7 +182,7 @@ def test_optuna_is_told_what_there_is_and_repeats_nothing(digits, tmp_path):
 def test_optuna_draws_all_of_a_small_space(tmp_path):
     pytest.importorskip("optuna")
     sweep = parse(tiny(searcher="optuna", samples=4, space={"batch_size": {"choice": [30, 40, 50, 60]}}))
-    searcher = tuners.tuning(sweep, Store(tmp_path), tuners.cells(sweep, Store(tmp_path), []), Share(1, 0, 1)).options[
+    searcher = tuners.tuning(sweep, Store(tmp_path), tuners.read_cells(sweep, Store(tmp_path), []), None, 1).options[
         "search_alg"
     ]
     assert {searcher.suggest(str(number))["drawn"]["batch_size"] for number in range(4)} == {30, 40, 50, 60}
@@ -306,3 +303,8 @@ def test_a_sample_with_a_seed_that_diverges_is_a_failure_and_stops_no_other(tmp_
     assert "2 of 4 trajectories complete" in process.stdout
     assert process.stdout.count("the loss stopped being finite") >= 2
     assert set(tables(tmp_path / "r")[0]["learning_rate"]) == {0.001}
+
+
+def test_every_scheduler_and_searcher_that_a_sweep_file_may_name_can_be_made():
+    assert tuners.SCHEDULERS.keys() == SCHEDULERS.keys()
+    assert {"random", *tuners.SEARCHERS} == SEARCHERS.keys()

@@ -19,13 +19,13 @@ def test_a_sweep_on_s3_is_watched_killed_continued_and_reported(sweep_file, s3, 
 
     for _ in range(10):  # the sweep says how far it is every ten seconds
         told = json.loads(lthray("status", s3, "--json", **s3_server).stdout)
-        moving = any(one["iterations_per_second"] > 0 for one in told["driver"]["running"])
+        moving = any(one["rate"] > 0 for one in told["driver"]["running"])
         if moving and told["running"] + told["complete"] == 2:  # both trials have begun
             break
     seen = lthray("status", s3, **s3_server)
     assert seen.returncode == 0, seen.stderr
     assert re.search(rf"^running since .* \(process {process.pid} on .*\): .* it/s", seen.stdout, re.M), seen.stdout
-    assert any(one["iterations_per_second"] > 0 for one in told["driver"]["running"])
+    assert any(one["rate"] > 0 for one in told["driver"]["running"])
     assert told["driver"]["alive"]
     assert told["running"] + told["complete"] == told["trajectories"] == 2
     assert 0 < told["rounds_done"] <= told["rounds"] == 202

@@ -24,7 +24,7 @@ draw = np.random.default_rng(0)
 images = [draw.integers(0, 256, (n, 784), dtype=np.uint8) for n in (60_000, 1_000)]
 labels = [draw.integers(0, 10, n, dtype=np.uint8) for n in (60_000, 1_000)]
 spec = TrajectorySpec(dataset="mnist", batch_size=int(sys.argv[1]))
-found = memory.measure(spec.model_dump(), Arrays(images[0], labels[0], images[1], labels[1], 255), 0, 2**40)
+found = memory.measure(spec, Arrays(images[0], labels[0], images[1], labels[1], 255), 0, 2**40)
 print(found.base, found.each)
 assert found.base + 5 * found.each < memory.memory_bound(spec, 5), found
 """
@@ -48,7 +48,7 @@ used = int(open("/proc/self/statm").read().split()[0]) * resource.getpagesize()
 resource.setrlimit(resource.RLIMIT_AS, (used + int(gib * 2**30),) * 2)
 store = Store(out)
 store.create("name: starved")
-worker.train_stack([spec.model_dump() for spec in specs], store.folder, data, 1, 0, print)
+worker.train_stack(specs, data, print, store=store, threads=1, gpus=0)
 """
 
 

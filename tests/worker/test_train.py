@@ -1,15 +1,18 @@
 """The body of a trial, without Ray."""
 
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import pytest
 
 from lthray.engine import recorder
+from lthray.engine.results import Failure
 from lthray.store import checkpoints
 from lthray.store.folder import Store
 from lthray.sweep import datasets
 from lthray.worker import train as worker
+from lthray.worker.report import Note, Progress, Score
 from tests.helpers import tables
 
 
@@ -25,26 +28,31 @@ def store(tmp_path):
     return store
 
 
-def train(specs, store, arrays):
+def train(specs, store, arrays, minutes=0):
     reports = []
-    worker.train_stack([spec.model_dump() for spec in specs], store.folder, arrays, 1, True, reports.append)
+    options = {"store": store, "threads": 1, "gpus": 1, "checkpoint_minutes": minutes}
+    worker.train_stack(specs, arrays, reports.append, **options)
     return reports
+
+
+def finished(reports):
+    return [message for message in reports if isinstance(message, Progress) and message.round_done]
 
 
 def test_it_trains_writes_and_reports_every_round(make, store, arrays):
     specs = [make(seed=seed, train_attack="fgsm") for seed in (0, 1)]
-    reports = train(specs, store, arrays)
-    done = [one for one in reports if one["round_done"]]
-    assert [(one["round"], one["iteration"], one["running"], one["iterations_done"]) for one in done] == [
+    done = finished(train(specs, store, arrays))
+    assert [(one.round, one.done_in_round, one.running, one.done_in_trial) for one in done] == [
         (0, 40, 2, 80), (1, 40, 2, 160), (2, 40, 2, 240),
     ]  # fmt: skip
-    assert done[1]["weights_remaining"] == 40_260 / 50_200
-    assert done[0]["rate"] > 0
+    assert done[1].weights_remaining == 40_260 / 50_200
+    assert done[0].rate > 0
+    assert {(one.unit, one.device) for one in done} == {("iterations", "cpu")}
     rounds = pd.read_parquet(store.folder / "rounds")
     assert len(rounds) == 6
     last = rounds[rounds["round"] == 2]
-    assert done[2]["natural"] == pytest.approx(last["final_none_accuracy_test"].mean())
-    assert done[2]["adversarial"] == {"fgsm": pytest.approx(last["final_fgsm_accuracy_test"].mean())}
+    assert done[2].natural == pytest.approx(last["final_none_accuracy_test"].mean())
+    assert done[2].adversarial == {"fgsm": pytest.approx(last["final_fgsm_accuracy_test"].mean())}
 
 
 def test_it_goes_on_where_each_trajectory_stands(make, store, arrays):
@@ -57,7 +65,7 @@ def test_it_goes_on_where_each_trajectory_stands(make, store, arrays):
         frame = pd.read_parquet(path)
         frame[frame["round"] < 1].to_parquet(path)
     reports = train(specs, store, arrays)
-    assert [(one["round"], one["running"]) for one in reports if one["round_done"]] == [(1, 1), (2, 1)]
+    assert [(one.round, one.running) for one in finished(reports)] == [(1, 1), (2, 1)]
     again = pd.read_parquet(store.folder / "curves")
     keys = ["trajectory_id", "round", "iteration", "split", "attack"]
     pd.testing.assert_frame_equal(
@@ -68,21 +76,21 @@ def test_it_goes_on_where_each_trajectory_stands(make, store, arrays):
 
 def test_a_failure_is_written_and_reported(make, store, arrays):
     spec = make(learning_rate=1e30)
-    failure, report = train([spec], store, arrays)
-    ((trajectory_id, number, reason),) = failure["failures"]
-    assert (trajectory_id, number, report["running"]) == (spec.trajectory_id, 0, 0)
-    assert store.failures()[trajectory_id]["error"] == reason
-    assert store.rounds_done(trajectory_id) == 0
+    *_, failure, last = train([spec], store, arrays)
+    assert (failure.spec, failure.round, last.running) == (spec, 0, 0)
+    assert store.failures()[spec.trajectory_id]["error"] == failure.reason
+    assert store.rounds_done(spec.trajectory_id) == 0
 
 
 def test_long_rounds_report_in_between_but_not_too_often(make, store, arrays, monkeypatch):
     monkeypatch.setattr(worker, "REPORT_SECONDS", 0.0)
     often = train([make(iterations=20, eval_every=5, rounds=0)], store, arrays)
-    assert [one["iteration"] for one in often] == [0, 5, 10, 15, 20, 20]
-    assert [one["round_done"] for one in often] == [False] * 5 + [True]
+    assert [one.done_in_round for one in often] == [0, 5, 10, 15, 20, 20]
+    assert [one.round_done for one in often] == [False] * 5 + [True]
     monkeypatch.setattr(worker, "REPORT_SECONDS", 3600.0)
-    seldom = train([make(iterations=20, eval_every=5, rounds=0, seed=1)], store, arrays)
-    assert [one["iteration"] for one in seldom] == [20]
+    seldom = train([make(iterations=20, eval_every=5, rounds=1, seed=1)], store, arrays)
+    assert [(one.round, one.done_in_round) for one in seldom] == [(0, 0), (0, 20), (1, 20)]
+    assert (seldom[0].rate, seldom[0].done_in_trial) == (0, 0)
 
 
 def test_a_damaged_ticket_is_the_failure_of_its_trajectory_alone(make, store, arrays):
@@ -90,11 +98,10 @@ def test_a_damaged_ticket_is_the_failure_of_its_trajectory_alone(make, store, ar
     train(specs, store, arrays)
     (store.folder / "tickets" / specs[0].trajectory_id / "round-01.safetensors").write_bytes(b"torn")
     longer = [make(seed=seed, rounds=2) for seed in (0, 1)]
-    failure, report = train(longer, store, arrays)
-    ((trajectory_id, number, reason),) = failure["failures"]
-    assert (trajectory_id, number) == (specs[0].trajectory_id, 2)
-    assert "round-01.safetensors: can't be read" in reason
-    assert (report["round"], report["running"]) == (2, 1)
+    failure, *_, last = train(longer, store, arrays)
+    assert (failure.spec, failure.round) == (longer[0], 2)
+    assert "round-01.safetensors: can't be read" in failure.reason
+    assert (last.round, last.running, last.round_done) == (2, 1, True)
     assert store.rounds_done(longer[1].trajectory_id) == 3
 
 
@@ -121,13 +128,13 @@ def test_a_kill_after_any_round_changes_no_number(fields, make, tmp_path, arrays
     class KilledError(Exception):
         pass
 
-    def report(said):
-        if said["round_done"]:
+    def report(message):
+        if message.round_done:
             raise KilledError
 
     for number in range(3):
         with pytest.raises(KilledError):
-            worker.train_stack([spec.model_dump()], torn.folder, arrays, 1, True, report)
+            worker.train_stack([spec], arrays, report, store=torn, threads=1, gpus=1)
         assert torn.rounds_done(spec.trajectory_id) == number + 1
     frames = [pd.read_parquet(store.folder / "curves") for store in (whole, torn)]
     pd.testing.assert_frame_equal(*frames)
@@ -151,11 +158,23 @@ def test_a_round_that_can_t_begin_is_a_failure_each_time(make, store, arrays, mo
     spec = make(prune={"criterion": "random", "scope": "global", "rate": 0.4})
     for _ in range(2):
         reports = train([spec], store, arrays)
-        assert [one["failures"] for one in reports if one["failures"]] == [
-            [(spec.trajectory_id, 1, "prune.scope global took the last weight of hidden_1")]
+        assert [message for message in reports if isinstance(message, Failure)] == [
+            Failure(spec, 1, "prune.scope global took the last weight of hidden_1")
         ]
         assert store.rounds_done(spec.trajectory_id) == 1
     assert len(reports) == 1
+
+
+def test_a_sample_reports_its_score_after_each_round_also_of_rounds_finished_earlier(make, store, arrays):
+    specs = [make(seed=seed, rounds=1) for seed in (0, 1)]
+    train([specs[0].model_copy(update={"rounds": 0}), specs[1]], store, arrays)
+    reports = []
+    body = partial(worker.train_stack, store=store, threads=1, gpus=0)
+    worker.train_sample(specs, arrays, reports.append, train=body, store=store, metric="final_none_accuracy_test")
+    rounds = pd.read_parquet(store.folder / "rounds")
+    means = rounds.groupby("round")["final_none_accuracy_test"].mean()
+    assert [type(message) for message in reports] == [Score, Progress, Progress, Score]
+    assert [message for message in reports if isinstance(message, Score)] == [Score(means[0], 1), Score(means[1], 2)]
 
 
 class KilledError(Exception):
@@ -171,11 +190,10 @@ def interrupt(specs, store, arrays, monkeypatch, at):
             raise KilledError
         return evaluate(weights, members, splits, number, iteration)
 
-    fields = [spec.model_dump() for spec in specs]
     with monkeypatch.context() as patch:
         patch.setattr(recorder, "evaluate", evaluate_or_die)
         with pytest.raises(KilledError):
-            worker.train_stack(fields, store.folder, arrays, 1, False, lambda _: None, checkpoint_minutes=1e-9)
+            train(specs, store, arrays, 1e-9)
 
 
 def iterations_trained(specs, store, arrays, monkeypatch):
@@ -227,11 +245,10 @@ def test_a_checkpoint_of_another_device_is_left_alone(make, store, arrays, monke
 def test_no_checkpoint_is_written_without_minutes_or_before_they_are_over(make, store, arrays, monkeypatch):
     written = []
     monkeypatch.setattr(Store, "write_checkpoint", lambda *_: written.append(1))
-    fields = [make(rounds=0, eval_every=5).model_dump()]
     for seed, minutes in enumerate((0, 5)):
-        worker.train_stack([fields[0] | {"seed": seed}], store.folder, arrays, 1, False, lambda _: None, minutes)
+        train([make(rounds=0, eval_every=5, seed=seed)], store, arrays, minutes)
     assert not written
-    worker.train_stack([fields[0] | {"seed": 2}], store.folder, arrays, 1, False, lambda _: None, 1e-9)
+    train([make(rounds=0, eval_every=5, seed=2)], store, arrays, 1e-9)
     assert written
 
 
@@ -240,10 +257,8 @@ def test_a_checkpoint_that_cannot_be_written_is_said_and_training_goes_on(make, 
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(checkpoints, "write", fail)
-    reports = []
     spec = make(rounds=0)
-    worker.train_stack([spec.model_dump()], store.folder, arrays, 1, False, reports.append, 1e-9)
-    assert any("a checkpoint could not be written: No space left" in one.get("note", "") for one in reports)
+    assert Note("a checkpoint could not be written: No space left on device") in train([spec], store, arrays, 1e-9)
     assert store.rounds_done(spec.trajectory_id) == 1
 
 
@@ -256,6 +271,6 @@ def test_a_round_that_ends_in_a_failure_leaves_no_checkpoint(make, store, arrays
         return evaluate(weights, members, splits, number, iteration)
 
     monkeypatch.setattr(recorder, "evaluate", diverge)
-    worker.train_stack([spec.model_dump()], store.folder, arrays, 1, False, lambda _: None, 1e-9)
+    train([spec], store, arrays, 1e-9)
     assert list(store.failures()) == [spec.trajectory_id]
     assert not list((store.folder / "checkpoints").iterdir())

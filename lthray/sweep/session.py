@@ -1,0 +1,61 @@
+"""What any work on Ray needs first: its data sets read, Ray connected, and a trial's share of its machines."""
+
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from lthray.engine.data import Arrays
+from lthray.spec.sweep import ResourcesSpec
+from lthray.spec.trajectory import TrajectorySpec
+from lthray.store.folder import Store
+from lthray.sweep.cluster import check_shared, connected, nodes
+from lthray.sweep.datasets import gather
+from lthray.sweep.events import Note, Notify
+from lthray.sweep.planning import Share, fit_to_cluster
+
+
+@dataclass(frozen=True)
+class Session:
+    """A connection to Ray, ready for trials."""
+
+    store: Store
+    """Results folder."""
+    resources: ResourcesSpec
+    """What a trial asks of Ray."""
+    data: dict[str, Arrays]
+    """Data sets by name."""
+    share: Share
+    """What a trial gets."""
+    notify: Notify
+    """Takes the trials' events."""
+
+
+@contextmanager
+def connect(
+    store: Store,
+    resources: ResourcesSpec,
+    specs: Iterable[TrajectorySpec],
+    data_dir: Path,
+    address: str | None,
+    notify: Notify,
+) -> Iterator[Session]:
+    """Reads the data sets of trajectories and connects to Ray for as long as the block lasts.
+
+    Args:
+        store: Results folder.
+        resources: What a trial asks of Ray.
+        specs: The trajectories.
+        data_dir: Where data sets are, or are downloaded to.
+        address: A running Ray cluster, or None to start Ray on this machine alone.
+        notify: Takes what is worth telling.
+
+    Raises:
+        InputError: a data set can't be read, Ray can't be reached, or not every node reaches the results folder.
+    """
+    data = gather([spec.dataset for spec in specs], data_dir, lambda text: notify(Note(text)))
+    notify(Note(f"connecting to Ray at {address}" if address else "starting Ray"))
+    with connected(address):
+        if address:
+            check_shared(store)
+        yield Session(store, resources, data, fit_to_cluster(resources, nodes(), notify), notify)
