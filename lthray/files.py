@@ -8,7 +8,7 @@ from pathlib import Path
 from fsspec.core import split_protocol
 from upath import UPath
 
-from lthray.errors import InputError
+from lthray.errors import InputError, first_line
 
 PART = ".part"
 OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss"}
@@ -32,7 +32,7 @@ def location(folder: str | Path | UPath) -> UPath:
         said = f"pip install '{EXTRAS[protocol]}'" if protocol in EXTRAS else str(error)
         raise InputError(f"{folder}: the package for {protocol}:// is not installed: {said}") from None
     except Exception as error:  # noqa: BLE001 - every storage has exceptions of its own
-        raise InputError(f"{folder}: can't be reached: {_line(error)}") from None
+        raise InputError(f"{folder}: can't be reached: {first_line(error)}") from None
     return found
 
 
@@ -95,7 +95,3 @@ def names(folder: UPath, suffix: str) -> list[str]:
 
 def _finished(name: str, suffix: str) -> bool:
     return name.endswith(suffix) and not name.startswith(".")
-
-
-def _line(error: Exception) -> str:
-    return next((line.strip() for line in str(error).splitlines() if line.strip()), type(error).__name__)

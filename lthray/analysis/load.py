@@ -16,6 +16,7 @@ from upath import UPath
 
 from lthray.analysis import ticket_masks
 from lthray.analysis.numbers import summary
+from lthray.errors import first_line
 
 REQUIRED = (
     "trajectory_id", "protocol", "dataset", "seed", "strategy", "train_attack", "eval_attacks", "rounds", "round",
@@ -199,7 +200,7 @@ def _read_table(path: UPath, columns: list[str] | None, filters: Filters | None)
     except FileNotFoundError:
         return None
     except pa.ArrowException as error:
-        raise NotResultsError(f"{path}: {_first_line(error)}") from error
+        raise NotResultsError(f"{path}: {first_line(error)}") from error
 
 
 def _content(path: UPath) -> bytes:
@@ -242,7 +243,7 @@ def _read_sweep(path: UPath) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
-        raise NotResultsError(f"{path}: not YAML: {_first_line(error)}") from error
+        raise NotResultsError(f"{path}: not YAML: {first_line(error)}") from error
     return sweep if isinstance(sweep, dict) else None
 
 
@@ -278,7 +279,3 @@ def _flatten(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
         else:
             flat[f"{prefix}{name}"] = ",".join(map(str, value)) if isinstance(value, list) else value
     return flat
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -13,7 +13,7 @@ import numpy as np
 from ray import tune
 from ray.tune.search.sample import Categorical, Domain, Integer, Quantized
 
-from lthray.errors import InputError
+from lthray.errors import InputError, first_line
 
 REPEATS = 10_000
 """Draws in a row, each of a setting drawn before, after which a space is taken for exhausted."""
@@ -29,8 +29,9 @@ def domain(field: str, space: str, arguments: list[Any]) -> Domain:
         made = getattr(tune, space)(arguments) if space == "choice" else getattr(tune, space)(*arguments)
         made.sample(random_state=np.random.RandomState(0))
     except (ValueError, AssertionError, OverflowError, ZeroDivisionError) as error:
-        said = (str(error) or type(error).__name__).partition("\n")[0]
-        raise InputError(f"search.space.{field}: found {space}: {arguments}, but Ray Tune says: {said}") from None
+        raise InputError(
+            f"search.space.{field}: found {space}: {arguments}, but Ray Tune says: {first_line(error)}"
+        ) from None
     return made
 
 

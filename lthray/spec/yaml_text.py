@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from lthray.errors import InputError
+from lthray.errors import InputError, first_line
 
 
 class _Loader(yaml.SafeLoader):
@@ -44,5 +44,5 @@ def read_yaml(text: str, source: str) -> Any:
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         mark = getattr(error, "problem_mark", None)
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or str(error).partition("\n")[0] or type(error).__name__
+        problem = getattr(error, "problem", None) or first_line(error)
         raise InputError(f"{source}{place}: not valid YAML: {problem}") from None

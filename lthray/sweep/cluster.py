@@ -12,7 +12,7 @@ from collections.abc import Iterator
 import ray
 
 from lthray.engine.data import Arrays
-from lthray.errors import InputError
+from lthray.errors import InputError, last_line
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.sweep.planning import Share
@@ -62,7 +62,7 @@ def check_shared(store: Store) -> None:
         seen = ray.get([look.options(scheduling_strategy=here(node["NodeID"], soft=False)).remote() for node in nodes])
     except ray.exceptions.RayError as error:
         raise InputError(
-            f"lthray can't run on every node of the cluster ({_last_line(error)}); install it on all of them, or send"
+            f"lthray can't run on every node of the cluster ({last_line(error)}); install it on all of them, or send"
             " the sweep with lthray submit"
         ) from None
     for node, sees in zip(nodes, seen, strict=True):
@@ -88,9 +88,5 @@ def footprint(spec: TrajectorySpec, arrays: Arrays, share: Share) -> Footprint:
     try:
         found: Footprint = ray.get(probe.remote(spec.model_dump(), arrays, share.gpus, share.memory))
     except ray.exceptions.RayError as error:
-        raise InputError(f"a first iteration can't be trained on the cluster: {_last_line(error)}") from None
+        raise InputError(f"a first iteration can't be trained on the cluster: {last_line(error)}") from None
     return found
-
-
-def _last_line(error: Exception) -> str:
-    return next((line.strip() for line in reversed(str(error).splitlines()) if line.strip()), type(error).__name__)

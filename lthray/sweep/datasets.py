@@ -9,7 +9,7 @@ import numpy as np
 import torch
 
 from lthray.engine.data import Arrays
-from lthray.errors import InputError
+from lthray.errors import InputError, last_line
 from lthray.methods.datasets import DATASETS
 
 FOLDERS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
@@ -61,7 +61,7 @@ def _torchvision(name: str, folder: Path) -> Arrays:
             train, test = (reader(root=str(folder), train=one, download=True) for one in (True, False))
     except (OSError, RuntimeError, ValueError, AssertionError, IndexError) as error:
         missing = ", ".join(f"{file}[.gz]" for file in FILES if not (raw / file).is_file())
-        said = _first_line(error)
+        said = last_line(error)
         if missing:
             raise InputError(
                 f"{name}: can't be downloaded ({said}); put {missing} into {raw},"
@@ -88,8 +88,3 @@ def _digits() -> Arrays:
     folds = [fold for _, fold in StratifiedKFold(5, shuffle=True, random_state=0).split(images, labels)]
     order = np.concatenate([folds[0], *(folds[2:])])
     return Arrays(images[order], labels[order], images[folds[1]], labels[folds[1]], white=16)
-
-
-def _first_line(error: Exception) -> str:
-    lines = [line for line in str(getattr(error, "reason", error)).splitlines() if line.strip()]
-    return lines[-1].strip() if lines else type(error).__name__

@@ -7,7 +7,7 @@ from typing import Any
 from ray.tune import Callback
 
 import lthray.ray_env  # noqa: F401 - sets what Ray reads when it is imported
-from lthray.errors import InputError
+from lthray.errors import InputError, first_line
 
 CALLBACKS = {
     "tensorboard": ("ray.tune.logger", "TBXLoggerCallback", "tensorboardX"),
@@ -34,6 +34,6 @@ def callbacks(loggers: Mapping[str, Mapping[str, Any]]) -> list[Callback]:
             one = getattr(import_module(module), callback)(**options)
             one.setup()  # Tune does it again; here a server out of reach is still told in a line
         except Exception as error:  # noqa: BLE001 - every logger has exceptions of its own
-            raise InputError(f"loggers.{name}: {(str(error) or type(error).__name__).splitlines()[0]}") from None
+            raise InputError(f"loggers.{name}: {first_line(error)}") from None
         made.append(one)
     return made

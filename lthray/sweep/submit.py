@@ -26,7 +26,7 @@ from packaging.requirements import Requirement
 from ray.exceptions import RayError
 from ray.job_submission import JobSubmissionClient
 
-from lthray.errors import InputError
+from lthray.errors import InputError, first_line
 
 SILENCE_SECONDS = 60
 """A log silent for so long is asked for again: a connection may die without a word."""
@@ -158,7 +158,7 @@ def connect(address: str) -> JobSubmissionClient:
         _knock(address.rstrip("/"))
         return JobSubmissionClient(address)
     except (OSError, RuntimeError, ValueError, http.client.HTTPException, RayError) as error:
-        raise InputError(f"--address {address}: no Ray cluster can be reached: {_line(error)}") from None
+        raise InputError(f"--address {address}: no Ray cluster can be reached: {first_line(error)}") from None
 
 
 def _knock(address: str) -> None:
@@ -167,11 +167,6 @@ def _knock(address: str) -> None:
         urllib.request.urlopen(f"{address}/api/version", timeout=10).close()
     except urllib.error.HTTPError as answer:
         answer.close()  # it may want a token, which Ray's client has
-
-
-def _line(error: BaseException) -> str:
-    said = str(getattr(error, "reason", "") or error).strip()
-    return said.splitlines()[0] if said else type(error).__name__
 
 
 def submit(
@@ -197,7 +192,7 @@ def submit(
         try:
             return Job(client, client.submit_job(entrypoint=command, runtime_env=runtime_env))
         except (OSError, RuntimeError, ValueError, RayError) as error:
-            raise InputError(f"the cluster did not take the job: {_line(error)}") from None
+            raise InputError(f"the cluster did not take the job: {first_line(error)}") from None
 
 
 class Job:
@@ -229,7 +224,7 @@ class Job:
         try:
             self.client.stop_job(self.id)
         except (OSError, RuntimeError, RayError) as error:
-            raise ConnectionError(_line(error)) from None
+            raise ConnectionError(first_line(error)) from None
 
     async def _follow(self, log: Say, note: Say) -> Ending:
         from aiohttp import ClientError
@@ -248,9 +243,9 @@ class Job:
             except (OSError, RuntimeError, ClientError, RayError) as error:
                 if lost is None:
                     lost = time.monotonic()
-                    note(f"lost the connection to the cluster ({_line(error)}); trying again")
+                    note(f"lost the connection to the cluster ({first_line(error)}); trying again")
                 elif time.monotonic() - lost > RECONNECT_SECONDS:
-                    raise ConnectionError(_line(error)) from None
+                    raise ConnectionError(first_line(error)) from None
                 await asyncio.sleep(2)
 
     async def _tail(self, log: Say) -> None:
