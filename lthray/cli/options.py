@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from lthray.errors import InputError
+from lthray.errors import InputError, OneLineError, RunError
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -40,9 +40,9 @@ def mistakes() -> Iterator[None]:
     console = Console(stderr=True)
     try:
         yield
-    except InputError as error:
+    except OneLineError as error:
         console.print(f"lthray: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(BAD_INPUT) from None
+        raise typer.Exit(FAILED if isinstance(error, RunError) else BAD_INPUT) from None
     except KeyboardInterrupt:
         console.print("lthray: interrupted")
         raise typer.Exit(INTERRUPTED) from None

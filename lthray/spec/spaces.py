@@ -1,8 +1,5 @@
 """Ray Tune's search spaces: made from what a sweep file says, their bounds, and draws from them."""
 
-import lthray.ray_env  # noqa: F401 - sets what Ray reads when it is imported
-
-# isort: split
 import hashlib
 import json
 import math

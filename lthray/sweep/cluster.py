@@ -1,13 +1,4 @@
-"""The Ray cluster: one of this machine's own or a running one, what its nodes have, and what they can reach."""
-
-import lthray.ray_env  # noqa: F401 - sets what Ray reads when it is imported
-
-# isort: split
-import contextlib
-import logging
-import signal
-import socket
-from collections.abc import Iterator
+"""The nodes of a Ray cluster: what they have, and what they reach."""
 
 import ray
 
@@ -17,36 +8,6 @@ from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.sweep.planning import Share
 from lthray.worker.memory import Footprint, measure
-
-
-@contextlib.contextmanager
-def connected(address: str | None) -> Iterator[None]:
-    """A connection to Ray, closed in the end; SIGTERM is as gentle as Ctrl-C meanwhile."""
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    try:
-        _knock(address)
-        ray.init(
-            address=address or "local",
-            log_to_driver=False,
-            logging_level="ERROR",
-            **({} if address else {"include_dashboard": False}),
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        where = f"--address {address}: no Ray cluster can be reached" if address else "Ray can't be started"
-        raise InputError(f"{where}: {(str(error).strip() or type(error).__name__).splitlines()[0]}") from None
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        ray.shutdown()
-
-
-def _knock(address: str | None) -> None:
-    """Fails at once where nothing listens at HOST:PORT; Ray itself would try for minutes."""
-    host, colon, port = (address or "").rpartition(":")
-    if colon:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
 
 
 def check_shared(store: Store) -> None:

@@ -1,23 +1,19 @@
-"""A sweep on Ray Tune: what is missing becomes trials, each trains a stack on its share of the machines."""
+"""A sweep on Ray Tune, seen from the process that has the folder and the display."""
 
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from lthray.engine.data import Arrays
 from lthray.engine.results import Failure
 from lthray.spec.sweepfile import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
-from lthray.sweep import samples, transfer, tuners
-from lthray.sweep.cluster import check_shared, connected, footprint, nodes
-from lthray.sweep.datasets import gather
-from lthray.sweep.events import Note, Notify, Planned
+from lthray.sweep import samples, transfer
+from lthray.sweep.driver import drive
+from lthray.sweep.events import Notify
 from lthray.sweep.lock import reported
-from lthray.sweep.loggers import callbacks
-from lthray.sweep.planning import Share, fit_to_cluster, hungriest, largest_stack, plan
-from lthray.sweep.trials import fit, laid_down, training
-from lthray.worker.memory import generous
 
 
 @dataclass(frozen=True)
@@ -58,80 +54,26 @@ def run(
 
     Raises:
         InputError: the folder, the sources, the data or the cluster are not to be had.
+        RunError: Ray dies again and again.
         KeyboardInterrupt: interrupted before training began; later an interrupt ends in an Outcome.
     """
     store = Store(folder)
     trajectories = transfer.resolved(sweep, trajectories, store)  # before anything is written
     with reported(store.folder, notify) as tell:
         store.create(sweep.resolved())
-        given, trajectories = trajectories, samples.trajectories(sweep, trajectories, store)
-        before, stopped = store.done(trajectories), samples.stopped(sweep, store)
-        missing = [
-            spec
-            for spec in trajectories
-            if before[spec.trajectory_id] <= spec.rounds and spec.trajectory_id not in stopped
-        ]
-        if copied := transfer.keep(sweep, missing, store):
-            tell(Note(f"copied the masks of {copied} source{'' if copied == 1 else 's'}"))
-        cells = tuners.cells(sweep, store, missing) if sweep.search and sweep.search.adaptive else []
-        coming = tuners.planned(sweep, cells, stopped)
-        wanted = [spec for stack in coming.values() for spec in stack] if cells else missing
-        errors: dict[str, Failure] = {}
-        if wanted:
-            data = gather([spec.dataset for spec in wanted], data_dir, lambda text: tell(Note(text)))
-            tell(Note(f"connecting to Ray at {address}" if address else "starting Ray"))
-            with connected(address):
-                if address:
-                    check_shared(store)
-                share = fit_to_cluster(sweep.resources, nodes(), tell)
-                loggers = callbacks(sweep.loggers)
-                fits = _fits(wanted, data, share, sweep.resources.stack, tell)
-                if cells:
-                    tuning = tuners.tuning(sweep, store, cells, share)
-                else:
-                    stacks = plan(missing, before, share, sweep.resources.stack, fits)
-                    coming = {str(i + 1): stack for i, stack in enumerate(stacks)}
-                    tuning = laid_down(coming, training(store, share))
-                tell(_planned(sweep, wanted, before, stopped, coming))
-                errors = fit(tuning, store, data, share, sweep.resources, loggers, tell)
-        else:
-            tell(_planned(sweep, wanted, before, stopped, {}))
-        return _outcome(sweep, samples.trajectories(sweep, given, store), store, before, errors)
+        before = store.done(samples.trajectories(sweep, trajectories, store))
+
+        def count_rounds() -> int:
+            return sum(store.done(samples.trajectories(sweep, trajectories, store)).values())
+
+        errors = drive(partial(_train, sweep, trajectories, store, data_dir, address), address, count_rounds, tell)
+        return _outcome(sweep, samples.trajectories(sweep, trajectories, store), store, before, errors)
 
 
-def _fits(
-    missing: Sequence[TrajectorySpec], data: Mapping[str, Arrays], share: Share, stack: int | str, notify: Notify
-) -> int:
-    """The largest stack that a trial's memory takes; it is measured where it may matter."""
-    spec, largest = hungriest(missing), largest_stack(missing, share, stack)
-    if not share.gpus and generous(spec, largest) <= share.memory:
-        return largest
-    found = footprint(spec, data[spec.dataset], share)
-    notify(Note(f"memory: {found}"))
-    if not found.fits:
-        notify(Note("memory: not even one trajectory fits: give trials more (resources.cpus, resources.gpus)"))
-    elif isinstance(stack, int) and found.fits < stack:
-        notify(Note(f"memory: stacks are cut to {found.fits} trajectories, not {stack}"))
-    return max(1, found.fits)
+def _train(*arguments: Any) -> dict[str, Failure]:
+    from lthray.sweep.missing import train  # torch and Ray take seconds to import, and only the child needs them
 
-
-def _planned(
-    sweep: SweepSpec,
-    wanted: Sequence[TrajectorySpec],
-    before: Mapping[str, int],
-    stopped: Set[str],
-    trials: Mapping[str, tuple[TrajectorySpec, ...]],
-) -> Planned:
-    # the samples of a search that are yet to be drawn have no rounds done
-    rounds = [spec.rounds + 1 - before.get(spec.trajectory_id, 0) for spec in wanted]
-    return Planned(
-        trajectories=sweep.size(),
-        complete=sweep.size() - sum(number > 0 for number in rounds) - len(stopped & before.keys()),
-        stopped=len(stopped & before.keys()),
-        trials=dict(trials),
-        rounds=sum(rounds),
-        iterations=sum(spec.iterations_from(before.get(spec.trajectory_id, 0)) for spec in wanted),
-    )
+    return train(*arguments)
 
 
 def _outcome(

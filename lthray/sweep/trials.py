@@ -16,7 +16,6 @@ import ray
 from ray import tune
 from upath import UPath
 
-import lthray.ray_env  # noqa: F401 - sets what Ray reads when it is imported
 from lthray.engine.data import Arrays
 from lthray.engine.results import Failure
 from lthray.files import is_local
