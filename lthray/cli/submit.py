@@ -15,7 +15,13 @@ if TYPE_CHECKING:  # Ray takes seconds to import
 def submit(
     sweep_file: SweepFile,
     address: Annotated[
-        str, typer.Option(metavar="URL", help="The cluster's dashboard, http://HEAD:8265.", show_default=False)
+        str,
+        typer.Option(
+            metavar="URL",
+            envvar=["RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"],
+            help="The cluster's dashboard, http://HEAD:8265.",
+            show_default=False,
+        ),
     ],
     out: Annotated[
         str | None,

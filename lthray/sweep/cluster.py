@@ -1,13 +1,21 @@
 """The nodes of a Ray cluster: what they have, and what they reach."""
 
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import ray
 
 from lthray.engine.data import Arrays
 from lthray.errors import InputError, last_line
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
+from lthray.sweep.events import Note, Notify
 from lthray.sweep.planning import Share
 from lthray.worker.memory import Footprint, measure
+
+NOTE_SECONDS = 30.0
+"""Time between two notes that no node is left."""
 
 
 def check_shared(store: Store) -> None:
@@ -37,6 +45,26 @@ def check_shared(store: Store) -> None:
 def nodes() -> list[dict[str, float]]:
     """What each node of the cluster has."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+@contextmanager
+def note_lost_nodes(share: Share, notify: Notify) -> Iterator[None]:
+    """Tells what trials wait for, as long as the block lasts, where no node is left that has a trial's share."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(NOTE_SECONDS) and ray.is_initialized():
+            if not any(node.get("CPU", 0) >= share.cpus and node.get("GPU", 0) >= share.gpus for node in nodes()):
+                gpus = f" and {share.gpus:g} GPUs" if share.gpus else ""
+                notify(Note(f"no node with {share.cpus:g} CPUs{gpus} is left in the cluster: waiting until one joins"))
+
+    thread = threading.Thread(target=watch, daemon=True, name="nodes")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def footprint(spec: TrajectorySpec, arrays: Arrays, share: Share) -> Footprint:

@@ -105,10 +105,11 @@ def unreachable(address: str, error: BaseException, said: str = "") -> InputErro
         error: What Ray raised.
         said: What Ray wrote besides.
     """
-    if isinstance(error, AuthenticationError) or re.search(
-        "InvalidAuthToken|Authentication (required|failed)", f"{error} {said}"
-    ):
-        sent = os.environ.get("RAY_AUTH_MODE", "").lower() == "token" and not isinstance(error, AuthenticationError)
+    text = f"{error} {said}"
+    if isinstance(error, AuthenticationError) or re.search("InvalidAuthToken|Authentication (required|failed)", text):
+        sent = os.environ.get("RAY_AUTH_MODE", "").lower() == "token" and not re.search(
+            "(no|find an) authentication token|Authentication required", text
+        )
         return InputError(
             f"--address {address}: the cluster {'refuses this token' if sent else 'asks for a token'}: set"
             " RAY_AUTH_MODE=token, and the cluster's token as RAY_AUTH_TOKEN or in ~/.ray/auth_token"

@@ -20,13 +20,13 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray is imported
-
 from packaging.requirements import Requirement
 from ray.exceptions import RayError
 from ray.job_submission import JobSubmissionClient
 
 from lthray.errors import InputError, first_line
+from lthray.ray_env import quieten_ray
+from lthray.sweep.connection import unreachable
 
 SILENCE_SECONDS = 60
 """A log silent for so long is asked for again: a connection may die without a word."""
@@ -154,11 +154,12 @@ def connect(address: str) -> JobSubmissionClient:
         logging.getLogger(f"ray.{chatty}").setLevel(logging.WARNING)
     for name in ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"):
         os.environ.pop(name, None)  # Ray would go there instead
+    quieten_ray()
     try:
         _knock(address.rstrip("/"))
         return JobSubmissionClient(address)
     except (OSError, RuntimeError, ValueError, http.client.HTTPException, RayError) as error:
-        raise InputError(f"--address {address}: no Ray cluster can be reached: {first_line(error)}") from None
+        raise unreachable(address, error) from None
 
 
 def _knock(address: str) -> None:

@@ -22,6 +22,7 @@ from lthray.files import is_local
 from lthray.spec.sweepfile import ResourcesSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
+from lthray.sweep.cluster import note_lost_nodes
 from lthray.sweep.events import (
     Note,
     Notify,
@@ -96,6 +97,7 @@ def fit(
     """
     relay = _Relay(tuning.stack_of, share.gpus > 0, notify)
     with contextlib.ExitStack() as ends:
+        ends.enter_context(note_lost_nodes(share, notify))
         scratch = tempfile.TemporaryDirectory(prefix="lthray-", ignore_cleanup_errors=True)
         label = partial(_label, tuning.stack_of)
         tuner = tune.Tuner(
