@@ -61,10 +61,10 @@ def submit(
         from lthray.sweep import submit as jobs
 
         if spec.transfer:
-            jobs.place("transfer.from", spec.transfer.origin, url=True)
+            jobs.quote_path("transfer.from", spec.transfer.origin, url=True)
         folder = out or f"~/results/{spec.name}"
-        command = jobs.entrypoint(folder, data_dir, set_ or [])
-        variables, pip = jobs.variables(env or []), jobs.requirements(folder) if install else []
+        command = jobs.build_command(folder, data_dir, set_ or [])
+        variables, pip = jobs.read_variables(env or []), jobs.list_requirements(folder) if install else []
         client = jobs.connect(address)
         job = jobs.submit(client, sweep_file, command, variables, pip)
         console.print(

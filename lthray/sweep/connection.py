@@ -31,7 +31,8 @@ def connected(address: str | None) -> Iterator[None]:
     raylet, over = _connect(address), threading.Event()
 
     def watch() -> None:
-        raylet.recv(1)  # the raylet sends nothing: this returns when it dies, or when the block is over
+        with contextlib.suppress(ConnectionError):
+            raylet.recv(1)  # the raylet sends nothing: this returns when it dies, or when the block is over
         if not over.is_set():
             os._exit(1)  # as Ray itself does, if anything asks for the object store; if nothing does, it waits for ever
 
