@@ -9,6 +9,7 @@ this is of a trial of 60 seconds; beside it what planning 10,000 trajectories ta
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -54,23 +55,24 @@ def train_nothing(trajectories, folder, data, threads, gpus, report) -> None:
 
 
 def timed(trials: int, slots: int) -> float:
-    """Seconds of a sweep of so many trials, in this process."""
-    import ray
-
+    """Seconds of a sweep of `trials` trials, in this process."""
     from lthray.spec.sweepfile import load
-    from lthray.sweep import run as sweep
+    from lthray.store.folder import Store
+    from lthray.sweep import missing
     from lthray.sweep import trials as tune_trials
 
-    init = ray.init
+    os.environ["RAY_OVERRIDE_RESOURCES"] = json.dumps({"CPU": slots})
     with tempfile.TemporaryDirectory() as scratch:
         spec, trajectories = load(sweep_of(trials, Path(scratch)))
-        ray.init = lambda **options: init(num_cpus=slots, **options)
+        store = Store(Path(scratch) / "r")
         tune_trials.train_stack = train_nothing
         began = time.perf_counter()
-        outcome = sweep.run(spec, trajectories, Path(scratch) / "r", Path(scratch), None, lambda _: None)
+        store.create(spec.resolved())
+        missing.train(spec, trajectories, store, Path(scratch), None, lambda _: None)
         seconds = time.perf_counter() - began
-    if outcome.complete != trials:
-        raise SystemExit(f"only {outcome.complete} of {trials} trajectories are complete")
+        complete = sum(done > 0 for done in store.done(trajectories).values())
+    if complete != trials:
+        raise SystemExit(f"only {complete} of {trials} trajectories are complete")
     return seconds
 
 

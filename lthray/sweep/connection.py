@@ -4,6 +4,7 @@ import contextlib
 import logging
 import os
 import re
+import signal
 import socket
 import sys
 import tempfile
@@ -19,7 +20,9 @@ from lthray.ray_env import quieten_ray
 
 @contextlib.contextmanager
 def connected(address: str | None) -> Iterator[None]:
-    """A connection to Ray as long as the block lasts; the process ends at once if this machine's raylet dies.
+    """A connection to Ray as long as the block lasts, for a child of `driver.drive`.
+
+    The process ends at once if this machine's raylet dies.
 
     Args:
         address: A running Ray cluster, or None to start one of this machine's own.
@@ -38,6 +41,7 @@ def connected(address: str | None) -> Iterator[None]:
 
     thread = threading.Thread(target=watch, daemon=True, name="raylet")
     thread.start()
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Ray would exit; whoever ends a sweep tells this process's parent
     try:
         yield
     finally:

@@ -75,7 +75,10 @@ def _run_child(attempt: Callable[[Notify], Result], notify: Notify) -> Result:
     child = context.Process(target=_serve, args=(attempt, theirs), name="driver")
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
 
+    interrupted = threading.Event()
+
     def interrupt(*_: object) -> None:
+        interrupted.set()
         with suppress(OSError):
             ours.send("interrupt")
 
@@ -94,7 +97,7 @@ def _run_child(attempt: Callable[[Notify], Result], notify: Notify) -> Result:
                 child.join()
                 return content  # type: ignore[no-any-return]
     except (EOFError, ConnectionError):
-        raise _ChildDiedError from None
+        raise (KeyboardInterrupt if interrupted.is_set() else _ChildDiedError) from None
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
@@ -125,7 +128,7 @@ def _serve(attempt: Callable[[Notify], Any], parent: Connection) -> None:
     threading.Thread(target=listen, daemon=True).start()
     try:
         send("result", attempt(tell))
-    except (OneLineError, KeyboardInterrupt) as error:
+    except (OneLineError, ModuleNotFoundError, KeyboardInterrupt) as error:
         send("error", error)
     except Exception:  # noqa: BLE001 - an error of any type, perhaps one that can't be pickled
         send("error", RuntimeError(traceback.format_exc()))
