@@ -9,6 +9,7 @@ its share of a trial of 60 seconds; then the time and memory that planning 1,000
 
 import argparse
 import json
+import os
 import resource
 import subprocess
 import sys
@@ -54,21 +55,22 @@ def train_nothing(stack, data, report, *, store, threads, gpus, checkpoint_minut
 
 def timed(trials: int, slots: int) -> float:
     """Runs a sweep of `trials` trials in this process and returns its seconds."""
-    import ray
-
     from lthray.spec.sweepfile import load
-    from lthray.sweep import run as sweep
+    from lthray.store.folder import Store
+    from lthray.sweep import training
 
-    init = ray.init
+    os.environ["RAY_OVERRIDE_RESOURCES"] = json.dumps({"CPU": slots})
     with tempfile.TemporaryDirectory() as scratch:
         spec, trajectories = load(sweep_of(trials, Path(scratch)))
-        ray.init = lambda **options: init(num_cpus=slots, **options)
-        sweep.train_stack = train_nothing
+        store = Store(Path(scratch) / "r")
+        training.train_stack = train_nothing
         began = time.perf_counter()
-        outcome = sweep.run(spec, trajectories, Path(scratch) / "r", Path(scratch), None, lambda _: None)
+        store.create(spec.resolved())
+        training.train(spec, trajectories, store, Path(scratch), None, lambda _: None)
         seconds = time.perf_counter() - began
-    if outcome.complete != trials:
-        raise SystemExit(f"only {outcome.complete} of {trials} trajectories are complete")
+        complete = sum(done > 0 for done in store.done(trajectories).values())
+    if complete != trials:
+        raise SystemExit(f"only {complete} of {trials} trajectories are complete")
     return seconds
 
 

@@ -1,14 +1,23 @@
-"""The one error that is the user's to mend, and any error as one line."""
+"""Errors that a user sees as one line."""
 
 
-class InputError(Exception):
-    """A mistake in what the user gave: one line that names the file or key, what was found and what is allowed.
-
-    What was found may be anything: line breaks and control characters in it become spaces.
-    """
+class OneLineError(Exception):
+    """An error whose message is one line: line breaks and control characters in it become spaces."""
 
     def __init__(self, line: str) -> None:
         super().__init__(" ".join("".join(c if c.isprintable() else " " for c in line).split()))
+
+
+class InputError(OneLineError):
+    """A mistake in what the user gave: the line names the file or key, what was found and what is allowed."""
+
+
+class UnreachableError(InputError):
+    """No Ray cluster answers at an address."""
+
+
+class RunError(OneLineError):
+    """What ends a run although the input is right; what is finished stays."""
 
 
 def first_line(error: BaseException) -> str:

@@ -10,10 +10,12 @@ import time
 import urllib.request
 import uuid
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 import pytest
+import ray
 import torch
 import yaml
 from s3fs import S3FileSystem
@@ -93,9 +95,23 @@ def s3(s3_server, monkeypatch) -> UPath:
 
 @pytest.fixture(scope="module")
 def head() -> Iterator[Head]:
+    """A head that lets everybody in."""
+    with start_head({"RAY_AUTH_MODE": "disabled"}) as head:
+        yield head
+
+
+@pytest.fixture(scope="module")
+def guarded_head() -> Iterator[Head]:
+    """A head that wants a token."""
+    with start_head({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": uuid.uuid4().hex}) as head:
+        yield head
+
+
+@contextmanager
+def start_head(access: dict[str, str]) -> Iterator[Head]:
     """`ray start --head`, and in the end the end of what it started, and of nothing else."""
     folder = tempfile.mkdtemp(prefix="lt-", dir="/tmp")  # Ray's sockets lie in it: their paths must be short
-    ours = {"RAY_TMPDIR": folder, "RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0"}
+    ours = {"RAY_TMPDIR": folder, "RAY_USAGE_STATS_ENABLED": "0"} | access
     ports = {name: free_port() for name in ("port", "dashboard-port", "dashboard-agent-listen-port")}
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"  # where a job finds `python`
     theirs = {name: value for name, value in environment(**ours, PATH=path).items() if name != "PYTHONPATH"}
@@ -103,18 +119,20 @@ def head() -> Iterator[Head]:
         ["ray", "start", "--head", "--block", "--num-cpus=1", *(f"--{name}={port}" for name, port in ports.items())],
         env=theirs, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, start_new_session=True,
     )  # fmt: skip
-    found = Head(f"http://127.0.0.1:{ports['dashboard-port']}", ours)
+    url = f"http://127.0.0.1:{ports['dashboard-port']}"
+    head = Head(url, f"{ray.util.get_node_ip_address()}:{ports['port']}", ours)
+    headers = {"Authorization": f"Bearer {access.get('RAY_AUTH_TOKEN')}"}
     try:
         until = time.monotonic() + 120
         while True:
             try:
-                urllib.request.urlopen(f"{found.url}/api/jobs/", timeout=10).close()
+                urllib.request.urlopen(urllib.request.Request(f"{url}/api/jobs/", headers=headers), timeout=10).close()
                 break
             except OSError:
                 assert process.poll() is None, "ray start ended"
                 assert time.monotonic() < until, "the dashboard does not answer"
                 time.sleep(0.5)
-        yield found
+        yield head
     finally:
         family = [psutil.Process(process.pid), *psutil.Process(process.pid).children(recursive=True)]
         process.terminate()

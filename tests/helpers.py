@@ -92,6 +92,8 @@ class Head:
     """A Ray cluster of one node with one CPU, which does not know the lthray under test."""
 
     url: str
+    address: str
+    """For drivers: `HOST:PORT`."""
     environment: dict[str, str]
     """For processes that talk to it."""
 

@@ -1,5 +1,6 @@
 """What the commands share: arguments, exit statuses, the console, and how they report the user's mistakes."""
 
+import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from lthray.errors import InputError
+from lthray.errors import InputError, OneLineError, RunError
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -58,24 +59,30 @@ def mistakes() -> Iterator[None]:
     console = Console(stderr=True)
     try:
         yield
-    except InputError as error:
+    except OneLineError as error:
         console.print(f"lthray: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
-        raise typer.Exit(BAD_INPUT) from None
+        raise typer.Exit(FAILED if isinstance(error, RunError) else BAD_INPUT) from None
     except KeyboardInterrupt:
         console.print("lthray: interrupted")
         raise typer.Exit(INTERRUPTED) from None
 
 
 def _cluster_address(address: str | None) -> str | None:
-    """Checks `--address` before anything is read, made or started."""
+    """The cluster that `--address` or RAY_ADDRESS names, None for none; checked before anything is made or started."""
+    variable = os.environ.get("RAY_ADDRESS")
+    if address == "auto" and variable:  # so Ray has it, and so it is inside a Ray job
+        address = variable
+    if address in (None, "local"):
+        return None
+    option = "RAY_ADDRESS" if address == variable else "--address"
     with mistakes():
-        if address and address.startswith("ray://"):
+        if address.startswith("ray://"):
             raise InputError(
-                f"--address {address}: Ray Client is not supported; send the sweep with lthray submit --address"
+                f"{option} {address}: Ray Client is not supported; send the sweep with lthray submit --address"
                 " http://HEAD:8265, or run lthray on a machine of the cluster with --address HOST:PORT"
             )
-        if address and address != "auto" and not re.fullmatch(r"[^/\s]+:\d+", address):
-            raise InputError(f"--address {address}: found neither auto nor HOST:PORT, such as 10.0.0.5:6379")
+        if address != "auto" and not re.fullmatch(r"[^/\s]+:\d+", address):
+            raise InputError(f"{option} {address}: allowed are auto, local, and HOST:PORT such as 10.0.0.5:6379")
     return address
 
 
@@ -83,8 +90,10 @@ Address = Annotated[
     str | None,
     typer.Option(
         metavar="ADDR",
+        envvar="RAY_ADDRESS",
         callback=_cluster_address,
-        help="A running Ray cluster: auto or HOST:PORT.",
-        show_default="this machine alone",
+        help="A running Ray cluster: HOST:PORT, or auto for the one that this machine is a node of; local is this"
+        " machine alone.",
+        show_default="local",
     ),
 ]

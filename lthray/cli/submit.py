@@ -15,7 +15,13 @@ if TYPE_CHECKING:  # Ray takes seconds to import
 def submit(
     sweep_file: SweepFile,
     address: Annotated[
-        str, typer.Option(metavar="URL", help="URL of the cluster's dashboard, http://HEAD:8265.", show_default=False)
+        str,
+        typer.Option(
+            metavar="URL",
+            envvar=["RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"],
+            help="URL of the cluster's dashboard, http://HEAD:8265.",
+            show_default=False,
+        ),
     ],
     out: Annotated[
         str | None,
@@ -58,10 +64,10 @@ def submit(
         from lthray.sweep import submit as jobs
 
         if spec.transfer:
-            jobs.place("transfer.from", spec.transfer.origin, url=True)
+            jobs.quote_path("transfer.from", spec.transfer.origin, url=True)
         folder = out or f"~/results/{spec.name}"
-        command = jobs.entrypoint(folder, data_dir, set_ or [])
-        variables, pip = jobs.variables(env or []), jobs.requirements(folder) if install else []
+        command = jobs.build_command(folder, data_dir, set_ or [])
+        variables, pip = jobs.read_variables(env or []), jobs.list_requirements(folder) if install else []
         client = jobs.connect(address)
         job = jobs.submit(client, sweep_file, command, variables, pip)
         console.print(

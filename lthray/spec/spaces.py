@@ -1,8 +1,5 @@
 """Ray Tune's search spaces: how a sweep file's become Tune's own, their bounds, and draws from them."""
 
-import lthray.ray_env  # noqa: F401 - sets what Ray reads when it is imported
-
-# isort: split
 import hashlib
 import json
 import math

@@ -1,52 +1,21 @@
-"""The Ray cluster: one of this machine's own or a running one, what its nodes have, and what they can reach."""
+"""The nodes of a Ray cluster: what they have, and what they reach."""
 
-import lthray.ray_env  # noqa: F401 - sets what Ray reads when it is imported
-
-# isort: split
-import contextlib
-import logging
-import signal
-import socket
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 import ray
 
 from lthray.engine.data import Arrays
-from lthray.errors import InputError, first_line, last_line
+from lthray.errors import InputError, last_line
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
+from lthray.sweep.events import Note, Notify
 from lthray.sweep.planning import Share
 from lthray.worker.memory import Footprint, measure
 
-
-@contextlib.contextmanager
-def connected(address: str | None) -> Iterator[None]:
-    """A connection to Ray, closed in the end; SIGTERM is as gentle as Ctrl-C meanwhile."""
-    logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    try:
-        _knock(address)
-        ray.init(
-            address=address or "local",
-            log_to_driver=False,
-            logging_level="ERROR",
-            **({} if address else {"include_dashboard": False}),
-        )
-    except (OSError, ValueError, RuntimeError) as error:
-        where = f"--address {address}: no Ray cluster can be reached" if address else "Ray can't be started"
-        raise InputError(f"{where}: {first_line(error)}") from None
-    before = signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
-        ray.shutdown()
-
-
-def _knock(address: str | None) -> None:
-    """Fails at once where nothing listens at HOST:PORT; Ray itself would try for minutes."""
-    host, colon, port = (address or "").rpartition(":")
-    if colon:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=10).close()
+NOTE_SECONDS = 30.0
+"""Time between two notes that no node is left."""
 
 
 def check_shared(store: Store) -> None:
@@ -76,6 +45,26 @@ def check_shared(store: Store) -> None:
 def nodes() -> list[dict[str, float]]:
     """What each node of the cluster has."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+@contextmanager
+def note_lost_nodes(share: Share, notify: Notify) -> Iterator[None]:
+    """Tells what trials wait for, as long as the block lasts, where no node is left that has a trial's share."""
+    over = threading.Event()
+
+    def watch() -> None:
+        while not over.wait(NOTE_SECONDS) and ray.is_initialized():
+            if not any(node.get("CPU", 0) >= share.cpus and node.get("GPU", 0) >= share.gpus for node in nodes()):
+                gpus = f" and {share.gpus:g} GPUs" if share.gpus else ""
+                notify(Note(f"no node with {share.cpus:g} CPUs{gpus} is left in the cluster: waiting until one joins"))
+
+    thread = threading.Thread(target=watch, daemon=True, name="nodes")
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
 
 
 def footprint(spec: TrajectorySpec, arrays: Arrays, share: Share) -> Footprint:

@@ -12,6 +12,7 @@ from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
+from lthray.sweep.driver import drive
 from lthray.sweep.events import Notify, Planned
 from lthray.sweep.lock import hold_and_report
 from lthray.sweep.session import connect
@@ -57,6 +58,7 @@ def run(
 
     Raises:
         InputError: the folder can't be used, a data set can't be read, or Ray can't be reached.
+        RunError: Ray dies again and again.
         KeyboardInterrupt: interrupted before measuring began; later, an interrupt ends in a Remeasured.
     """
     if request.attack.name in SUITES:
@@ -68,26 +70,12 @@ def run(
     with hold_and_report(store.folder, notify) as tell:
         tickets = {spec.trajectory_id: store.rounds_to_measure(spec, request) for spec in trajectories}
         before = unmeasured()
-        missing = [spec for spec in trajectories if before[spec.trajectory_id]]
-        failures: dict[str, Failure] = {}
-        if missing:
-            store.clear_parts()
-            with connect(store, sweep.resources, missing, data_dir, address, tell) as session:
-                stacks: dict[str, Stack] = {str(i): (spec,) for i, spec in enumerate(missing, start=1)}
-                tell(
-                    Planned(
-                        trajectories=len(trajectories),
-                        complete=len(trajectories) - len(missing),
-                        trials=stacks,
-                        rounds=sum(map(len, before.values())),
-                        work=sum(len(before[spec.trajectory_id]) * request.image_count(spec) for spec in missing),
-                        unit="images",
-                        attack=str(request.attack),
-                    )
-                )
-                share = session.share
-                body = partial(measure_tickets, request=request, store=store, threads=share.threads, gpus=share.gpus)
-                failures = fit(session, fixed_trials(stacks, body), partial(_failure, store, request))
+
+        def count_rows() -> int:
+            return -sum(map(len, unmeasured().values()))
+
+        measure = partial(_measure, store, sweep, trajectories, request, data_dir, address)
+        failures = drive(measure, count_rows, tell)
         after = unmeasured()
     failures = {name: failure for name, failure in failures.items() if after[name]}
     return Remeasured(
@@ -97,6 +85,39 @@ def run(
         failures=failures,
         missing=sum(len(rounds) for name, rounds in after.items() if name not in failures),
     )
+
+
+def _measure(
+    store: Store,
+    sweep: SweepSpec,
+    trajectories: Sequence[TrajectorySpec],
+    request: EvaluationRequest,
+    data_dir: Path,
+    address: str | None,
+    notify: Notify,
+) -> dict[str, Failure]:
+    """Measures the tickets that have no row yet, and gives the trajectories that failed."""
+    rounds = {spec.trajectory_id: store.unmeasured(spec, request) for spec in trajectories}
+    missing = [spec for spec in trajectories if rounds[spec.trajectory_id]]
+    if not missing:
+        return {}
+    store.clear_parts()
+    with connect(store, sweep.resources, missing, data_dir, address, notify) as session:
+        stacks: dict[str, Stack] = {str(number): (spec,) for number, spec in enumerate(missing, start=1)}
+        notify(
+            Planned(
+                trajectories=len(trajectories),
+                complete=len(trajectories) - len(missing),
+                trials=stacks,
+                rounds=sum(map(len, rounds.values())),
+                work=sum(len(rounds[spec.trajectory_id]) * request.image_count(spec) for spec in missing),
+                unit="images",
+                attack=str(request.attack),
+            )
+        )
+        share = session.share
+        body = partial(measure_tickets, request=request, store=store, threads=share.threads, gpus=share.gpus)
+        return fit(session, fixed_trials(stacks, body), partial(_failure, store, request))
 
 
 def _failure(store: Store, request: EvaluationRequest, spec: TrajectorySpec, reason: str) -> Failure | None:

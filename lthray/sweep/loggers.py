@@ -6,7 +6,6 @@ from typing import Any
 
 from ray.tune import Callback
 
-import lthray.ray_env  # noqa: F401 - sets what Ray reads when it is imported
 from lthray.errors import InputError, first_line
 
 CALLBACKS = {

@@ -46,8 +46,10 @@ class SweepProgress:
     def take(self, event: Event) -> None:
         """Brings the state up to an event."""
         match event:
-            case Planned():
-                self.plan = event
+            case Planned():  # again where Ray died: the trials are others then
+                self.plan, self.first_progress, self.spared = event, None, 0
+                for seen in (self.latest, self.ended, self.failed):
+                    seen.clear()
             case TrialBegan() if self.plan:
                 self.plan.trials[event.trial] = event.stack
             case TrialStopped() if self.plan:

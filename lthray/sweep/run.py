@@ -1,25 +1,19 @@
-"""`lthray sweep` on Ray Tune: the unfinished trajectories become trials, each of which trains a stack."""
+"""A sweep on Ray Tune, as the process sees it that has the folder's lock and the display."""
 
-from collections.abc import Mapping, Sequence, Set
-from contextlib import suppress
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from lthray.engine.results import Failure
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
-from lthray.sweep import samples, transfer, tuners
-from lthray.sweep.cluster import footprint
-from lthray.sweep.events import Note, Notify, Planned
+from lthray.sweep import samples, transfer
+from lthray.sweep.driver import drive
+from lthray.sweep.events import Notify
 from lthray.sweep.lock import hold_and_report
-from lthray.sweep.loggers import callbacks
-from lthray.sweep.planning import largest_memory, largest_stack, plan
-from lthray.sweep.session import Session, connect
-from lthray.sweep.trials import Stack, fit, fixed_trials
-from lthray.worker.memory import memory_bound
-from lthray.worker.train import train_stack
 
 
 @dataclass(frozen=True)
@@ -60,92 +54,26 @@ def run(
 
     Raises:
         InputError: the folder can't be used, a source or a data set can't be read, or Ray can't be reached.
+        RunError: Ray dies again and again.
         KeyboardInterrupt: interrupted before training began; later, an interrupt ends in an Outcome.
     """
     store = Store(folder)
     from_file = transfer.resolve_sources(sweep, trajectories, store)  # A missing source ends it before it writes.
     with hold_and_report(store.folder, notify) as tell:
         store.create(sweep.resolved())
-        trajectories = samples.trajectories(sweep, from_file, store)
-        before, stopped = store.done(trajectories), samples.stopped(sweep, store)
-        missing = [
-            spec
-            for spec in trajectories
-            if before[spec.trajectory_id] <= spec.rounds and spec.trajectory_id not in stopped
-        ]
-        if copied := transfer.copy_masks(sweep, missing, store):
-            tell(Note(f"copied the masks of {copied} source{'' if copied == 1 else 's'}"))
-        cells = tuners.read_cells(sweep, store, missing) if sweep.search and sweep.search.adaptive else []
-        stacks = tuners.planned(sweep, cells, stopped)
-        to_train = [spec for stack in stacks.values() for spec in stack] if cells else missing
-        failures: dict[str, Failure] = {}
-        if to_train:
-            with connect(store, sweep.resources, to_train, data_dir, address, tell) as session:
-                share = session.share
-                loggers = callbacks(sweep.loggers)
-                fits = _fits(to_train, session)
-                train = partial(
-                    train_stack,
-                    store=store,
-                    threads=share.threads,
-                    gpus=share.gpus,
-                    checkpoint_minutes=sweep.resources.checkpoint_minutes,
-                )
-                if cells:
-                    tuning = tuners.tuning(sweep, store, cells, train, share.slots)
-                else:
-                    parts = plan(missing, before, share, sweep.resources.stack, fits)
-                    stacks = {str(number): stack for number, stack in enumerate(parts, start=1)}
-                    tuning = fixed_trials(stacks, train)
-                tell(_planned(sweep, to_train, before, stopped, stacks))
-                failures = fit(session, tuning, partial(_failure, store), loggers)
-        else:
-            tell(_planned(sweep, to_train, before, stopped, {}))
+        before = store.done(samples.trajectories(sweep, from_file, store))
+
+        def count_rounds() -> int:
+            return sum(store.done(samples.trajectories(sweep, from_file, store)).values())
+
+        failures = drive(partial(_train, sweep, from_file, store, data_dir, address), count_rounds, tell)
         return _outcome(sweep, samples.trajectories(sweep, from_file, store), store, before, failures)
 
 
-def _failure(store: Store, spec: TrajectorySpec, reason: str) -> Failure | None:
-    """Writes and gives a trajectory's failure where its trial ended in an error; None where it is complete."""
-    failure = Failure(spec, store.rounds_done(spec.trajectory_id), reason)
-    if failure.round > spec.rounds:
-        return None
-    with suppress(OSError):  # On a full disk the failure is at least told.
-        store.write_failure(failure)
-    return failure
+def _train(*arguments: Any) -> dict[str, Failure]:
+    from lthray.sweep.training import train  # torch and Ray take seconds to import, and only the child needs them
 
-
-def _fits(missing: Sequence[TrajectorySpec], session: Session) -> int:
-    """The largest stack that a trial's memory takes; it is measured where memory may be short."""
-    share, stack, notify = session.share, session.resources.stack, session.notify
-    spec, largest = largest_memory(missing), largest_stack(missing, share, stack)
-    if not share.gpus and memory_bound(spec, largest) <= share.memory:
-        return largest
-    measured = footprint(spec, session.data[spec.dataset], share)
-    notify(Note(f"memory: {measured}"))
-    if not measured.fits:
-        notify(Note("memory: not even one trajectory fits: give trials more (resources.cpus, resources.gpus)"))
-    elif isinstance(stack, int) and measured.fits < stack:
-        notify(Note(f"memory: stacks are cut to {measured.fits} trajectories, not {stack}"))
-    return max(1, measured.fits)
-
-
-def _planned(
-    sweep: SweepSpec,
-    to_train: Sequence[TrajectorySpec],
-    before: Mapping[str, int],
-    stopped: Set[str],
-    stacks: Mapping[str, Stack],
-) -> Planned:
-    # Samples that are yet to be drawn are not in `before`: they have no rounds done.
-    rounds = [spec.rounds + 1 - before.get(spec.trajectory_id, 0) for spec in to_train]
-    return Planned(
-        trajectories=sweep.size(),
-        complete=sweep.size() - sum(number > 0 for number in rounds) - len(stopped & before.keys()),
-        stopped=len(stopped & before.keys()),
-        trials=dict(stacks),
-        rounds=sum(rounds),
-        work=sum(spec.iterations_from(before.get(spec.trajectory_id, 0)) for spec in to_train),
-    )
+    return train(*arguments)
 
 
 def _outcome(

@@ -9,7 +9,8 @@ from lthray.engine.data import Arrays
 from lthray.spec.sweep import ResourcesSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
-from lthray.sweep.cluster import check_shared, connected, nodes
+from lthray.sweep.cluster import check_shared, nodes
+from lthray.sweep.connection import connected
 from lthray.sweep.datasets import gather
 from lthray.sweep.events import Note, Notify
 from lthray.sweep.planning import Share, fit_to_cluster

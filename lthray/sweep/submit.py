@@ -1,4 +1,4 @@
-"""A sweep as a Ray job: what travels to the cluster, and how the job is followed, stopped and ends."""
+"""Sends a sweep to a cluster as a Ray job, follows it and stops it."""
 
 import asyncio
 import http.client
@@ -20,22 +20,22 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # read when Ray is imported
-
 from packaging.requirements import Requirement
 from ray.exceptions import RayError
 from ray.job_submission import JobSubmissionClient
 
 from lthray.errors import InputError, first_line
+from lthray.ray_env import quieten_ray
+from lthray.sweep.connection import unreachable
 
 SILENCE_SECONDS = 60
-"""A log silent for so long is asked for again: a connection may die without a word."""
+"""Silence of the log after which it is requested again, because a connection may die unnoticed."""
 RECONNECT_SECONDS = 60
-"""How long a lost connection is tried again."""
+"""Time for which a lost connection is tried again."""
 INSTALL_SECONDS = 1800
-"""What a node has to install lthray's requirements; Ray's own default is 600."""
+"""Time limit for installing lthray's requirements on a node; Ray's default is 600."""
 STOP_SECONDS = 60
-"""What a stopped sweep has to end its round in an orderly way before Ray kills it; Ray's own default is 3."""
+"""Time between stopping a sweep and killing it, in which it ends in an orderly way; Ray's default is 3."""
 
 Say = Callable[[str], None]
 
@@ -47,24 +47,24 @@ class Ending:
     status: str
     """`SUCCEEDED`, `FAILED` or `STOPPED`."""
     exit_status: int | None
-    """Exit status of `lthray sweep`; None where it did not get to run, or was stopped."""
+    """Exit status of `lthray sweep`; None if it never ran, or was stopped."""
     message: str
-    """What Ray says about it."""
+    """Ray's message about it."""
 
 
-def place(option: str, value: str, url: bool = False) -> str:
-    """A folder as the cluster sees it, quoted for its shell.
+def quote_path(option: str, value: str, url: bool = False) -> str:
+    """Quotes a path on the cluster for the cluster's shell.
 
     Args:
-        option: The option that named it, for the error.
-        value: An absolute path, or one under the home folder of who runs Ray there (`~/...`).
-        url: Whether a URL will do, too.
+        option: The option that names it, for the error.
+        value: An absolute path, or `~/...` for one under the home folder of the user that runs Ray there.
+        url: Whether it may also be a URL.
 
     Raises:
-        InputError: it is a relative path, which would lie in the job's temporary folder and vanish with it.
+        InputError: the path is relative: it would be in the job's temporary folder and vanish with it.
     """
     if value.startswith("~/"):
-        return f"~/{shlex.quote(value[2:])}" if value[2:] else "~/"  # a quoted tilde would be a folder's name
+        return f"~/{shlex.quote(value[2:])}" if value[2:] else "~/"  # The shell expands no tilde that is quoted.
     if value.startswith("/") or (url and re.match(r"[a-z][a-z0-9+.-]*://.", value)):
         return shlex.quote(value)
     allowed = (
@@ -75,41 +75,41 @@ def place(option: str, value: str, url: bool = False) -> str:
     )
 
 
-def entrypoint(out: str, data_dir: str | None, sets: Sequence[str]) -> str:
-    """The command line that the job runs on the cluster.
+def build_command(out: str, data_dir: str | None, settings: Sequence[str]) -> str:
+    """Builds the command line that the job runs on the cluster.
 
     Raises:
-        InputError: `out` or `data_dir` is no place that lasts; see `place`.
+        InputError: `out` or `data_dir` is a relative path; see `quote_path`.
     """
-    words = ["python -m lthray sweep sweep.yaml --address auto --out", place("--out", out, url=True)]
-    words += ["--data-dir", place("--data-dir", data_dir)] if data_dir is not None else []
-    for one in sets:
-        words += ["--set", shlex.quote(one)]
+    words = ["python -m lthray sweep sweep.yaml --address auto --out", quote_path("--out", out, url=True)]
+    words += ["--data-dir", quote_path("--data-dir", data_dir)] if data_dir is not None else []
+    for setting in settings:
+        words += ["--set", shlex.quote(setting)]
     return " ".join(words)
 
 
-def variables(given: Sequence[str]) -> dict[str, str]:
-    """Environment variables for the job, from `NAME=VALUE`, or `NAME` for one of this process.
+def read_variables(assignments: Sequence[str]) -> dict[str, str]:
+    """Reads the job's environment variables: `NAME=VALUE`, or `NAME` for a variable of this process.
 
     Raises:
-        InputError: a name is none, or is not set here.
+        InputError: `NAME` is not a valid name, or is not set here.
     """
-    found = {"PYTHONUNBUFFERED": "1", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}
-    for one in given:
-        name, equals, value = one.partition("=")
+    variables = {"PYTHONUNBUFFERED": "1", "RAY_JOB_STOP_WAIT_TIME_S": str(STOP_SECONDS)}
+    for assignment in assignments:
+        name, equals, value = assignment.partition("=")
         if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", name):
-            raise InputError(f"--env {one}: it reads NAME=VALUE, or NAME for a variable that is set here")
+            raise InputError(f"--env {assignment}: allowed are NAME=VALUE, or NAME for a variable that is set here")
         if not equals and name not in os.environ:
             raise InputError(f"--env {name}: is not set here; give its value with --env {name}=VALUE")
-        found[name] = value if equals else os.environ[name]
-    return found
+        variables[name] = value if equals else os.environ[name]
+    return variables
 
 
-def requirements(out: str) -> list[str]:
-    """What lthray needs beside Ray, as pip takes it; with its extra for results at a URL of `out`'s kind.
+def list_requirements(out: str) -> list[str]:
+    """Lists what lthray needs beside Ray, as pip takes it, with the extra for results at `out` if that is a URL.
 
     Raises:
-        InputError: lthray's requirements are not known, because it was not installed.
+        InputError: lthray is not installed as a package, so its requirements are unknown.
     """
     try:
         return sorted(_declared("lthray", {out.partition("://")[0] if "://" in out else ""}))
@@ -118,30 +118,31 @@ def requirements(out: str) -> list[str]:
 
 
 def _declared(package: str, extras: set[str]) -> set[str]:
-    """What a package's extras need, and, but for Ray, what it always needs; Ray itself left out."""
-    found: set[str] = set()
-    for one in map(Requirement, metadata.requires(package) or []):
-        marker, one.marker = one.marker, None
+    """The requirements of a package's extras; also its unconditional ones, unless the package is Ray."""
+    declared: set[str] = set()
+    for requirement in map(Requirement, metadata.requires(package) or []):
+        marker, requirement.marker = requirement.marker, None
         wanted = package != "ray" if marker is None else any(marker.evaluate({"extra": extra}) for extra in extras)
-        if wanted and one.name != "ray":
-            found.add(str(one))
+        if wanted and requirement.name != "ray":
+            declared.add(str(requirement))
         elif wanted and package != "ray":
-            found |= _declared("ray", one.extras)
-    return found
+            declared |= _declared("ray", requirement.extras)
+    return declared
 
 
 def pack(sweep_file: Path, folder: Path) -> None:
-    """Lays out what travels in `folder`: the sources of lthray, and the sweep as `sweep.yaml`."""
+    """Copies what the job brings into `folder`: the sources of lthray, and the sweep file as `sweep.yaml`."""
     sources = Path(str(files("lthray")))
     shutil.copytree(sources, folder / "lthray", ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
     shutil.copyfile(sweep_file, folder / "sweep.yaml")
 
 
 def connect(address: str) -> JobSubmissionClient:
-    """A client of the cluster whose dashboard is at `address`.
+    """Connects to the cluster whose dashboard is at `address`.
 
     Raises:
-        InputError: the address is none, nobody or no Ray answers there, or Ray's job client is not installed.
+        InputError: the address is no URL, no Ray answers there, it wants another token, or Ray's job client is not
+            installed.
     """
     if not re.fullmatch(r"https?://[^\s/]+\S*", address):
         raise InputError(
@@ -153,20 +154,21 @@ def connect(address: str) -> JobSubmissionClient:
     for chatty in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging"):
         logging.getLogger(f"ray.{chatty}").setLevel(logging.WARNING)
     for name in ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"):
-        os.environ.pop(name, None)  # Ray would go there instead
+        os.environ.pop(name, None)  # Ray prefers these to the address that it is given.
+    quieten_ray()
     try:
         _knock(address.rstrip("/"))
         return JobSubmissionClient(address)
     except (OSError, RuntimeError, ValueError, http.client.HTTPException, RayError) as error:
-        raise InputError(f"--address {address}: no Ray cluster can be reached: {first_line(error)}") from None
+        raise unreachable(address, error) from None
 
 
 def _knock(address: str) -> None:
-    """Fails soon where nobody answers; Ray's client would wait for minutes."""
+    """Fails soon if nothing answers; Ray's client would wait for minutes."""
     try:
         urllib.request.urlopen(f"{address}/api/version", timeout=10).close()
     except urllib.error.HTTPError as answer:
-        answer.close()  # it may want a token, which Ray's client has
+        answer.close()  # It may want a token, which Ray's client sends.
 
 
 def submit(
@@ -175,14 +177,14 @@ def submit(
     """Sends a sweep to a cluster.
 
     Args:
-        client: Where to.
+        client: The cluster.
         sweep_file: The sweep file.
-        command: What to run; see `entrypoint`.
+        command: The command line to run; see `build_command`.
         env: Environment variables of the job and its workers.
-        pip: Requirements to install there first; see `requirements`.
+        pip: Requirements to install there first; see `list_requirements`.
 
     Raises:
-        InputError: the cluster refused it.
+        InputError: the cluster refuses the job.
     """
     with tempfile.TemporaryDirectory(prefix="lthray-") as folder:
         pack(sweep_file, Path(folder))
@@ -196,27 +198,27 @@ def submit(
 
 
 class Job:
-    """A job on a cluster, and how much of its log was shown."""
+    """A job on a cluster, and how many characters of its log were shown."""
 
     def __init__(self, client: JobSubmissionClient, id_: str) -> None:
         self.client, self.id = client, id_
         self.shown = 0
 
     def follow(self, log: Say, note: Say) -> Ending:
-        """Passes on the job's log until it ends.
+        """Passes on the job's log until the job ends.
 
         Args:
-            log: Given the log as it grows, in pieces.
-            note: Told of a lost connection.
+            log: Takes each new piece of the log.
+            note: Takes a message when the connection is lost.
 
         Raises:
-            ConnectionError: the connection was lost for good. The job goes on.
-            KeyboardInterrupt: interrupted. The job goes on.
+            ConnectionError: the connection is lost for longer than `RECONNECT_SECONDS`; the job goes on.
+            KeyboardInterrupt: interrupted; the job goes on.
         """
         return asyncio.run(self._follow(log, note))
 
     def stop(self) -> None:
-        """Asks the job to stop: what it has finished stays.
+        """Asks the job to stop; finished rounds stay.
 
         Raises:
             ConnectionError: the cluster can't be reached.
@@ -236,7 +238,7 @@ class Job:
                 details = self.client.get_job_info(self.id)
                 lost = None
                 if details.status.is_terminal():
-                    if rest := self.client.get_job_logs(self.id)[self.shown :]:  # where the last piece was cut off
+                    if rest := self.client.get_job_logs(self.id)[self.shown :]:  # The connection may have been cut.
                         log(rest)
                     return Ending(details.status.value, details.driver_exit_code, details.message or "")
                 await asyncio.sleep(1)
@@ -249,7 +251,7 @@ class Job:
                 await asyncio.sleep(2)
 
     async def _tail(self, log: Say) -> None:
-        """Passes on what is new in the log, which Ray always sends from its start, until it ends or falls silent."""
+        """Passes on what is new in the log until it ends or falls silent; Ray always sends it from the start."""
         at = 0
         async with aclosing(self.client.tail_job_logs(self.id)) as pieces:
             while True:

@@ -16,11 +16,11 @@ from ray import tune
 from ray.exceptions import RayActorError, RayTaskError
 from upath import UPath
 
-import lthray.ray_env  # noqa: F401 - sets what Ray reads when it is imported
 from lthray.engine.results import Failure
 from lthray.errors import InputError, first_line, last_line
 from lthray.files import is_local
 from lthray.spec.trajectory import TrajectorySpec
+from lthray.sweep.cluster import note_lost_nodes
 from lthray.sweep.events import (
     Notify,
     TrajectoryFailed,
@@ -79,6 +79,7 @@ def fit(
     """
     relay = _Relay(tuning.stack_of, session.share.gpus > 0, session.notify)
     with contextlib.ExitStack() as ends:
+        ends.enter_context(note_lost_nodes(session.share, session.notify))
         scratch = tempfile.TemporaryDirectory(prefix="lthray-", ignore_cleanup_errors=True)
         label = partial(_label, tuning.stack_of)
         tuner = tune.Tuner(

@@ -55,6 +55,44 @@ def test_a_sweep_on_two_nodes_is_complete_also_when_one_is_lost(what, sweep_file
         pd.testing.assert_frame_equal(found, expected)
 
 
+NONE_LEFT = """
+import subprocess, sys
+from ray.cluster_utils import Cluster
+
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
+worker = cluster.add_node(num_cpus=1)
+sweep = subprocess.Popen([*sys.argv[1:], "--address", cluster.address], stdout=subprocess.PIPE, text=True)
+for line in sweep.stdout:
+    print(line, end="")
+    if "round 1 of" in line:
+        cluster.remove_node(worker, allow_graceful=False)
+    if "waiting until one joins" in line:
+        cluster.add_node(num_cpus=1)
+        break
+for line in sweep.stdout:
+    print(line, end="")
+status = sweep.wait()
+cluster.shutdown()
+sys.exit(status)
+"""
+
+
+def test_a_sweep_whose_nodes_are_all_lost_says_so_and_goes_on_when_one_joins(sweep_file, tmp_path):
+    fields = TINY["trajectory"] | {"rounds": 4, "iterations": 200, "eval_every": 50}
+    path = sweep_file(trajectory=fields, grid={"seed": [0]})
+    process = subprocess.run(
+        [sys.executable, "-c", NONE_LEFT, *command("sweep", path, "--out", tmp_path / "r")],
+        capture_output=True,
+        text=True,
+        env=environment(RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="disabled"),
+        timeout=280,
+        check=False,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "no node with 1 CPUs is left in the cluster: waiting until one joins" in process.stdout
+    assert "1 of 1 trajectories complete" in process.stdout
+
+
 APART = """
 import os, shutil, subprocess, sys, time
 import ray
@@ -105,3 +143,38 @@ def test_a_node_that_does_not_see_the_results_is_found_before_anything_is_traine
     assert f"{shared / 'r'}: node " in process.stderr
     assert "of the cluster does not see this folder; --out must be a folder that all nodes share" in process.stderr
     assert "to train" not in process.stdout
+
+
+REFUSED = "set RAY_AUTH_MODE=token, and the cluster's token as RAY_AUTH_TOKEN or in ~/.ray/auth_token"
+
+
+@pytest.mark.parametrize(
+    ("access", "said"),
+    [
+        ({"RAY_AUTH_MODE": "disabled"}, "the cluster asks for a token"),
+        ({"RAY_AUTH_MODE": "token"}, "the cluster asks for a token"),
+        ({"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": "another"}, "the cluster refuses this token"),
+    ],
+)
+def test_a_token_that_is_missing_or_wrong_is_said_to_be_that(access, said, guarded_head, sweep_file, tmp_path):
+    where = {"HOME": str(tmp_path), "RAY_TMPDIR": guarded_head.environment["RAY_TMPDIR"]}
+    for name, address in ("sweep", guarded_head.address), ("submit", guarded_head.url):
+        process = lthray(name, sweep_file(), "--out", tmp_path / "r", "--address", address, **where, **access)
+        assert process.returncode == 2, process.stdout + process.stderr
+        assert process.stderr == f"lthray: --address {address}: {said}: {REFUSED}\n"
+
+
+def test_with_its_token_a_cluster_takes_sweeps_by_address_by_ray_address_and_as_jobs(
+    guarded_head, sweep_file, tmp_path
+):
+    path = sweep_file(trajectory=TINY["trajectory"] | {"rounds": 0}, grid={"seed": [0]})
+    access = guarded_head.environment
+    for out, (name, *options), variables in [
+        ("address", ("sweep", "--address", guarded_head.address), {}),
+        ("variable", ("sweep",), {"RAY_ADDRESS": guarded_head.address}),
+        ("job", ("submit", "--address", guarded_head.url), {}),
+    ]:
+        process = lthray(name, path, *options, "--out", tmp_path / out, **access, **variables)
+        assert process.returncode == 0, process.stdout + process.stderr
+        assert f"connecting to Ray at {guarded_head.address}" in process.stdout
+        assert "1 of 1 trajectories complete" in process.stdout

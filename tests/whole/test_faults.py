@@ -134,6 +134,38 @@ def test_a_worker_that_dies_too_often_is_a_failure_with_its_reason(sweep, tmp_pa
     assert not list((tmp_path / "r" / "failures").iterdir())
 
 
+def kill_ray(process: subprocess.Popen[str], name: str) -> None:
+    """Kills a process of a sweep's own Ray, and none of another's."""
+    family = psutil.Process(process.pid).children(recursive=True)
+    (victim,) = [one for one in family if name in (one.name(), *one.cmdline())]
+    victim.kill()
+
+
+@pytest.mark.parametrize("name", ["raylet", "ray::DashboardAgent", "ray::RuntimeEnvAgent"])
+def test_a_sweep_whose_ray_is_killed_starts_it_again_and_goes_on(name, sweep, undisturbed, tmp_path):
+    """The raylet dies with its agents; Ray itself then ends the process that talks to it, or lets it wait for ever."""
+    process = start(sweep, tmp_path / "r")
+    wait_for(process, "round 1 of 4")
+    kill_ray(process, name)
+    out, _ = process.communicate(timeout=280)
+    assert process.returncode == 0, out
+    assert "Ray died on this machine (killed, or out of memory): starting again with what is missing" in out
+    assert "4 of 4 trajectories complete" in out
+    for found, expected in zip(tables(tmp_path / "r"), undisturbed, strict=True):
+        pd.testing.assert_frame_equal(found, expected)
+
+
+def test_a_ray_that_is_killed_again_and_again_ends_the_sweep_in_a_line(sweep, tmp_path):
+    process = start(sweep, tmp_path / "r", "--set", "iterations=1000000")
+    for _ in range(4):
+        wait_for(process, "to train")
+        kill_ray(process, "raylet")
+    out, _ = process.communicate(timeout=100)
+    assert process.returncode == 1, out
+    assert out.splitlines()[-1].startswith("lthray: Ray died 4 times in a row and nothing was finished in between")
+    assert "Traceback" not in out
+
+
 def test_a_second_driver_is_refused_and_the_lock_of_a_dead_one_is_not_in_the_way(sweep, tmp_path):
     first = start(sweep, tmp_path / "r")
     wait_for(first, "to train")

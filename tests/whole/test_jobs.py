@@ -122,25 +122,25 @@ def test_the_command_reaches_the_shell_of_the_cluster_word_for_word():
         return shell.stdout.splitlines()
 
     start = ["python", "-m", "lthray", "sweep", "sweep.yaml", "--address", "auto", "--out"]
-    assert words(jobs.entrypoint("~/results/tiny", None, [])) == [*start, "/home/ray/results/tiny"]
-    assert words(jobs.entrypoint("s3://b/a;b", "~/my data", ["grid.seed=[0, 1]", "name=$(id)'"])) == [
+    assert words(jobs.build_command("~/results/tiny", None, [])) == [*start, "/home/ray/results/tiny"]
+    assert words(jobs.build_command("s3://b/a;b", "~/my data", ["grid.seed=[0, 1]", "name=$(id)'"])) == [
         *(*start, "s3://b/a;b", "--data-dir", "/home/ray/my data"),
         *("--set", "grid.seed=[0, 1]", "--set", "name=$(id)'"),
     ]
     for out in ("~other/x", "results", "./x", "~", "", "C:x"):
         with pytest.raises(InputError, match="--out"):
-            jobs.entrypoint(out, None, [])
+            jobs.build_command(out, None, [])
 
 
 def test_variables_of_the_job(monkeypatch):
     monkeypatch.setenv("AWS_REGION", "eu-west-1")
-    given = jobs.variables(["AWS_REGION", "EMPTY=", "EQUALS=a=b"])
-    assert given == jobs.variables([]) | {"AWS_REGION": "eu-west-1", "EMPTY": "", "EQUALS": "a=b"}
+    given = jobs.read_variables(["AWS_REGION", "EMPTY=", "EQUALS=a=b"])
+    assert given == jobs.read_variables([]) | {"AWS_REGION": "eu-west-1", "EMPTY": "", "EQUALS": "a=b"}
     assert given["PYTHONUNBUFFERED"] == "1"
 
 
 def test_requirements_are_those_of_lthray_without_ray_itself(monkeypatch):
-    found = jobs.requirements("/shared/x")
+    found = jobs.list_requirements("/shared/x")
     assert any(one.startswith("torch>=") for one in found)
     assert any(one.startswith("fsspec") for one in found), "Ray Tune needs it, and a node may have only Ray"
     for one in found:
@@ -149,8 +149,8 @@ def test_requirements_are_those_of_lthray_without_ray_itself(monkeypatch):
     declared = {"lthray": ["ray[tune]>=2.50", "numpy>=2", 's3fs>=1; extra == "s3"', 'ruff; extra == "dev"']}
     declared["ray"] = ["click>=7", 'fsspec; extra == "tune"', 'aiohttp; extra == "default"']
     monkeypatch.setattr(metadata, "requires", declared.__getitem__)
-    assert jobs.requirements("/shared/x") == ["fsspec", "numpy>=2"]
-    assert jobs.requirements("s3://bucket/x") == ["fsspec", "numpy>=2", "s3fs>=1"]
+    assert jobs.list_requirements("/shared/x") == ["fsspec", "numpy>=2"]
+    assert jobs.list_requirements("s3://bucket/x") == ["fsspec", "numpy>=2", "s3fs>=1"]
 
 
 def test_what_travels_is_enough_to_run_and_has_no_leftovers(sweep_file, tmp_path):
@@ -187,7 +187,7 @@ def test_what_is_asked_of_ray(sweep_file):
             asked.append((entrypoint, runtime_env, {path.name for path in folder.iterdir()}))
             return "raysubmit_x"
 
-    line, env = jobs.entrypoint("/r", None, []), jobs.variables(["A=1"])
+    line, env = jobs.build_command("/r", None, []), jobs.read_variables(["A=1"])
     assert jobs.submit(Client(), sweep_file(), line, env, []).id == "raysubmit_x"
     assert asked.pop() == (line, {"env_vars": env}, {"lthray", "sweep.yaml"})
     jobs.submit(Client(), sweep_file(), line, env, ["torch>=2"])

@@ -1,0 +1,131 @@
+"""The process that talks to Ray: a child of this one, started again where it dies.
+
+Ray ends a process that has lost its raylet from C++, at any moment and without an exception: when the system's
+out-of-memory killer took the raylet, or an agent that the raylet dies with. So the command line, its display and the
+folder's lock live in a process that has no Ray.
+"""
+
+import multiprocessing
+import os
+import signal
+import threading
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from multiprocessing.connection import Connection
+from typing import Any, TypeVar
+
+from lthray.errors import OneLineError, RunError, UnreachableError
+from lthray.sweep.events import Event, Note, Notify
+
+RESTARTS = 3
+"""Times in a row that the child is started again although nothing was finished in between."""
+RETRY_SECONDS = 30.0
+"""Time between two attempts to reach a lost cluster."""
+
+Result = TypeVar("Result")
+
+
+def drive(attempt: Callable[[Notify], Result], count_done: Callable[[], int], notify: Notify) -> Result:
+    """Runs `attempt` in a child, and again in another where the child dies; SIGINT and SIGTERM interrupt it.
+
+    Args:
+        attempt: Plans what is missing, connects to Ray and does it. It, its result and its events must be picklable.
+        count_done: Counts what is finished, to tell a child that achieved something from one that did not.
+        notify: Takes the events of `attempt`, and why it begins again.
+
+    Raises:
+        OneLineError: `attempt` raised it.
+        RunError: the child died more than `RESTARTS` times in a row, and nothing was finished in between.
+        KeyboardInterrupt: `attempt` was interrupted.
+    """
+    done: int | None = None
+    restarts = 0
+    while True:
+        try:
+            return _run_child(attempt, notify)
+        except _ChildDiedError:
+            before, done = done, count_done()
+            restarts = restarts + 1 if done == before else 1
+            if restarts > RESTARTS:
+                raise RunError(
+                    f"Ray died {restarts} times in a row and nothing was finished in between, most likely for want of"
+                    " memory: run fewer trials at a time (resources.cpus) or smaller ones (resources.stack); what was"
+                    " finished is kept"
+                ) from None
+            notify(Note("Ray died on this machine (killed, or out of memory): starting again with what is missing"))
+        except UnreachableError as error:
+            if not restarts:
+                raise
+            notify(Note(f"{error}; waiting until this machine is a node of the cluster again"))
+            time.sleep(RETRY_SECONDS)
+
+
+class _ChildDiedError(Exception):
+    """The child ended without a word."""
+
+
+def _run_child(attempt: Callable[[Notify], Result], notify: Notify) -> Result:
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    child = context.Process(target=_serve, args=(attempt, theirs), name="driver")
+    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
+
+    interrupted = threading.Event()
+
+    def interrupt(*_: object) -> None:
+        interrupted.set()
+        with suppress(OSError):
+            ours.send("interrupt")
+
+    try:
+        child.start()  # it ignores the signals, too, until it has a process group of its own
+        theirs.close()
+        for number in handlers:
+            signal.signal(number, interrupt)
+        while True:
+            kind, content = ours.recv()
+            if kind == "event":
+                notify(content)
+            elif kind == "error":
+                raise content
+            else:
+                child.join()
+                return content  # type: ignore[no-any-return]
+    except (EOFError, ConnectionError):
+        raise (KeyboardInterrupt if interrupted.is_set() else _ChildDiedError) from None
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+        ours.close()  # which ends the child if it still runs
+        child.join()
+
+
+def _serve(attempt: Callable[[Notify], Any], parent: Connection) -> None:
+    """What the child does: it sends the events, and the result or the error, to its parent."""
+    os.setpgrp()  # a terminal's Ctrl-C reaches the parent alone, which passes it on
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    lock = threading.Lock()
+
+    def send(kind: str, content: object) -> None:
+        with lock:
+            parent.send((kind, content))
+
+    def tell(event: Event) -> None:
+        send("event", event)
+
+    def listen() -> None:
+        with suppress(EOFError, OSError):
+            while parent.recv():
+                os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGKILL)  # the parent is gone; Ray takes its own processes down
+
+    threading.Thread(target=listen, daemon=True).start()
+    try:
+        send("result", attempt(tell))
+    except (OneLineError, ModuleNotFoundError, KeyboardInterrupt) as error:
+        send("error", error)
+    except Exception:  # noqa: BLE001 - an error of any type, perhaps one that can't be pickled
+        send("error", RuntimeError(traceback.format_exc()))

@@ -1,0 +1,122 @@
+"""What a sweep lacks becomes trials: each trains a stack of unfinished trajectories on its share of the machines."""
+
+from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+
+from lthray.engine.results import Failure
+from lthray.spec.sweep import SweepSpec
+from lthray.spec.trajectory import TrajectorySpec
+from lthray.store.folder import Store
+from lthray.sweep import samples, transfer, tuners
+from lthray.sweep.cluster import footprint
+from lthray.sweep.events import Note, Notify, Planned
+from lthray.sweep.loggers import callbacks
+from lthray.sweep.planning import largest_memory, largest_stack, plan
+from lthray.sweep.session import Session, connect
+from lthray.sweep.trials import Stack, fit, fixed_trials
+from lthray.worker.train import train_stack
+
+
+def train(
+    sweep: SweepSpec,
+    trajectories: Sequence[TrajectorySpec],
+    store: Store,
+    data_dir: Path,
+    address: str | None,
+    notify: Notify,
+) -> dict[str, Failure]:
+    """Trains what the results folder lacks.
+
+    Args:
+        sweep: The sweep.
+        trajectories: Its trajectories, as far as the sweep file says them, with their sources.
+        store: The results folder.
+        data_dir: Where data sets are, or are downloaded to.
+        address: A running Ray cluster, or None to start Ray on this machine alone.
+        notify: Takes the sweep's events.
+
+    Returns:
+        The trajectories that failed, by id.
+
+    Raises:
+        InputError: a source or a data set can't be read, or Ray can't be reached.
+        KeyboardInterrupt: interrupted before training began.
+    """
+    trajectories = samples.trajectories(sweep, trajectories, store)
+    before, stopped = store.done(trajectories), samples.stopped(sweep, store)
+    missing = [
+        spec for spec in trajectories if before[spec.trajectory_id] <= spec.rounds and spec.trajectory_id not in stopped
+    ]
+    if copied := transfer.copy_masks(sweep, missing, store):
+        notify(Note(f"copied the masks of {copied} source{'' if copied == 1 else 's'}"))
+    cells = tuners.read_cells(sweep, store, missing) if sweep.search and sweep.search.adaptive else []
+    stacks = tuners.planned(sweep, cells, stopped)
+    to_train = [spec for stack in stacks.values() for spec in stack] if cells else missing
+    if not to_train:
+        notify(_planned(sweep, to_train, before, stopped, {}))
+        return {}
+    with connect(store, sweep.resources, to_train, data_dir, address, notify) as session:
+        share = session.share
+        loggers = callbacks(sweep.loggers)
+        fits = _fits(to_train, session)
+        train = partial(
+            train_stack,
+            store=store,
+            threads=share.threads,
+            gpus=share.gpus,
+            checkpoint_minutes=sweep.resources.checkpoint_minutes,
+        )
+        if cells:
+            tuning = tuners.tuning(sweep, store, cells, train, share.slots)
+        else:
+            parts = plan(missing, before, share, sweep.resources.stack, fits)
+            stacks = {str(number): stack for number, stack in enumerate(parts, start=1)}
+            tuning = fixed_trials(stacks, train)
+        notify(_planned(sweep, to_train, before, stopped, stacks))
+        return fit(session, tuning, partial(_failure, store), loggers)
+
+
+def _failure(store: Store, spec: TrajectorySpec, reason: str) -> Failure | None:
+    """Writes and gives a trajectory's failure where its trial ended in an error; None where it is complete."""
+    failure = Failure(spec, store.rounds_done(spec.trajectory_id), reason)
+    if failure.round > spec.rounds:
+        return None
+    with suppress(OSError):  # On a full disk the failure is at least told.
+        store.write_failure(failure)
+    return failure
+
+
+def _fits(missing: Sequence[TrajectorySpec], session: Session) -> int:
+    """The largest stack that a trial's memory takes; it is measured where memory may be short."""
+    share, stack, notify = session.share, session.resources.stack, session.notify
+    spec, largest = largest_memory(missing), largest_stack(missing, share, stack)
+    if not share.gpus and memory_bound(spec, largest) <= share.memory:
+        return largest
+    measured = footprint(spec, session.data[spec.dataset], share)
+    notify(Note(f"memory: {measured}"))
+    if not measured.fits:
+        notify(Note("memory: not even one trajectory fits: give trials more (resources.cpus, resources.gpus)"))
+    elif isinstance(stack, int) and measured.fits < stack:
+        notify(Note(f"memory: stacks are cut to {measured.fits} trajectories, not {stack}"))
+    return max(1, measured.fits)
+
+
+def _planned(
+    sweep: SweepSpec,
+    to_train: Sequence[TrajectorySpec],
+    before: Mapping[str, int],
+    stopped: Set[str],
+    stacks: Mapping[str, Stack],
+) -> Planned:
+    # Samples that are yet to be drawn are not in `before`: they have no rounds done.
+    rounds = [spec.rounds + 1 - before.get(spec.trajectory_id, 0) for spec in to_train]
+    return Planned(
+        trajectories=sweep.size(),
+        complete=sweep.size() - sum(number > 0 for number in rounds) - len(stopped & before.keys()),
+        stopped=len(stopped & before.keys()),
+        trials=dict(stacks),
+        rounds=sum(rounds),
+        work=sum(spec.iterations_from(before.get(spec.trajectory_id, 0)) for spec in to_train),
+    )

@@ -1,0 +1,38 @@
+"""What children of `lthray.sweep.driver` do in tests; a module of its own, for they import it."""
+
+import os
+import time
+from pathlib import Path
+
+from lthray.errors import UnreachableError
+from lthray.sweep.events import Note
+
+
+def die(folder: Path, deaths: int, tell) -> int:
+    """Dies as a process dies whose raylet is gone, `deaths` times; then it has a result."""
+    tries = len(list(folder.iterdir()))
+    (folder / str(tries)).touch()
+    tell(Note(f"attempt {tries}"))
+    if tries < deaths:
+        os._exit(1)
+    return tries
+
+
+def fail(error: Exception, tell) -> None:
+    raise error
+
+
+def lose(folder: Path, tell) -> str:
+    """Loses its cluster, which does not answer the next time."""
+    tries = len(list(folder.iterdir()))
+    (folder / str(tries)).touch()
+    if tries == 0:
+        os._exit(1)
+    if tries == 1:
+        raise UnreachableError("no cluster")
+    return "done"
+
+
+def wait(file: Path, tell) -> None:
+    file.write_text(str(os.getpid()))
+    time.sleep(300)
