@@ -16,6 +16,7 @@ from lthray.sweep.loggers import callbacks
 from lthray.sweep.planning import largest_memory, largest_stack, plan
 from lthray.sweep.session import Session, connect
 from lthray.sweep.trials import Stack, fit, fixed_trials
+from lthray.worker.memory import memory_bound
 from lthray.worker.train import train_stack
 
 
