@@ -167,7 +167,7 @@ def _line(event: Event, sweep: SweepProgress) -> str | None:
                 f" {event.round}, at {event.metric:.4g}"
             )
         case TrialRetried():
-            return f"trial {event.trial} broke or lost its worker; it goes on from its last finished round"
+            return f"trial {event.trial} broke or lost its worker: resuming from its last checkpoint or finished round"
         case TrialProgress() if sweep.plan:
             stack, now = sweep.plan.trials[event.trial], event.progress
             left = sweep.seconds_left()

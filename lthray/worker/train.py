@@ -48,7 +48,8 @@ def train_stack(
         gpus: Share of a GPU, or a number of GPUs, as `take_share` has it.
         checkpoint_minutes: Least minutes between checkpoints inside a round; 0 for none.
 
-    A stack that runs out of memory is cut into halves, which go on one after the other from their last finished round.
+    A stack that runs out of memory is cut into halves. They go on one after the other, each from its last checkpoint or
+    finished round.
     """
     device = take_share(threads, gpus)
     dataset = on_device(data[stack[0].dataset], stack[0].validation_size, device)

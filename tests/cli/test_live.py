@@ -74,7 +74,7 @@ def test_without_a_terminal_there_is_a_plain_line_for_every_finished_round(event
     )
     name = events[4].failure.spec.trajectory_id
     assert lines[3] == f"trajectory {name} failed in round 1: the loss stopped being finite"
-    assert lines[4] == "trial 2 broke or lost its worker; it goes on from its last finished round"
+    assert lines[4] == "trial 2 broke or lost its worker: resuming from its last checkpoint or finished round"
     assert len(lines) == 5
     assert "\x1b" not in out.getvalue()
 

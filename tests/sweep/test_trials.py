@@ -1,6 +1,7 @@
 """Trials on a real Ray: what their workers report, and how they fail."""
 
 import os
+import signal
 
 import pytest
 
@@ -9,7 +10,7 @@ from lthray.errors import InputError
 from lthray.spec.sweep import ResourcesSpec
 from lthray.store.folder import Store
 from lthray.sweep import trials, tuners
-from lthray.sweep.cluster import connected
+from lthray.sweep.connection import connected
 from lthray.sweep.events import Note, TrajectoryFailed, TrialProgress
 from lthray.sweep.planning import Share
 from lthray.sweep.session import Session
@@ -20,8 +21,10 @@ PROGRESS = Progress("images", 1, 20, 40, True, 1.5, 0.8, 0.9, {"fgsm": 0.5}, 2, 
 
 @pytest.fixture(scope="module")
 def ray_here():
+    handler = signal.getsignal(signal.SIGTERM)  # a connection is made for a process of its own, which ignores it
     with connected(None):
         yield
+    signal.signal(signal.SIGTERM, handler)
 
 
 @pytest.fixture

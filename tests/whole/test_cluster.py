@@ -48,7 +48,7 @@ def test_a_sweep_on_two_nodes_is_complete_also_when_one_is_lost(what, sweep_file
     assert process.returncode == 0, process.stdout + process.stderr
     assert "connecting to Ray at" in process.stdout
     assert "4 trajectories in 2 trials" in process.stdout
-    assert ("it goes on from its last finished round" in process.stdout) == (what == "kill")
+    assert ("resuming from its last checkpoint or finished round" in process.stdout) == (what == "kill")
     alone = lthray("sweep", path, "--out", tmp_path / "alone")
     assert alone.returncode == 0
     for found, expected in zip(tables(tmp_path / "r"), tables(tmp_path / "alone"), strict=True):

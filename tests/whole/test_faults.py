@@ -79,7 +79,7 @@ def test_a_worker_killed_in_round_3_goes_on_from_round_3(sweep, undisturbed, tmp
         worker.kill()
     out, _ = process.communicate(timeout=200)
     assert process.returncode == 0, out
-    assert "broke or lost its worker; it goes on from its last finished round" in out
+    assert "broke or lost its worker: resuming from its last checkpoint or finished round" in out
     assert done["round"].max() >= 2
     after = pd.read_parquet(tmp_path / "r" / "rounds", columns=[*keys, "train_seconds"])
     same = done.merge(after, on=keys, validate="one_to_one")
