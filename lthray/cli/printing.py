@@ -86,11 +86,13 @@ def measuring_page(
     sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], request: EvaluationRequest, store: "Store"
 ) -> RenderableType:
     """What `lthray evaluate --dry-run` prints: the trajectories, and which of their tickets are still to measure."""
+    from lthray.store.evaluations import rounds_to_measure, unmeasured
+
     varied = _varied(sweep)
     table = _table("trajectory", *varied, "tickets measured")
     tickets = left = images = 0
     for spec in trajectories:
-        of, missing = len(store.rounds_to_measure(spec, request)), len(store.unmeasured(spec, request))
+        of, missing = len(rounds_to_measure(store, spec, request)), len(unmeasured(store, spec, request))
         table.add_row(spec.trajectory_id, *_values(spec, varied), f"{of - missing} of {of}")
         tickets, left, images = tickets + of, left + missing, images + missing * request.image_count(spec)
     return Group(

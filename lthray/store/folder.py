@@ -6,7 +6,7 @@ round is finished when its row is in `rounds`, which is written last.
 
 import io
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 from pathlib import Path
@@ -20,20 +20,9 @@ from upath import UPath
 from lthray.engine.results import Checkpoint, Failure, Resume, RoundResult, Ticket
 from lthray.errors import InputError
 from lthray.files import clear_parts, location, names, read, replace
-from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store import checkpoints, tickets
-from lthray.store.tables import (
-    CURVES,
-    EVALUATIONS,
-    MEASURED,
-    ROUNDS,
-    curve_rows,
-    evaluation_rows,
-    refit,
-    round_row,
-    versions,
-)
+from lthray.store.tables import CURVES, EVALUATIONS, ROUNDS, curve_rows, evaluation_rows, refit, round_row
 
 SWEEP = "sweep.yaml"
 FILES = {
@@ -222,42 +211,6 @@ class Store:
         """Removes the checkpoint of a round that has ended without a result."""
         self.path("checkpoints", trajectory_id).unlink(missing_ok=True)
 
-    def measured(self, trajectory_id: str) -> set[tuple[Any, ...]]:
-        """The values of `MEASURED` in a trajectory's rows of `evaluations`.
-
-        Raises:
-            InputError: the file is damaged.
-        """
-        table = self.read("evaluations", trajectory_id, list(MEASURED))
-        return set() if table is None else set(zip(*(table[name].to_pylist() for name in MEASURED), strict=True))
-
-    def rounds_to_measure(self, spec: TrajectorySpec, request: EvaluationRequest) -> list[int]:
-        """The rounds of a trajectory that a request asks for and that have a ticket."""
-        done = min(self.rounds_done(spec.trajectory_id), spec.rounds + 1)
-        return [number for number in range(done) if not request.rounds or number in request.rounds]
-
-    def unmeasured(self, spec: TrajectorySpec, request: EvaluationRequest) -> list[int]:
-        """Those of `rounds_to_measure` that have no row in `evaluations` yet."""
-        known, images = self.measured(spec.trajectory_id), request.image_count(spec)
-        rounds = self.rounds_to_measure(spec, request)
-        return [
-            number for number in rounds if (number, "final", request.split, str(request.attack), images) not in known
-        ]
-
-    def write_evaluation(self, spec: TrajectorySpec, row: Mapping[str, Any]) -> None:
-        """Adds the measurement of a ticket to `evaluations`; it replaces a row with the same values of `MEASURED`.
-
-        Args:
-            spec: The trajectory.
-            row: The columns of `EVALUATIONS` except id, fields and versions.
-        """
-        table = self.read("evaluations", spec.trajectory_id)
-        before = [] if table is None else refit(table, EVALUATIONS, spec).to_pylist()
-        rows = [earlier for earlier in before if _key(earlier) != _key(row)]
-        rows.append({"trajectory_id": spec.trajectory_id, **spec.flat()} | dict(row) | versions())
-        rows.sort(key=_key)
-        write_table(self.path("evaluations", spec.trajectory_id), pa.Table.from_pylist(rows, EVALUATIONS))
-
     def write_failure(self, failure: Failure) -> None:
         """Writes why a trajectory can't go on. Its next finished round removes this file."""
         record = {
@@ -315,7 +268,3 @@ def write_table(path: UPath, table: pa.Table) -> None:
     content = io.BytesIO()
     pq.write_table(table, content, compression="zstd")
     replace(path, content.getvalue())
-
-
-def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:
-    return tuple(row[name] for name in MEASURED)

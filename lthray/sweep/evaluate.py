@@ -11,6 +11,7 @@ from lthray.methods.attacks import SUITES
 from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
+from lthray.store.evaluations import rounds_to_measure, unmeasured
 from lthray.store.folder import Store
 from lthray.sweep.driver import drive
 from lthray.sweep.events import Notify, Planned
@@ -64,19 +65,19 @@ def run(
     if request.attack.name in SUITES:
         require()
 
-    def unmeasured() -> dict[str, list[int]]:
-        return {spec.trajectory_id: store.unmeasured(spec, request) for spec in trajectories}
+    def remaining() -> dict[str, list[int]]:
+        return {spec.trajectory_id: unmeasured(store, spec, request) for spec in trajectories}
 
     with hold_and_report(store.folder, notify) as tell:
-        tickets = {spec.trajectory_id: store.rounds_to_measure(spec, request) for spec in trajectories}
-        before = unmeasured()
+        tickets = {spec.trajectory_id: rounds_to_measure(store, spec, request) for spec in trajectories}
+        before = remaining()
 
         def count_rows() -> int:
-            return -sum(map(len, unmeasured().values()))
+            return -sum(map(len, remaining().values()))
 
         measure = partial(_measure, store, sweep, trajectories, request, data_dir, address)
         failures = drive(measure, count_rows, tell)
-        after = unmeasured()
+        after = remaining()
     failures = {name: failure for name, failure in failures.items() if after[name]}
     return Remeasured(
         tickets=sum(map(len, tickets.values())),
@@ -97,7 +98,7 @@ def _measure(
     notify: Notify,
 ) -> dict[str, Failure]:
     """Measures the tickets that have no row yet, and gives the trajectories that failed."""
-    rounds = {spec.trajectory_id: store.unmeasured(spec, request) for spec in trajectories}
+    rounds = {spec.trajectory_id: unmeasured(store, spec, request) for spec in trajectories}
     missing = [spec for spec in trajectories if rounds[spec.trajectory_id]]
     if not missing:
         return {}
@@ -121,5 +122,5 @@ def _measure(
 
 
 def _failure(store: Store, request: EvaluationRequest, spec: TrajectorySpec, reason: str) -> Failure | None:
-    rounds = store.unmeasured(spec, request)
+    rounds = unmeasured(store, spec, request)
     return Failure(spec, rounds[0], reason) if rounds else None

@@ -8,6 +8,7 @@ from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.sweepfile import load
 from lthray.spec.trajectory import TrajectorySpec
+from lthray.store.evaluations import rounds_to_measure
 from lthray.store.folder import Store
 from lthray.sweep import samples
 
@@ -39,7 +40,7 @@ def select(
         except ValueError as error:
             reason = str(error).removeprefix(f"eval_attacks: {request.attack}: ")
             raise InputError(f"--attack {request.attack}: trajectory {spec.trajectory_id}: {reason}") from None
-    with_tickets = [spec for spec in selected if store.rounds_to_measure(spec, request)]
+    with_tickets = [spec for spec in selected if rounds_to_measure(store, spec, request)]
     if not with_tickets:
         rounds = f" of round {', '.join(map(str, sorted(request.rounds)))}" if request.rounds else ""
         raise InputError(f"{store.folder}: no trajectory has a ticket{rounds} yet")

@@ -13,6 +13,7 @@ from lthray.errors import InputError
 from lthray.spec.attack_settings import label
 from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.trajectory import TrajectorySpec
+from lthray.store.evaluations import unmeasured, write_evaluation
 from lthray.store.folder import Store
 from lthray.worker.body import take_share
 from lthray.worker.report import Progress, Report
@@ -45,7 +46,7 @@ def measure_tickets(
         dataset = on_device(data[spec.dataset], spec.validation_size, device)
         whole, images = getattr(dataset, request.split), request.image_count(spec)
         split = Split(whole.images[:images], whole.labels[:images])
-        for number in store.unmeasured(spec, request):
+        for number in unmeasured(store, spec, request):
             try:
                 ticket = store.ticket(spec, number)
             except InputError as error:  # The other rounds may be whole.
@@ -71,7 +72,7 @@ def measure_tickets(
                 "seconds": seconds,
                 "device": device_name(device),
             }
-            store.write_evaluation(spec, row)
+            write_evaluation(store, spec, row)
             measured += images
             report(
                 Progress(

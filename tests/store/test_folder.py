@@ -13,6 +13,9 @@ import lthray
 from lthray.engine.results import Failure, Resume, RoundResult
 from lthray.engine.trajectory import run
 from lthray.errors import InputError
+from lthray.methods.attacks import Attack
+from lthray.spec.evaluation import EvaluationRequest
+from lthray.store.evaluations import unmeasured
 from lthray.store.folder import Store
 from lthray.store.tables import CURVES, EVALUATIONS, ROUNDS
 
@@ -254,8 +257,9 @@ def test_attacks_without_columns_of_their_own_have_rows_in_evaluations(store, ma
 def test_a_sweep_without_such_attacks_has_no_evaluations(store, rounds):
     store.write_round(rounds[0])
     assert not (store.folder / "evaluations").exists()
-    assert store.measured(rounds[0].spec.trajectory_id) == set()
+    request = EvaluationRequest(Attack("pgd"), "test", 20, frozenset())
+    assert unmeasured(store, rounds[0].spec, request) == [0]
     (store.folder / "evaluations").mkdir()
     (store.folder / "evaluations" / f"{rounds[0].spec.trajectory_id}.parquet").write_bytes(b"torn")
     with pytest.raises(InputError, match=r"can't be read .* delete it, and run again"):
-        store.measured(rounds[0].spec.trajectory_id)
+        unmeasured(store, rounds[0].spec, request)
