@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Attack:
-    """An attack, and the settings that it does not take from the trajectory; `spec.attack_settings` makes valid ones.
+    """An attack with the settings of its own; `spec.attack_settings` makes valid ones.
 
     It prints as its full name, `pgd(steps=40;step_size=0.01)`, or as its name alone where it has no settings.
     """
@@ -208,13 +208,13 @@ def stronger(logits: "Tensor", before: "Tensor", targets: "Tensor") -> "Tensor":
     """Which images (..., B) a restart has damaged more than the best restart before it.
 
     An image that fools the network, so that its largest logit is not that of the label moved away from, is damaged
-    more than one that does not; among equals the larger loss of the attack decides.
+    more than one that does not; if both or neither fool it, the attack's larger loss decides.
 
     Args:
         logits: (..., B, C) of the restart.
         before: Logits of the best restart before it.
         targets: One-hot, the label that the attack moves away from.
     """
-    fooled, fooled_before = (each.argmax(-1) != targets.argmax(-1) for each in (logits, before))
-    loss, loss_before = ((each.logsumexp(-1) - (each * targets).sum(-1)) for each in (logits, before))
+    fooled, fooled_before = (values.argmax(-1) != targets.argmax(-1) for values in (logits, before))
+    loss, loss_before = ((values.logsumexp(-1) - (values * targets).sum(-1)) for values in (logits, before))
     return (fooled & ~fooled_before) | ((fooled == fooled_before) & (loss > loss_before))

@@ -42,7 +42,7 @@ CRITERIA: dict[str, Callable[[Trained], Layers]] = {
 
 
 def prune(score: "Tensor", mask: "Tensor", keep: int) -> "Tensor":
-    """A mask without the smallest scores of what remains.
+    """Prunes the remaining weights with the smallest scores.
 
     Args:
         score: Of any shape.
@@ -50,7 +50,7 @@ def prune(score: "Tensor", mask: "Tensor", keep: int) -> "Tensor":
         keep: How many weights remain afterwards, at most as many as do now.
 
     Returns:
-        A new mask. Where scores tie, the weight that stands first goes first, so that the number pruned is exact.
+        A new mask. Of weights with equal scores the first is pruned first, so that the number pruned is exact.
     """
     remaining = mask.flatten().nonzero()[:, 0]
     order = score.flatten()[remaining].argsort(stable=True)

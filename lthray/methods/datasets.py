@@ -14,11 +14,11 @@ class DatasetFacts:
     examples: int
     """Training and validation images together."""
     validation: int | None
-    """Images of a fixed validation split, or None where `validation_size` says."""
+    """Images of a fixed validation split, or None where `validation_size` decides."""
     test: int
     """Test images."""
     sha256: dict[str, str]
-    """SHA-256 of each of its files, unpacked, by name; of data without files, of each array's bytes."""
+    """SHA-256 of each unpacked file by name; for data without files, of each array's bytes."""
 
 
 DATASETS = {
@@ -62,9 +62,9 @@ DATASETS = {
 
 
 def foreign(name: str, part: str, sha256: str) -> str | None:
-    """What is wrong with a file or array of a data set, in words; None where it is the data set's own."""
+    """Why a file or array is not the data set's, in words; None where it is."""
     expected = DATASETS[name].sha256[part]
     if sha256 == expected:
         return None
-    owner = next((f"{other}'s, " for other, facts in DATASETS.items() if facts.sha256.get(part) == sha256), "")
+    owner = next((f"{owner}'s, " for owner, facts in DATASETS.items() if facts.sha256.get(part) == sha256), "")
     return f"found {owner}SHA-256 {sha256}, but {name}'s has {expected}"

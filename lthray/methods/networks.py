@@ -30,7 +30,7 @@ class ModelFacts:
     maps: tuple[int, ...]
     """Maps of each convolution."""
     widths: tuple[int, ...] | None
-    """Units of each hidden layer behind them; None where the field `widths` says."""
+    """Units of each hidden layer behind them; None where the field `widths` decides."""
 
 
 MODELS = {
@@ -41,7 +41,7 @@ MODELS = {
 
 
 def canonical(fields: Mapping[str, Any]) -> dict[str, Any]:
-    """A trajectory's fields, but an `mlp` with the widths of a named network takes that name."""
+    """A trajectory's fields, in which an `mlp` with a named network's widths takes that name."""
     named = {facts.widths: name for name, facts in MODELS.items() if not facts.maps}
     widths = fields.get("widths")
     name = named.get(tuple(widths)) if isinstance(widths, list | tuple) and _are_widths(widths) else None
@@ -49,7 +49,7 @@ def canonical(fields: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def resolve_widths(model: str, widths: object) -> tuple[int, ...]:
-    """The units of a model's hidden layers, from what the field `widths` says.
+    """The units of a model's hidden layers, from the field `widths`.
 
     Raises:
         ValueError: they are not the widths of the model, or not widths at all.
@@ -72,14 +72,14 @@ def _are_widths(values: Sequence[object]) -> bool:
 
 
 def padding(place: int, side: int, kernel: int) -> int:
-    """Rows and columns of zeros around what goes into a convolution, on each side.
+    """Rows and columns of zeros on each side of a convolution's inputs.
 
     The first convolution keeps the size of the images. A later one has no padding, unless too little would be left
     to pool.
 
     Args:
         place: Number of the convolution, from 0.
-        side: Height and width of what goes in.
+        side: Height and width of its inputs.
         kernel: Height and width of its kernel.
     """
     return kernel // 2 if place == 0 or side - kernel + 1 < POOL else 0
@@ -100,7 +100,7 @@ def layer_sizes(model: str, widths: Sequence[int], inputs: int) -> dict[str, Sha
 
 
 def units(sizes: Mapping[str, Shape], inputs: int) -> int:
-    """How many numbers an image is and becomes: pixels, the maps before pooling, hidden units, logits."""
+    """Number of values of an image and its activations: pixels, the maps before pooling, hidden units, logits."""
     side, total = isqrt(inputs), inputs
     for place, (out, *rest) in enumerate(sizes.values()):
         area = 1

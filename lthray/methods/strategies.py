@@ -27,7 +27,7 @@ class Past:
     trained: Layers
     """Weights at the end of the round that is pruned."""
     before: Layers
-    """Masks that these were trained under, bool."""
+    """Masks under which those weights were trained, bool."""
     masks: Layers
     """Masks after the pruning, or those of the same round of the trajectory that masks are transferred from."""
     draw: Callable[[], Layers]

@@ -1,4 +1,4 @@
-"""The attacks' settings: as fields of a trajectory, and as those that an eval attack has for itself.
+"""The attacks' settings: those of a trajectory, and those that a single eval attack overrides.
 
 The *full name* of an attack is its name with its own settings: `pgd(steps=40;step_size=0.01)`. Attacks are written this
 way in tables, sweep files and on the command line, and are `Attack`s everywhere else.
@@ -15,9 +15,9 @@ from lthray.spec.identity import Base
 from lthray.spec.strict import Count, Strict, one_of
 
 AUTO = ("fgsm", "pgd")
-"""The eval attacks `auto` of a natural network."""
+"""The eval attacks that `auto` means without a train attack."""
 
-ONE_START = "restarts: more than one from the same start are all the same; random_start: true"
+ONE_START = "restarts: without random_start all restarts are the same; set random_start: true"
 
 AttackLabel = Literal["predicted", "ground-truth"]
 TrainAttack = Annotated[str, one_of(ATTACKS, "none")]
@@ -35,7 +35,7 @@ class PgdSpec(Strict):
     random_start: Annotated[bool, Base(True)] = True
     """Start at a uniform point of the ε-ball (true) or at the image itself (false)."""
     restarts: Annotated[Count, Base(1)] = 1
-    """Random starts: for each image the most damaging counts; values above 1 turn fast sparse training off."""
+    """Random starts: for each image, the most damaging one counts; values above 1 turn fast sparse training off."""
 
     @model_validator(mode="after")
     def _check_restarts(self) -> Self:
@@ -45,7 +45,7 @@ class PgdSpec(Strict):
 
 
 class OwnSettings(Strict):
-    """Settings that an eval attack can have for itself; None leaves a setting to the trajectory."""
+    """Settings that an eval attack can override; None keeps the trajectory's."""
 
     epsilon: Annotated[float, Field(ge=0)] | None = None
     norm: NormName | None = None
@@ -66,8 +66,8 @@ def make(attack: str, settings: Mapping[str, object], *, from_text: bool = False
 
     Args:
         attack: One of `ATTACKS` or `SUITES`.
-        settings: Values by name; None leaves a setting to the trajectory.
-        from_text: Whether the values are text to be read.
+        settings: Values by name; None keeps the trajectory's.
+        from_text: Whether the values are text to parse.
 
     Raises:
         ValueError: a setting is not one of the attack's, or has an impossible value.
@@ -81,14 +81,14 @@ def make(attack: str, settings: Mapping[str, object], *, from_text: bool = False
         own = validate(dict(settings))
     except ValidationError as error:
         first = error.errors()[0]
-        said = first["msg"].removeprefix("Value error, ")
-        raise ValueError(f"{attack}: {first['loc'][0]}: found {first['input']!r}, but {said}") from None
+        message = first["msg"].removeprefix("Value error, ")
+        raise ValueError(f"{attack}: {first['loc'][0]}: found {first['input']!r}, but {message}") from None
     values = ((name, getattr(own, name)) for name in allowed)
     return Attack(attack, tuple((name, value) for name, value in values if value is not None))
 
 
 def parse(full_name: str, known: Collection[str] = ()) -> Attack:
-    """The attack of a full name, the inverse of `str`; `known` are the names allowed, by default all.
+    """Parses a full name, the inverse of `str`; `known` lists the allowed names, by default all.
 
     Raises:
         ValueError: the name is not allowed, or its settings are unknown or impossible.
@@ -102,10 +102,10 @@ def parse(full_name: str, known: Collection[str] = ()) -> Attack:
 
 
 def eval_attacks(value: object, train_attack: str) -> tuple[Attack, ...]:
-    """The attacks that the field `eval_attacks` stands for: those without settings first, the train attack among them.
+    """Resolves the field `eval_attacks`: attacks without settings come first, and the train attack is always included.
 
     Args:
-        value: `auto`, a list of names, of attacks and of `{name: settings}`, or a mapping of names to settings.
+        value: `auto`; a list of names, `Attack`s and `{name: settings}`; or a mapping of names to settings.
         train_attack: Name of the train attack, or `none`.
 
     Raises:
@@ -144,10 +144,10 @@ def _attacks(entry: object) -> Iterator[Attack]:
 
 
 def resolve(attack: Attack, defaults: Mapping[str, Any]) -> Setting:
-    """An attack with every number resolved.
+    """Resolves every number of an attack.
 
     Args:
-        attack: The attack; a setting that it does not have comes from `defaults`.
+        attack: The attack; `defaults` gives the settings that it leaves out.
         defaults: The trajectory's value of each setting.
     """
     own = dict(attack.settings)
@@ -157,10 +157,10 @@ def resolve(attack: Attack, defaults: Mapping[str, Any]) -> Setting:
 
 
 def check(attack: Attack, setting: Setting, pixels: int) -> None:
-    """Checks that the numbers of an attack go together; those of plain PGD are fields of the trajectory.
+    """Checks that an attack's numbers are consistent; plain PGD's are fields of the trajectory.
 
     Raises:
-        ValueError: a radius or a step is longer than the way from any image to any other, or restarts have one start.
+        ValueError: a radius or a step exceeds the largest distance between images, or all restarts start alike.
     """
     where = "pgd." if attack == Attack("pgd") else f"eval_attacks: {attack}: "
     for name, value in (("epsilon", setting.epsilon), ("step_size", setting.step_size)):
@@ -176,7 +176,7 @@ def check_length(value: float, norm: str, pixels: int) -> None:
     """Checks a radius or a step.
 
     Raises:
-        ValueError: it is longer than the way from any image to any other.
+        ValueError: it is longer than the largest distance between two images.
     """
     most = NORMS[norm].farthest(pixels)
     if value > most:

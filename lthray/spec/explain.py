@@ -9,17 +9,17 @@ from pydantic_core import ErrorDetails
 from lthray.spec.field_names import FIELDS, GROUPS, did_you_mean
 
 FIELDS_OF = {"": "trajectory", "search": "search.space"}
-"""Where the fields of a trajectory belong that stand a level too high, by the key of that level."""
+"""For each level of a sweep file, the section below it where a trajectory's fields belong."""
 
 
 def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """The first key that is wrong, as one line.
+    """Describes the first wrong key in one line.
 
-    What a model's own validator says must begin with the key it is about, seen from that model.
+    The message of a model's own validator must begin with the key that it concerns, relative to that model.
 
     Args:
         error: What pydantic raised.
-        model: What it validated.
+        model: The model that it validated.
     """
     details: dict[str, list[ErrorDetails]] = {}
     for detail in error.errors():
@@ -30,14 +30,14 @@ def explain(error: ValidationError, model: type[BaseModel]) -> str:
 
 
 def _place(model: type[BaseModel], loc: Sequence[int | str]) -> tuple[str, type[BaseModel], Any]:
-    """The dotted key of a place, the innermost model that has it, and what that declares there."""
+    """The dotted key of an error's location, the innermost model around it, and the type declared for it."""
     keys: list[str] = []
     around = model
     declared: Any = model
     for part in loc:
         nested = _model_in(declared)
         if part == "[key]" or not (nested or get_origin(declared) is dict):
-            break  # the rest of `loc` is pydantic's own: members of a union, places in a list
+            break  # the rest of `loc` is pydantic's own: members of a union, indices of a list
         if nested:
             around = nested
             declared = next((f.annotation for n, f in nested.model_fields.items() if part in (n, f.alias)), None)
@@ -48,7 +48,7 @@ def _place(model: type[BaseModel], loc: Sequence[int | str]) -> tuple[str, type[
 
 
 def _model_in(annotation: Any) -> type[BaseModel] | None:
-    """The model that an annotation is, or may be beside None."""
+    """The model in an annotation, which may also allow None; None if there is no model in it."""
     kinds = (annotation, *get_args(annotation))
     return next((kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel)), None)
 
@@ -74,16 +74,17 @@ def _line(key: str, model: type[BaseModel], details: Sequence[ErrorDetails]) -> 
         case "too_short" if not value:
             return f"{key}: is empty, but it needs at least one {'field' if isinstance(value, dict) else 'value'}"
         case "value_error":
-            said = str(first["ctx"]["error"])
+            message = str(first["ctx"]["error"])
             if first["loc"][-1:] == ("[key]",):
-                return f"{key}: {said}"
+                return f"{key}: {message}"
             if nested:
-                return f"{key}.{said}" if key else said
-            return f"{key}: found {value!r}, but {said}"
+                return f"{key}.{message}" if key else message
+            return f"{key}: found {value!r}, but {message}"
     # a union has an error for each of its members
-    said = " or ".join(dict.fromkeys(detail["msg"] for detail in details))
+    message = " or ".join(dict.fromkeys(detail["msg"] for detail in details))
     return (
-        f"{key}: found {value!r}, but {said.replace('Input should', 'it should').replace('String should', 'it should')}"
+        f"{key}: found {value!r}, but"
+        f" {message.replace('Input should', 'it should').replace('String should', 'it should')}"
     )
 
 

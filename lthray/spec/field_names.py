@@ -12,14 +12,14 @@ FIELDS = tuple(preset("paper"))
 """The dotted names of a trajectory's fields."""
 
 GROUPS = {name.rpartition(".")[0] for name in FIELDS if "." in name}
-"""The names of what holds fields: `pgd`, `prune`, `prune.rates`, ..."""
+"""The names of the groups that hold fields: `pgd`, `prune`, `prune.rates`, ..."""
 
 
 def by_dotted_name(section: object) -> Any:
     """A section with its fields under dotted names: `pgd: {steps: 4}` becomes `pgd.steps: 4`.
 
-    Only groups of fields are opened, so a mapping that is a field's value stays whole. An empty section is an empty
-    mapping; whatever else is no mapping stays as it is, for pydantic to refuse.
+    Only groups of fields are flattened, so a mapping that is a field's value stays whole. An empty section becomes an
+    empty mapping; any other value that is not a mapping is returned unchanged, and pydantic refuses it.
     """
     if section is None:
         return {}
@@ -58,7 +58,7 @@ def refuse(reasons: Mapping[str, str]) -> AfterValidator:
 
 
 def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean X?`, or all that is known where nothing is near."""
+    """`; did you mean X?`, or all known names where none is similar."""
     known = list(known)
     ends = {field.rpartition(".")[2]: field for field in known}
     close = difflib.get_close_matches(name, known, 1) or [

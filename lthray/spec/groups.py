@@ -24,4 +24,4 @@ class TransferFields(Strict):
     source: Annotated[str, Field(pattern="^([0-9a-f]{12})?$"), Base("", settable=False)] = ""
     """The source's trajectory_id; empty for other strategies."""
     setting: Annotated[str, Base("", hashed=False, settable=False)] = ""
-    """The source's fields in words. It is no part of the trajectory's id, because `source` is."""
+    """The source's fields in words. Not part of the trajectory's id, because `source` is."""

@@ -1,7 +1,7 @@
-"""How fields make up the id of a trajectory: each declares a base value beside it.
+"""How a trajectory's id follows from its fields, each of which declares a base value.
 
-An id hashes only the fields that differ from their base values. So a field added later, whose base value is what lthray
-did before, leaves every old id as it was; and a default that moves away from the base value changes the id, as it must.
+An id hashes only the fields that differ from their base values. The base value of a field added later is what lthray
+did before, so old ids stay the same. A default that moves away from the base value changes the id, as it must.
 """
 
 import hashlib
@@ -26,9 +26,9 @@ class Base:
     value: Any = None
     """The base value of a field that follows no other."""
     rule: Callable[[Mapping[str, Any]], Any] | None = None
-    """The base value of a field that follows others, from the trajectory's fields outside of groups."""
+    """Computes the base value of a field that follows others, from the trajectory's fields outside of groups."""
     auto: bool = False
-    """Whether a sweep file may write `auto` for what `rule` says."""
+    """Whether a sweep file may write `auto` for the value of `rule`."""
     hashed: bool = True
     """Whether the field is part of the id."""
     settable: bool = True
@@ -40,7 +40,7 @@ class Base:
 
 
 def follow(rule: str | Callable[[Mapping[str, Any]], Any]) -> Base:
-    """The base value of a field that may be `auto`: that of another field, by its name, or what a rule says."""
+    """The base value of a field that may be `auto`: that of another field, by its name, or the result of a rule."""
     return Base(rule=(lambda fields: fields[rule]) if isinstance(rule, str) else rule, auto=True)
 
 
@@ -69,13 +69,13 @@ def bases(model: type[BaseModel]) -> dict[str, Base]:
 
 
 def resolve_auto(model: type[BaseModel], name: str, value: object, known: Mapping[str, Any]) -> object:
-    """A field's or a group's value with each `auto` in it resolved.
+    """Resolves each `auto` in the value of a field or a group.
 
     Args:
         model: The model of a trajectory.
         name: The field or group.
         value: What was set, before it is validated.
-        known: The fields that are valid and stand before it; base values stand in for others.
+        known: The valid fields declared before it; base values replace the others.
     """
     every = bases(model)
     fields = {field: base.value for field, base in every.items() if not base.rule} | dict(known)
@@ -89,11 +89,11 @@ def resolve_auto(model: type[BaseModel], name: str, value: object, known: Mappin
 
 
 def identify(fields: BaseModel, flat: Mapping[str, Any]) -> str:
-    """Twelve hex digits that stand for the fields that differ from their base values.
+    """Hashes the fields that differ from their base values into twelve hex digits.
 
     Args:
         fields: A trajectory.
-        flat: Its fields under their dotted names, as values that JSON knows.
+        flat: Its fields under their dotted names, as values that JSON can express.
     """
     outside = vars(fields)
     differing = {

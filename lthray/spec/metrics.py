@@ -6,13 +6,13 @@ from lthray.methods.attacks import ATTACKS, Attack
 from lthray.spec.trajectory import TrajectorySpec
 
 SPLITS = ("validation", "test")
-"""A split's place here is part of the results: random starts are seeded by it."""
+"""A split's position here is part of the results: it seeds random starts."""
 MOMENTS = ("early_stopping", "final")
 
 ACCURACIES = tuple(
-    f"{at}_{attack}_accuracy_{split}" for at, attack, split in product(MOMENTS, ("none", *ATTACKS), SPLITS)
+    f"{moment}_{attack}_accuracy_{split}" for moment, attack, split in product(MOMENTS, ("none", *ATTACKS), SPLITS)
 )
-ZERO_GRADIENTS = tuple(f"{at}_zero_gradient_share_{split}" for at, split in product(MOMENTS, SPLITS))
+ZERO_GRADIENTS = tuple(f"{moment}_zero_gradient_share_{split}" for moment, split in product(MOMENTS, SPLITS))
 METRICS = (
     "early_stopping_iteration", *ACCURACIES, *ZERO_GRADIENTS, "weights_remaining", "weights_remaining_count",
     "train_seconds", "eval_seconds",

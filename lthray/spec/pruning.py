@@ -31,11 +31,11 @@ class PruneSpec(Strict):
     """Pruning between the rounds."""
 
     criterion: Annotated[str, one_of(CRITERIA), Base("magnitude")] = "magnitude"
-    """What scores the weights, of which the smallest scores are pruned."""
+    """What scores the weights; those with the smallest scores are pruned."""
     scope: Annotated[Literal["layerwise", "global"], Base("layerwise")] = "layerwise"
     """Compare scores within each layer (layerwise, by `rates`) or over all layers at once (global, by `rate`)."""
     schedule: Annotated[Literal["iterative", "one-shot"], Base("iterative")] = "iterative"
-    """Prune the round before (iterative), or the dense network to as many weights in one pruning (one-shot)."""
+    """Prune the previous round's network (iterative), or the dense one to as many weights in one pruning (one-shot)."""
     rates: RatesSpec = RatesSpec()
     """Share of each layer's remaining weights that one layerwise pruning removes."""
     rate: Annotated[Rate, Base(0.2)] = 0.2

@@ -57,7 +57,9 @@ def _check_space(space: object) -> object:
         return space
     whole = "int" in name
     numbers = [
-        one for one in arguments if type(one) is int or (type(one) is float and math.isfinite(one) and not whole)
+        number
+        for number in arguments
+        if type(number) is int or (type(number) is float and math.isfinite(number) and not whole)
     ]
     if not len(numbers) == len(arguments) == len(SPACES[name]):
         what = "whole numbers" if whole else "numbers"
@@ -90,7 +92,7 @@ class AshaSpec(Strict):
     grace_period: Annotated[int, Field(ge=1)] = 1
     """Rounds that every sample is trained for."""
     reduction_factor: Annotated[float, Field(gt=1)] = 4
-    """One in so many of the samples that reach a rung goes on."""
+    """One in this many of the samples that reach a rung goes on."""
 
 
 class MedianSpec(Strict):
@@ -99,11 +101,11 @@ class MedianSpec(Strict):
     grace_period: Annotated[int, Field(ge=1)] = 1
     """Rounds that every sample is trained for."""
     min_samples_required: Annotated[int, Field(ge=1)] = 3
-    """Samples that there must be to compare a sample with."""
+    """Least number of samples to compare a sample with."""
 
 
 SCHEDULERS: dict[str, type[Strict]] = {"asha": AshaSpec, "median": MedianSpec}
-"""Schedulers by name, each with its options; `sweep.tuners` makes Tune's own of them."""
+"""Schedulers by name, each with its options; `sweep.tuners` builds Tune's schedulers from them."""
 
 
 def _refused_by_optuna(space: str, arguments: Sequence[Any]) -> str:
@@ -118,7 +120,7 @@ SEARCHERS: dict[str, Callable[[str, Sequence[Any]], str]] = {
     "random": lambda space, arguments: "",
     "optuna": _refused_by_optuna,
 }
-"""Searchers by name, each with why it can't draw from a space, empty where it can; `sweep.tuners` makes Tune's own."""
+"""For each searcher, why it can't draw from a space, or "" where it can; `sweep.tuners` builds Tune's searchers."""
 
 
 class SearchSpec(Strict):
@@ -129,11 +131,11 @@ class SearchSpec(Strict):
     samples: Annotated[int, Field(ge=1, le=1_000_000)]
     """Settings to train in every cell of the grid."""
     searcher: Annotated[str, one_of(SEARCHERS)] = "random"
-    """What draws them: random, the same in every cell; or optuna, which learns from the finished ones."""
+    """What draws the settings: random, the same in every cell; or optuna, which learns from finished settings."""
     metric: str
-    """Column of `rounds` that says how good a setting is: its mean over the seeds in the last round."""
+    """Column of `rounds` that scores a setting, by its mean over the seeds in the last round."""
     mode: Literal["max", "min"] = "max"
-    """Whether the best setting has the largest metric or the smallest."""
+    """Whether the best setting has the largest or the smallest metric."""
     scheduler: dict[str, dict[str, Any]] = Field(default="none", validate_default=True)
     """What stops poor samples between rounds: none, asha or median, or one of these with its options."""
     seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
@@ -143,7 +145,7 @@ class SearchSpec(Strict):
     @classmethod
     def _check_metric(cls, value: str) -> str:
         if value not in METRICS:
-            raise ValueError(f"it is a number of a row of rounds{did_you_mean(value, METRICS)}")
+            raise ValueError(f"it is a numeric column of rounds{did_you_mean(value, METRICS)}")
         return value
 
     @field_validator("scheduler", mode="before")
@@ -199,8 +201,8 @@ class SearchSpec(Strict):
     def corners(self) -> Iterator[dict[str, Any]]:
         """The corners of the space: the product of the fields' bounds and choices.
 
-        If any setting of the space is impossible, one of its corners is. Above `LARGEST_PRODUCT` corners, each bound
-        and each choice comes once.
+        If some setting of the space is impossible, so is one of its corners. Above `LARGEST_PRODUCT` corners, each
+        bound and each choice appears once.
         """
         from lthray.spec.spaces import domains, edges
 

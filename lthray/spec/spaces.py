@@ -1,4 +1,4 @@
-"""Ray Tune's search spaces: how a sweep file's become Tune's own, their bounds, and draws from them."""
+"""Ray Tune's search spaces: built from a sweep file's, with their bounds and draws from them."""
 
 import hashlib
 import json
@@ -13,7 +13,7 @@ from ray.tune.search.sample import Categorical, Domain, Integer, Quantized
 from lthray.errors import InputError, first_line
 
 REPEATS = 10_000
-"""Repeated settings drawn in a row, after which a space counts as exhausted."""
+"""A space counts as exhausted after more than this many repeated settings in a row."""
 
 
 def domain(field: str, space: str, arguments: list[Any]) -> Domain:
@@ -37,20 +37,20 @@ def domains(space: Mapping[str, Mapping[str, list[Any]]]) -> dict[str, Domain]:
     return {field: domain(field, name, values) for field, named in space.items() for name, values in named.items()}
 
 
-def edges(of: Domain) -> list[Any]:
-    """The smallest and the largest value of a space; of a choice, all its values."""
-    if isinstance(of, Categorical):
-        return list(of.categories)
-    last = of.upper - 1 if isinstance(of, Integer) and not _step(of) else of.upper
-    return [of.cast(of.lower), of.cast(last)]
+def edges(space: Domain) -> list[Any]:
+    """The smallest and the largest value of a space; for a choice, all its values."""
+    if isinstance(space, Categorical):
+        return list(space.categories)
+    last = space.upper - 1 if isinstance(space, Integer) and not _step(space) else space.upper
+    return [space.cast(space.lower), space.cast(last)]
 
 
-def settings(of: Domain) -> float:
+def settings(space: Domain) -> float:
     """How many different values a space has, at most."""
-    if isinstance(of, Categorical):
-        return len(of.categories)
-    step = _step(of) or (1 if isinstance(of, Integer) else 0)
-    low, high = edges(of)
+    if isinstance(space, Categorical):
+        return len(space.categories)
+    step = _step(space) or (1 if isinstance(space, Integer) else 0)
+    low, high = edges(space)
     return math.floor((high - low) / step + 1e-9) + 1 if step else math.inf
 
 
@@ -80,14 +80,14 @@ def draws(space: Mapping[str, Mapping[str, list[Any]]], seed: int) -> Iterator[d
             yield drawn
 
 
-def holds(of: Domain, value: object) -> bool:
+def holds(space: Domain, value: object) -> bool:
     """Whether a value is in a space."""
     try:
-        return bool(of.is_valid(value))
+        return bool(space.is_valid(value))
     except TypeError:
         return False
 
 
-def _step(of: Domain) -> float:
-    sampler = of.get_sampler()
+def _step(space: Domain) -> float:
+    sampler = space.get_sampler()
     return float(sampler.q) if isinstance(sampler, Quantized) and sampler.q != 1 else 0.0

@@ -16,9 +16,9 @@ class Strict(BaseModel):
     )
 
 
-@dataclass(frozen=True, eq=False)  # so that it has a hash, as annotations must
+@dataclass(frozen=True, eq=False)  # annotations must be hashable
 class OneOf:
-    """Allows the names in a registry, as it is when a value is checked, and some other names."""
+    """Allows the names that a registry has when a value is checked, and some other names."""
 
     registry: Collection[str]
     others: tuple[str, ...] = ()

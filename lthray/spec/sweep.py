@@ -109,14 +109,16 @@ class SweepSpec(Strict):
         size = self.search.samples if self.search else 1
         for values in (values for name, values in self.grid.items() if name != "strategy"):
             size *= len(values)
-        return size * sum(self.transfer.size() if one == TRANSFER and self.transfer else 1 for one in self.strategies())
+        return size * sum(
+            self.transfer.size() if strategy == TRANSFER and self.transfer else 1 for strategy in self.strategies()
+        )
 
     def strategies(self) -> list[Any]:
         """The strategies of the grid, or the one of all trajectories."""
         return self.grid.get("strategy", [self.trajectory.get("strategy")])
 
     def samples(self) -> list[Sample]:
-        """The samples that follow from the sweep file alone: all of a random search, none of any other."""
+        """The samples that follow from the sweep file alone: all those of a random search, none of other searches."""
         if not self.search or self.search.searcher != "random":
             return []
         drawn = self.search.draw()
@@ -132,18 +134,18 @@ class SweepSpec(Strict):
         return tuple(self._validated(sample.cell | sample.drawn | seed) for seed in seeds)
 
     def sample_id(self, sample: Sample) -> str:
-        """Stands for a sample, whatever the grid's seeds are: the id of its trajectory of seed 0."""
+        """The id of a sample: that of its trajectory with seed 0, whatever the grid's seeds are."""
         return self.stack_of(sample)[0].model_copy(update={"seed": 0}).trajectory_id
 
     def trajectories(self) -> list[TrajectorySpec]:
-        """One trajectory a cell; with a search, those of `samples`. Their sources are still to be found.
+        """One trajectory a cell; with a search, those of `samples`. Their sources are not looked up yet.
 
         Raises:
             InputError: a field has an impossible value, or two cells are the same trajectory.
         """
         if self.search:
             self._check_search(self.search)
-            specs = [(one.cell | one.drawn, spec) for one in self.samples() for spec in self.stack_of(one)]
+            specs = [(sample.cell | sample.drawn, spec) for sample in self.samples() for spec in self.stack_of(sample)]
         else:
             specs = [(cell, self._validated(cell)) for cell in self.cells()]
         seen: dict[str, Mapping[str, Any]] = {}
@@ -170,7 +172,7 @@ class SweepSpec(Strict):
 
     def _validated(self, cell: dict[str, Any]) -> TrajectorySpec:
         protocol = cell.get("protocol", self.protocol)
-        known = protocol if protocol in list(PRESETS) else self.protocol  # the model says what an unknown one is
+        known = protocol if protocol in list(PRESETS) else self.protocol  # the model reports an unknown one
         try:
             return TrajectorySpec.model_validate(nest(preset(known) | self.trajectory | cell))
         except ValidationError as error:
@@ -183,7 +185,7 @@ class SweepSpec(Strict):
     def resolved(self) -> str:
         """The sweep as YAML with every default written out; read again, it gives the same trajectories.
 
-        Where the grid varies `protocol`, the fields in which its presets differ are left to them and named in comments.
+        Where the grid varies `protocol`, the fields in which its presets differ are only named in comments.
         """
         protocols = self.grid.get("protocol", [self.protocol])
         bases = [preset(protocol) | self.trajectory for protocol in protocols]

@@ -62,7 +62,7 @@ def _assign(tree: dict[str, Any], key: str, value: Any) -> None:
     """Applies one `--set`. A field of the trajectory, or `protocol`, is then no longer varied.
 
     Raises:
-        InputError: its key is unknown, or what it is to be in is no mapping.
+        InputError: its key is unknown, or the key's parent is not a mapping.
     """
     if key.partition(".")[0] not in SweepSpec.model_fields:
         if key not in FIELDS and key not in GROUPS:
@@ -77,7 +77,7 @@ def _assign(tree: dict[str, Any], key: str, value: Any) -> None:
         return
     parent, _, name = key.rpartition(".")
     mapping = _mapping_at(tree, parent)
-    if key == "resources" and isinstance(value, dict):  # those not named stay
+    if key == "resources" and isinstance(value, dict):  # resources that are not named keep their values
         value = _mapping_at(tree, key) | value
     mapping[name] = value
     if key == "protocol":
@@ -85,7 +85,7 @@ def _assign(tree: dict[str, Any], key: str, value: Any) -> None:
 
 
 def _mapping_at(tree: dict[str, Any], key: str) -> dict[str, Any]:
-    """The mapping at a dotted key, made where there is none, its fields under their dotted names; at "", the tree."""
+    """The mapping at a dotted key, made if it is missing, with dotted names of fields; the whole tree at ""."""
     mapping = tree
     for name in key.split(".") if key else ():
         inside = by_dotted_name(mapping.get(name))
@@ -97,7 +97,7 @@ def _mapping_at(tree: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _stop_varying(tree: dict[str, Any], fields: Collection[str]) -> None:
-    """Takes fields out of the grid, which goes when nothing is left in it, and out of what is searched."""
+    """Removes fields from the search and from the grid; a grid that is left empty is removed too."""
     grid = _mapping_at(tree, "grid") if "grid" in tree else {}
     if any(field in grid for field in fields):
         tree["grid"] = {name: values for name, values in grid.items() if name not in fields}
@@ -110,7 +110,7 @@ def _stop_varying(tree: dict[str, Any], fields: Collection[str]) -> None:
 
 
 def _named_by(sets: Sequence[str], line: str) -> str:
-    """The last `--set` of the key that an error is about, to begin the error's line with; else nothing."""
+    """The last `--set` of the key that an error is about, to begin the error's line with; empty without one."""
     key = line.partition(":")[0]
     for assignment in reversed(sets):
         name = assignment.partition("=")[0]

@@ -1,4 +1,4 @@
-"""The setting of a trajectory: every field of the protocol, its bounds, and the id that stands for it."""
+"""The setting of a trajectory: every field of the protocol, its bounds, and its id."""
 
 import re
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from lthray.spec.pruning import PruneSpec, RatesSpec
 from lthray.spec.strict import Count, Strict, one_of
 
 WHOLE = "all"
-"""The name of the whole network, where its layers are pruned together."""
+"""The name that stands for the whole network where its layers are pruned together."""
 
 
 class TrajectorySpec(Strict):
@@ -135,10 +135,10 @@ class TrajectorySpec(Strict):
 
     @model_validator(mode="after")
     def _check_pruning(self) -> Self:
-        at, prune = self.rewind_iteration, self.prune
-        if at is not None and at >= self.iterations:
+        rewind, prune = self.rewind_iteration, self.prune
+        if rewind is not None and rewind >= self.iterations:
             raise ValueError(
-                f"rewind_to: iteration:{at} is not before the end of a round of {self.iterations} iterations;"
+                f"rewind_to: iteration:{rewind} is not before the end of a round of {self.iterations} iterations;"
                 " a smaller number, or end-of-round-0"
             )
         if prune.scope == "global" and prune.rates != RatesSpec():
@@ -223,7 +223,7 @@ class TrajectorySpec(Strict):
         return pruning.weights_remaining(dense, rates, self.prune.cutoff, self.rounds if rounds is None else rounds)
 
     def setting(self, attack: Attack) -> Setting:
-        """An attack with every number: its own settings, and this trajectory's where it has none."""
+        """Resolves an attack's numbers: its own settings, else this trajectory's."""
         common = {"epsilon": self.epsilon, "norm": self.norm, "attack_label": self.attack_label}
         return attack_settings.resolve(attack, common | vars(self.pgd))
 
@@ -262,7 +262,7 @@ class TrajectorySpec(Strict):
 
     @property
     def stack_key(self) -> tuple[Any, ...]:
-        """Trajectories of one key may share a stack; seed, strategy, source and `rewind_to` are no part of it."""
+        """Trajectories with the same key may share a stack; it leaves out seed, strategy, source and `rewind_to`."""
         free = ("seed", "strategy", "rewind_to", "transfer.source", "transfer.setting")
         return tuple(value for name, value in self.flat().items() if name not in free)
 
@@ -294,10 +294,10 @@ class TrajectorySpec(Strict):
         """
         if self.eval_clock == "round":
             return {i: i for i in [*range(0, self.iterations, self.eval_every), self.iterations]}
-        at = [
+        iterations = [
             start + batch
             for start in range(0, self.iterations + 1, self.epoch_batches)
             for batch in range(0, self.epoch_batches, self.eval_every)
         ]
-        at = [*[i for i in at if i < self.iterations], self.iterations]
-        return {iteration: label * self.eval_every for label, iteration in enumerate(at)}
+        iterations = [*[i for i in iterations if i < self.iterations], self.iterations]
+        return {iteration: label * self.eval_every for label, iteration in enumerate(iterations)}

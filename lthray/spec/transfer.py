@@ -23,7 +23,7 @@ class TransferSpec(Strict):
     origin: Annotated[str, Field(alias="from", min_length=1)]
     """The results folder to take masks from, by path or URL."""
     where: Annotated[dict[FieldName, Values], BeforeValidator(by_dotted_name)] = Field(default_factory=dict)
-    """The values that fields of a source must have, by dotted name; each of several makes a trajectory of its own."""
+    """The values that fields of a source must have, by dotted name; several values make as many trajectories."""
 
     def alternatives(self) -> Iterator[dict[str, Any]]:
         """The sources to look for: the cross product of the values of `where`, each with one value a field."""

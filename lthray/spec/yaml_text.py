@@ -34,14 +34,14 @@ _Loader.add_implicit_resolver(
 
 
 def read_assignment(option: str, text: str, example: str) -> tuple[str, Any]:
-    """Parses what an option of the command line was given: `key=value`, where the value is YAML.
+    """Parses the argument of a command-line option: `key=value`, with a value in YAML.
 
     Raises:
-        InputError: it does not read so, or the value is not valid YAML.
+        InputError: it is not `key=value`, or the value is not valid YAML.
     """
     key, equals, value = text.partition("=")
     if not equals or not key:
-        raise InputError(f"{option} {text}: it reads key=value, for example {option} {example}")
+        raise InputError(f"{option} {text}: it should be key=value, for example {option} {example}")
     return key, read_yaml(value, f"{option} {key}")
 
 

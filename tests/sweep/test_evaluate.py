@@ -189,7 +189,7 @@ def test_mistakes_get_one_clear_line(trained, tmp_path):
     assert "unknown field sed; did you mean seed?" in refused(folder, "--attack", "pgd", "--where", "sed=1")
     said = refused(folder, "--attack", "pgd", "--where", "seed=[7, 8]")
     assert f"none of the 2 trajectories of {folder} has seed=7 or 8" in said
-    assert "it reads key=value" in refused(folder, "--attack", "pgd", "--where", "seed")
+    assert "it should be key=value" in refused(folder, "--attack", "pgd", "--where", "seed")
 
 
 def test_a_dry_run_says_what_is_to_do_and_needs_neither_ray_nor_torch(trained, arrays):
