@@ -17,16 +17,16 @@ class UnreachableError(InputError):
 
 
 class RunError(OneLineError):
-    """What ends a run although the input is right; what is finished stays."""
+    """The end of a run whose input is right; finished work is kept."""
 
 
 def first_line(error: BaseException) -> str:
-    """The first line of what an error says; the name of its type where it says nothing."""
+    """The first line of an error's message; the name of its type where the message is empty."""
     return _lines(error)[0]
 
 
 def last_line(error: BaseException) -> str:
-    """The last line of what an error says, where a report of several lines or a traceback ends in its reason."""
+    """The last line of an error's message, which gives the reason in a traceback or another report of several lines."""
     return _lines(error)[-1]
 
 

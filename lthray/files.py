@@ -1,4 +1,4 @@
-"""Where results lie: a folder of this machine, or whatever fsspec reaches by a URL such as s3://bucket/run."""
+"""Where results are stored: a folder of this machine, or whatever fsspec reaches by a URL such as s3://bucket/run."""
 
 import os
 import uuid
@@ -26,23 +26,23 @@ def location(folder: str | Path | UPath) -> UPath:
     if protocol in (None, "file", "local"):
         return UPath(path).expanduser().absolute()
     try:
-        found = UPath(str(folder), use_listings_cache=False)
-        found.exists()
+        remote = UPath(str(folder), use_listings_cache=False)
+        remote.exists()
     except ImportError as error:
-        said = f"pip install '{EXTRAS[protocol]}'" if protocol in EXTRAS else str(error)
-        raise InputError(f"{folder}: the package for {protocol}:// is not installed: {said}") from None
+        hint = f"pip install '{EXTRAS[protocol]}'" if protocol in EXTRAS else str(error)
+        raise InputError(f"{folder}: the package for {protocol}:// is not installed: {hint}") from None
     except Exception as error:  # noqa: BLE001 - every storage has exceptions of its own
         raise InputError(f"{folder}: can't be reached: {first_line(error)}") from None
-    return found
+    return remote
 
 
 def is_local(path: UPath) -> bool:
-    """Whether a path is one of this machine's file system, which may be shared."""
+    """Whether a path is in this machine's file system, which may be shared."""
     return isinstance(path, Path)
 
 
 def read(path: UPath) -> bytes:
-    """A file's content, of one moment: on an object store asked for at once, so that no piece is of a newer file."""
+    """A file's content, read atomically: an object store gets a single request, so that no part is of a newer file."""
     content: bytes = path.read_bytes() if is_local(path) else path.fs.cat_file(path.path)
     return content
 
@@ -71,7 +71,7 @@ def replace(path: UPath, content: bytes) -> None:
 
 
 def move(path: UPath, target: UPath) -> None:
-    """Moves a file; a reader finds it at one of the places at least, whole.
+    """Moves a file; a reader always finds it whole in at least one of the places.
 
     Raises:
         OSError: it can't be read or written.

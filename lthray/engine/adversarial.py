@@ -35,7 +35,7 @@ def perturb(
         weights: The networks.
         natural: What `forward` returned for the natural images (S, B, D), or (B, D) where all trajectories share them.
         targets: What `attack_targets` returned.
-        generators: One a trajectory, for the random starts; every restart draws on from them.
+        generators: One a trajectory, for the random starts; each restart continues their streams.
         gradient: What `loss_gradient` returned for the natural images, if it is known already.
     """
     images = natural[0].expand(*natural[-1].shape[:-1], natural[0].shape[-1])

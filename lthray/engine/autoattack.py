@@ -50,7 +50,7 @@ class _Logits(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
-        """The gradient with respect to the images, from that by the logits; none for the weights."""
+        """The gradient with respect to the images, from the logits' gradient; none for the weights."""
         weights, activations = ctx.saved_tensors[: ctx.layers], ctx.saved_tensors[ctx.layers :]
         return image_gradient(weights, activations, slopes[0].contiguous()), *[None] * ctx.layers
 

@@ -38,7 +38,7 @@ def convolve(inputs: Tensor, weight: Tensor, place: int) -> Tensor:
 
 
 def input_gradient(inputs: Tensor, weight: Tensor, gradient: Tensor, place: int) -> Tensor:
-    """Gradient with respect to a convolution's inputs, from the gradient (S, B, out·H'·W') by its maps."""
+    """Gradient with respect to a convolution's inputs, from its maps' gradient (S, B, out·H'·W')."""
     slope: Tensor = conv2d_input(  # type: ignore[no-untyped-call]
         _grouped(inputs, weight).shape,
         weight.flatten(0, -4),
@@ -50,7 +50,7 @@ def input_gradient(inputs: Tensor, weight: Tensor, gradient: Tensor, place: int)
 
 
 def weight_gradient(inputs: Tensor, weight: Tensor, gradient: Tensor, place: int) -> Tensor:
-    """Gradient with respect to a convolution's weights, summed over images, from that by its maps."""
+    """Gradient with respect to a convolution's weights, summed over images, from its maps' gradient."""
     slope: Tensor = conv2d_weight(  # type: ignore[no-untyped-call]
         _grouped(inputs, weight),
         weight.flatten(0, -4).shape,
@@ -62,13 +62,13 @@ def weight_gradient(inputs: Tensor, weight: Tensor, gradient: Tensor, place: int
 
 
 def pool(maps: Tensor, channels: int) -> tuple[Tensor, Tensor]:
-    """The maximum of each square of POOL by POOL, flat as `maps` are, and its place, for `pool_gradient`."""
+    """The maximum of each square of POOL by POOL, flat like `maps`, and its place, for `pool_gradient`."""
     maxima, places = F.max_pool2d(_maps(maps, channels).flatten(0, -4), POOL, return_indices=True)
     return maxima.reshape(*maps.shape[:-1], -1), places
 
 
 def pool_gradient(maps: Tensor, channels: int, places: Tensor, gradient: Tensor) -> Tensor:
-    """Gradient with respect to the maps before pooling, from that by the maxima; the first of equal numbers has it."""
+    """Gradient of the maps before pooling, from the maxima's gradient; the first of equal numbers gets it."""
     side = _maps(maps, channels).shape[-1]
     slope = F.max_unpool2d(gradient.reshape(places.shape), places, (POOL, POOL), output_size=(side, side))
     return slope.reshape(maps.shape)

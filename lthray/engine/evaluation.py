@@ -64,7 +64,7 @@ def evaluate(
         parts = [(_cpu_logits(net, spec, round_, attacks), [spec]) for net, spec in zip(networks, specs, strict=True)]
 
     def draws(spec: TrajectorySpec, split: str, attack: Attack) -> torch.Generator:
-        # Attacks without settings of their own share their random starts: results older than settings hang on it.
+        # Attacks without settings of their own share their random starts: results older than settings depend on it.
         place = (round_, iteration, SPLITS.index(split), *([word(attack)] if attack.settings else []))
         return generator(spec.seed, Draw.EVAL_ATTACK, *place, device=weights[0].device)
 

@@ -117,7 +117,7 @@ def forward(net: Network, work: Workspace) -> None:
 
 @compiled
 def backward(net: Network, work: Workspace, labels: Array, targets: Targets) -> None:
-    """Computes slopes at the logits and, from them, before each ReLU: zero where it gives zero."""
+    """Computes slopes at the logits and, from them, before each ReLU, zero where the ReLU gives zero."""
     _softmax_minus_targets(net, work, labels, targets)
     for u in range(net.inner - 1, net.pixels - 1, -1):
         weighted_sum(work.slope, u, net.turned, net.outputs, net.columns[u], net.columns[u + 1], work.slope)
@@ -166,7 +166,7 @@ def begin(net: Network, work: Workspace, images: Array, labels: Array, first: in
 
 @compiled
 def restart(net: Network, work: Workspace, noise: Array, first: int, attack: Attack) -> None:
-    """Computes activations of the natural images moved by noise (B, D), or not moved if that is empty."""
+    """Computes activations of the natural images plus noise (B, D); an empty array is no noise."""
     if len(noise):
         load(noise, first, min(TILE, len(noise) - first), work.active)
     for i in range(net.pixels):
@@ -178,7 +178,7 @@ def restart(net: Network, work: Workspace, noise: Array, first: int, attack: Att
 
 @compiled
 def perturb(net: Network, work: Workspace, attack: Attack) -> None:
-    """Makes the images in `work` adversarial, from where they are, and computes their activations."""
+    """Attacks the images in `work`, from their current values on, and computes their activations."""
     for _ in range(attack.steps):
         backward(net, work, work.labels[1], attack.targets)
         _ascend(net, work, attack)
@@ -260,8 +260,8 @@ def measure(
 ) -> None:
     """Logits of the images from `first` to `stop`, natural and under each attack that has steps.
 
-    Writes `logits` (3, B, C), natural, FGSM and PGD, and `moving` (B,) bool: whether the natural image's gradient by
-    any pixel is not zero.
+    Writes `logits` (3, B, C), natural, FGSM and PGD, and `moving` (B,) bool: whether the natural image's gradient
+    is nonzero at any pixel.
     """
     for at in range(first, stop, TILE):
         count = begin(net, work, images, labels, at, pgd)

@@ -59,7 +59,7 @@ def forward(weights: Layers, images: Tensor) -> list[Tensor]:
 
 
 def image_gradient(weights: Layers, activations: Sequence[Tensor], logit_gradient: Tensor) -> Tensor:
-    """Gradient with respect to the images (S, B, D), from that by the logits (S, B, C)."""
+    """Gradient with respect to the images (S, B, D), from the logits' gradient (S, B, C)."""
     gradient = logit_gradient
     for place in range(len(weights) - 1, 0, -1):
         gradient = _backward(weights, activations, place, _inputs(weights, activations, place), gradient)
@@ -67,7 +67,7 @@ def image_gradient(weights: Layers, activations: Sequence[Tensor], logit_gradien
 
 
 def weight_gradients(weights: Layers, activations: Sequence[Tensor], logit_gradient: Tensor) -> Layers:
-    """Gradient with respect to each layer's weights, summed over images, from that by the logits (S, B, C)."""
+    """Gradient with respect to each layer's weights, summed over images, from the logits' gradient (S, B, C)."""
     gradient, gradients = logit_gradient, []
     for place in range(len(weights) - 1, -1, -1):
         weight, (inputs, pooled_from) = weights[place], _inputs(weights, activations, place)
@@ -89,7 +89,7 @@ def _inputs(weights: Layers, activations: Sequence[Tensor], place: int) -> tuple
 
 
 def _input_gradient(weight: Tensor, inputs: Tensor, place: int, gradient: Tensor) -> Tensor:
-    """The gradient with respect to a layer's inputs, from that by its outputs."""
+    """The gradient with respect to a layer's inputs, from its outputs' gradient."""
     if is_convolution(weight):
         return input_gradient(inputs, weight, gradient, place)
     return product(gradient, weight.mT)
@@ -102,7 +102,7 @@ def _backward(
     layer_inputs: tuple[Tensor, Tensor | None],
     gradient: Tensor,
 ) -> Tensor:
-    """The gradient before the ReLU of the layer before, from that by a layer's outputs and what `_inputs` returned."""
+    """The gradient before the previous layer's ReLU, from that of a layer's outputs and the result of `_inputs`."""
     inputs, pooled_from = layer_inputs
     gradient = _input_gradient(weights[place], inputs, place, gradient)
     if pooled_from is not None:

@@ -21,7 +21,7 @@ class Recorder:
         specs: The trajectories as they are set in this round (`in_round`).
         data: Their data set.
         number: Number of the round.
-        checkpoints: What was recorded of the round before it was interrupted, one a trajectory, if it was.
+        checkpoints: If the round was interrupted: what was recorded until then, one a trajectory.
     """
 
     def __init__(
@@ -31,7 +31,7 @@ class Recorder:
         self.splits = {"validation": data.validation, "test": data.test}
         self.reported = specs[0].evaluation_iterations()
         self.curves = [list(checkpoint.curves) for checkpoint in checkpoints] or [[] for _ in specs]
-        self.before = [(each.train_seconds, each.eval_seconds) for each in checkpoints] or [(0.0, 0.0)] * len(specs)
+        self.before = [(saved.train_seconds, saved.eval_seconds) for saved in checkpoints] or [(0.0, 0.0)] * len(specs)
         self.failures: dict[int, str] = {}
         """Why a trajectory cannot go on, by its place in the stack."""
         self.last = checkpoints[0].iteration if checkpoints else 0
@@ -66,7 +66,7 @@ class Recorder:
         )
 
     def seconds(self) -> list[tuple[float, float]]:
-        """Each trajectory's share of the wall time that the round has trained so far, and has evaluated."""
+        """Each trajectory's share of the wall time that the round has spent so far on training and on evaluation."""
         shares = (
             (time.perf_counter() - self.began - self.evaluating) / len(self.specs),
             self.evaluating / len(self.specs),
@@ -82,7 +82,10 @@ def early_stopping_iteration(spec: TrajectorySpec, curves: Sequence[CurveRow]) -
             losses.setdefault(row.iteration, {})[row.attack] = row.loss
     attack = Attack(spec.train_attack)
     w = 0.0 if attack == NATURAL else spec.adversarial_weight
-    objective = {iteration: (1 - w) * at[NATURAL] + (w * at[attack] if w else 0) for iteration, at in losses.items()}
+    objective = {
+        iteration: (1 - w) * by_attack[NATURAL] + (w * by_attack[attack] if w else 0)
+        for iteration, by_attack in losses.items()
+    }
     return min(objective, key=lambda iteration: (objective[iteration], iteration))
 
 

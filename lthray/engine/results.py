@@ -96,7 +96,7 @@ class RoundResult:
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A trajectory inside a round, right after an evaluation: from here the round goes on to the same bits.
+    """A trajectory inside a round, right after an evaluation: resumed from here, the round gives the same bits.
 
     Arrays are by layer name, (out, in) float32. The masks are not here, for they follow from the round before.
     """

@@ -1,4 +1,4 @@
-"""Training and evaluation by the remaining weights alone, as suits a CPU in the later rounds."""
+"""Training and evaluation with the remaining weights alone, which is faster on a CPU in later rounds."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -87,7 +87,7 @@ class SparseTraining:
             pass
 
     def current(self) -> tuple[Layers, Averages]:
-        """The weights as they are and Adam's averages, (S, out, in) a layer."""
+        """The current weights and Adam's averages, (S, out, in) a layer."""
         _scatter([net.weights for net in self.networks], self.masks, self.weights)
         averages = adam.zeros(self.weights)
         _scatter([moments.mean for moments in self.moments], self.masks, averages.mean)
@@ -131,7 +131,7 @@ class SparseEvaluation:
             label = next((setting.attack_label for setting in (fgsm, pgd) if setting), self.spec.attack_label)
             noise = _noise(pgd, images, generators[by_kernel["pgd"]] if pgd else ())
             natural, *attacked, moving = self._measure(images, labels, fgsm, pgd, label, noise)
-            # Every pass computes the natural logits; those of the first are kept, as it has the plain attacks.
+            # Every pass computes the natural logits; those of the first are kept, because it has the plain attacks.
             natural = logits.setdefault(NATURAL, natural)
             for name, attack in by_kernel.items():
                 logits[attack] = attacked[KERNELS.index(name)]
@@ -154,7 +154,7 @@ class SparseEvaluation:
         first, second = (_attack(setting, label, number) for setting in (fgsm, pgd))
         logits = torch.empty(3, count, self.classes, dtype=images.dtype)
         moving = np.empty(count, np.bool_)
-        each = -(-count // (self.threads * TILE)) * TILE
+        chunk = -(-count // (self.threads * TILE)) * TILE
 
         def share(i: int) -> None:
             kernels.measure(
@@ -165,8 +165,8 @@ class SparseEvaluation:
                 noise,
                 first,
                 second,
-                min(i * each, count),
-                min((i + 1) * each, count),
+                min(i * chunk, count),
+                min((i + 1) * chunk, count),
                 logits.numpy(),
                 moving,
             )
@@ -177,14 +177,14 @@ class SparseEvaluation:
 
 
 def _passes(settings: Mapping[Attack, Setting]) -> list[list[Attack]]:
-    """Attacks that are measured together: one of each kernel, away from the same label; the plain ones come first."""
+    """Attacks that are measured together: one per kernel, all away from the same label; the plain ones come first."""
     passes: list[list[Attack]] = []
     for attack, setting in settings.items():
-        for together in passes:
+        for group in passes:
             if all(
-                other.name != attack.name and settings[other].attack_label == setting.attack_label for other in together
+                member.name != attack.name and settings[member].attack_label == setting.attack_label for member in group
             ):
-                together.append(attack)
+                group.append(attack)
                 break
         else:
             passes.append([attack])
@@ -197,7 +197,7 @@ def _mapping(threads: int) -> Callable[..., Iterable[None]]:
 
 
 def _aligned(*shape: int, like: Tensor) -> Array:
-    """An array that begins at a cache line, as torch's do and numpy's do not: loads across lines take twice as long."""
+    """An array that begins at a cache line, like torch's and unlike numpy's: loads across lines take twice as long."""
     return torch.zeros(shape, dtype=like.dtype).numpy()
 
 

@@ -45,6 +45,6 @@ def resume_round(
         stack([getattr(checkpoint, name) for checkpoint in checkpoints]) for name in ("weights", "mean", "square")
     )
     generators = [torch.Generator(device) for _ in checkpoints]
-    for each, checkpoint in zip(generators, checkpoints, strict=True):
-        each.set_state(torch.tensor(checkpoint.generator))
+    for source, checkpoint in zip(generators, checkpoints, strict=True):
+        source.set_state(torch.tensor(checkpoint.generator))
     return TrainingState(checkpoints[0].iteration, weights, Averages(mean, square), generators)

@@ -27,11 +27,11 @@ def batches(specs: Sequence[TrajectorySpec], round_: int, device: torch.device, 
     Every epoch is a new permutation; its remainder is dropped or is a smaller batch, as `drop_last` says.
     """
     spec = specs[0]
-    generators = [generator(each.seed, Draw.BATCHES, round_) for each in specs]
+    generators = [generator(spec.seed, Draw.BATCHES, round_) for spec in specs]
     epochs_done, batches_done = divmod(first, spec.epoch_batches)
     for epoch in itertools.count():
-        order = torch.stack([torch.randperm(spec.train_size, generator=each) for each in generators])
-        if epoch < epochs_done:  # its permutations are drawn all the same, to move the generators on
+        order = torch.stack([torch.randperm(spec.train_size, generator=source) for source in generators])
+        if epoch < epochs_done:  # its permutations are still drawn, to advance the generators
             continue
         order = order.to(device)
         for batch in range(batches_done if epoch == epochs_done else 0, spec.epoch_batches):
@@ -100,7 +100,7 @@ class StackTraining:
         self.adam.step()
 
     def current(self) -> tuple[Layers, Averages]:
-        """The weights as they are and Adam's averages, (S, out, in) a layer."""
+        """The current weights and Adam's averages, (S, out, in) a layer."""
         return self.weights, self.averages
 
 
@@ -128,7 +128,7 @@ class DenseTraining:
                 adam.update(weight, slope.reshape(-1).numpy(), keep, mean, square, rates)
 
     def current(self) -> tuple[Layers, Averages]:
-        """The weights as they are and Adam's averages, (S, out, in) a layer."""
+        """The current weights and Adam's averages, (S, out, in) a layer."""
         return self.weights, self.averages
 
 
@@ -158,7 +158,7 @@ def train(
         specs: The trajectories, alike in all but seed, strategy and `rewind_to`.
         data: Training images and labels.
         round_: Number of the round, for its random numbers.
-        stops: Iterations to stop at beside those of the evaluations.
+        stops: Iterations to stop at, in addition to those of the evaluations.
 
     Yields:
         The state at each of `stops` and of `spec.evaluation_iterations()`, the last one included, but not the

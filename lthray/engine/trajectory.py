@@ -115,7 +115,7 @@ class _Member:
         return tuple(torch.tensor(arrays[name], device=self.device) for name in self.spec.layer_sizes)
 
     def start(self, number: int, images: Split) -> str | None:
-        """Prunes what the round before trained, or takes masks, and puts the start of round `number` in its place.
+        """Prunes the previous round's network, or takes masks, and replaces it by the start of round `number`.
 
         Returns:
             Why the round cannot begin, if it cannot.
@@ -149,7 +149,7 @@ class _Member:
         return f"prune.scope {spec.prune.scope} took the last weight of {', '.join(empty)}" if empty else None
 
     def _prune(self, masks: Layers, number: int, pruned: int, images: Split) -> Layers:
-        """Masks of round `number` from the weights as they are, which round `pruned` trained under `masks`."""
+        """Masks of round `number` from the current weights, which round `pruned` trained under `masks`."""
         spec = self.spec
         attack = "pgd" if spec.train_attack == "none" else spec.train_attack
         trained = Trained(
@@ -177,7 +177,7 @@ class _Member:
             self.rewound = self._tensors(checkpoint.rewound)
 
     def ticket(self, weights: Layers) -> Ticket:
-        """These weights under the masks as they are."""
+        """These weights under the current masks."""
         return Ticket(self.arrays(weights), self.arrays([mask.to(torch.uint8) for mask in self.masks]))
 
     def arrays(self, layers: Sequence[Tensor]) -> dict[str, Array]:

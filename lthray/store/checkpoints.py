@@ -25,10 +25,10 @@ VALUES = ("round", "iteration", "train_seconds", "eval_seconds", "device")
 
 
 def write(file: UPath, checkpoint: Checkpoint) -> None:
-    """Writes a checkpoint in the place of the one before.
+    """Writes a checkpoint in place of the previous one.
 
     Raises:
-        OSError: it cannot be written; the one before is still there.
+        OSError: it cannot be written; the previous one is still there.
     """
     arrays = {"generator": checkpoint.generator}
     for field in LAYERS:
@@ -40,7 +40,7 @@ def write(file: UPath, checkpoint: Checkpoint) -> None:
 
 
 def read(file: UPath, spec: TrajectorySpec, number: int) -> Checkpoint | None:
-    """The checkpoint of a trajectory inside round `number`; None where there is none that is whole."""
+    """The checkpoint of a trajectory inside round `number`; None where none is whole."""
     try:
         content = read_file(file)
         arrays = load(content)
@@ -66,7 +66,7 @@ def _layers(arrays: Mapping[str, Array], field: str, spec: TrajectorySpec) -> An
 
 
 def _digest(arrays: Mapping[str, Array], text: str) -> str:
-    """What tells a checkpoint whose bytes have changed since it was written."""
+    """The digest that reveals whether a checkpoint's bytes have changed since it was written."""
     digest = hashlib.sha256(text.encode())
     for name in sorted(arrays):
         digest.update(arrays[name].tobytes())

@@ -114,13 +114,13 @@ class Store:
 
     def means(self, specs: Sequence[TrajectorySpec], metric: str) -> list[float]:
         """The mean of a metric over trajectories, for each round from 0 on that all of them have finished."""
-        each = []
+        by_trajectory = []
         for spec in specs:
             if (table := self.read("rounds", spec.trajectory_id, ["round", metric])) is None:
                 return []
             rows = dict(zip(table["round"].to_pylist(), table[metric].to_pylist(), strict=True))
-            each.append([rows[i] for i in takewhile(rows.__contains__, range(spec.rounds + 1))])
-        return [sum(values) / len(values) for values in zip(*each, strict=False)]
+            by_trajectory.append([rows[i] for i in takewhile(rows.__contains__, range(spec.rounds + 1))])
+        return [sum(values) / len(values) for values in zip(*by_trajectory, strict=False)]
 
     def done(self, specs: Iterable[TrajectorySpec]) -> dict[str, int]:
         """Number of finished rounds by trajectory id, at most `rounds` + 1.
@@ -181,9 +181,9 @@ class Store:
             "weights_remaining_count": result.weights_remaining_count,
         }
         if result.rewound:
-            at = spec.rewind_iteration
-            folder, extra = self.tickets(spec.trajectory_id), {"iteration": at}
-            tickets.write(folder, result.round, result.rewound, shared | extra, at)
+            iteration = spec.rewind_iteration
+            folder, extra = self.tickets(spec.trajectory_id), {"iteration": iteration}
+            tickets.write(folder, result.round, result.rewound, shared | extra, iteration)
         tickets.write(self.tickets(spec.trajectory_id), result.round, result.ticket, shared)
         self._append("curves", CURVES, spec, result.round, [shared | row for row in curve_rows(result)])
         evaluations = [shared | row for row in evaluation_rows(result)]
@@ -256,7 +256,7 @@ class Store:
     def _append(
         self, table: str, schema: pa.Schema, spec: TrajectorySpec, number: int, rows: Sequence[dict[str, Any]]
     ) -> None:
-        """Writes a round's rows behind those of earlier rounds; rows that a killed writer left behind are dropped."""
+        """Appends a round's rows to those of earlier rounds; rows that a killed writer left are dropped."""
         new = pa.Table.from_pylist(list(rows), schema)
         if (old := self.read(table, spec.trajectory_id)) is not None:
             new = pa.concat_tables([refit(old.filter(pc.less(old["round"], number)), schema, spec), new])

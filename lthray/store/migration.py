@@ -1,7 +1,7 @@
-"""Results that an older lthray named by other ids get the ids that their fields have now.
+"""Gives results that an older lthray named by other ids the ids that their fields have now.
 
-Everything is written under the new id before anything is removed under the old one, and `rounds` are the last to come
-and the last to go. So a migration that is killed at any moment and run again ends the same, on object stores too.
+Everything is written under the new id before anything is removed under the old one, and `rounds` are written and
+removed last. So a migration that is killed at any moment and run again ends the same, on object stores too.
 """
 
 import json
@@ -28,14 +28,14 @@ TABLES = {"rounds": ROUNDS, "curves": CURVES, "evaluations": EVALUATIONS}
 
 @dataclass(frozen=True)
 class Outdated:
-    """What is named by an id that is not its fields'."""
+    """Results that are not named by the id of their fields."""
 
     trajectories: dict[str, TrajectorySpec]
-    """The trajectories by the ids that they are named by."""
+    """The trajectories by their outdated ids."""
     sources: dict[str, Source]
-    """The sources copied, with the ids and fields that they have now, by the ids that they are named by."""
+    """The copied sources, with their current ids and fields, by their outdated ids."""
     samples: dict[str, str]
-    """The names that the samples of a search have now, by the names of their files."""
+    """The current names of a search's samples, by the names of their files."""
 
     def __bool__(self) -> bool:
         return bool(self.trajectories or self.sources or self.samples)
@@ -78,7 +78,7 @@ def migrate(store: Store, outdated: Outdated) -> None:
 
     Raises:
         InputError: a file is damaged.
-        OSError: a file can't be read, written or removed; run again, it goes on.
+        OSError: a file can't be read, written or removed; run it again to continue.
     """
     for old, source in outdated.sources.items():
         _copy_source(store, old, source)
@@ -95,7 +95,7 @@ def migrate(store: Store, outdated: Outdated) -> None:
 
 
 def _trajectory(store: Store, ids: Mapping[str, str], name: str) -> TrajectorySpec | None:
-    """The trajectory whose files are named by `name`, from what they say; None where they do not say it."""
+    """The trajectory whose files are named `name`, as they describe it; None where they do not."""
     for part in ("rounds", "curves"):
         if fields := store.fields(part, name):
             return _spec(fields, ids)
@@ -106,7 +106,7 @@ def _trajectory(store: Store, ids: Mapping[str, str], name: str) -> TrajectorySp
 
 
 def _spec(fields: Mapping[str, Any], ids: Mapping[str, str]) -> TrajectorySpec | None:
-    """The trajectory of fields from a file, its source by the id of now; None where this version does not know them."""
+    """The trajectory of a file's fields, its source by the current id; None where this version does not know them."""
     source = fields.get("transfer.source", "")
     try:
         return TrajectorySpec.from_flat({**fields, "transfer.source": ids.get(source, source)})
@@ -122,15 +122,15 @@ def _samples(store: Store) -> dict[str, str]:
     renamed = {}
     for name in stored:
         record = json.loads(files.read(folder / f"{name}.json"))
-        now = sweep.sample_id(Sample(record["cell"], record["drawn"]))
-        if now != name:
-            renamed[name] = now
+        current = sweep.sample_id(Sample(record["cell"], record["drawn"]))
+        if current != name:
+            renamed[name] = current
     return renamed
 
 
 def _copy_source(store: Store, old: str, source: Source) -> None:
     folder = store.folder / sources.FOLDER
-    if not (folder / f"{source.trajectory_id}.json").exists():  # else it is whole: this is written last
+    if not (folder / f"{source.trajectory_id}.json").exists():  # the last file of a copy to be written
         masks = files.read(folder / f"{old}.safetensors")
         files.replace(folder / f"{source.trajectory_id}.safetensors", masks)
         files.replace(folder / f"{source.trajectory_id}.json", json.dumps(asdict(source), indent=1).encode())

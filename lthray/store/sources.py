@@ -60,7 +60,7 @@ class Source:
 
 
 def copy(source: Source, spec: TrajectorySpec, origin: Store, store: Store, before: int) -> None:
-    """Copies a source's masks; `before` rounds of it were copied earlier and must be the same now."""
+    """Copies a source's masks; the `before` rounds copied earlier must not have changed."""
     name, folder = source.trajectory_id, store.folder / FOLDER
     by_round = tickets.masks(origin.tickets(name), range(1, spec.rounds + 1), spec.layer_sizes)
     _check_masks(by_round, spec, origin.folder)
@@ -71,7 +71,9 @@ def copy(source: Source, spec: TrajectorySpec, origin: Store, store: Store, befo
                     f"{origin.folder}: {layer} of round {number} of {name} is not what it was when {folder} was filled:"
                     " it was trained again; use another results folder"
                 )
-    flat = {f"round-{number:02d}.{name}.mask": mask for number, of in by_round.items() for name, mask in of.items()}
+    flat = {
+        f"round-{number:02d}.{name}.mask": mask for number, layers in by_round.items() for name, mask in layers.items()
+    }
     try:
         files.replace(folder / f"{name}.safetensors", save(flat))
         files.replace(folder / f"{name}.json", json.dumps(asdict(source), indent=1).encode())
@@ -95,14 +97,14 @@ def masks(store: Store, spec: TrajectorySpec, number: int) -> dict[str, Array]:
 def copied(store: Store) -> list[Source]:
     """The sources whose masks are in a sweep's own folder."""
     folder = store.folder / FOLDER
-    found = []
+    copies = []
     for name in names(folder, ".json"):
         try:
             source = Source(**json.loads(read(folder / f"{name}.json")))
-            found.append(replace(source, fields=_complete(source.fields)))
+            copies.append(replace(source, fields=_complete(source.fields)))
         except (ValueError, TypeError):
             raise InputError(f"{folder / f'{name}.json'}: can't be read; delete it to copy the masks again") from None
-    return found
+    return copies
 
 
 def trained(origin: Store) -> list[Source]:
@@ -128,7 +130,7 @@ def source_of(origin: Store, name: str) -> Source:
 
 
 def _complete(fields: dict[str, Any]) -> dict[str, Any]:
-    """Fields with the base values of those that an older version did not know."""
+    """Adds the base values of fields that an older version did not know."""
     try:
         return TrajectorySpec.from_flat(fields).flat()
     except ValidationError:  # of a newer version: an error only where the source is used
@@ -136,14 +138,14 @@ def _complete(fields: dict[str, Any]) -> dict[str, Any]:
 
 
 def _check_masks(masks: Mapping[int, Mapping[str, Array]], spec: TrajectorySpec, folder: UPath) -> None:
-    """Masks must keep what the pruning fields say, for on that rests how a round is computed."""
+    """Checks that masks keep as many weights as the pruning fields say: how a round is computed depends on it."""
     for number, layers in masks.items():
         kept = {name: int(mask.sum()) for name, mask in layers.items()}
         left = spec.weights_left(number)[number]
         for name, count in left.items():
-            found = sum(kept.values()) if name == WHOLE else kept[name]
-            if found != count or any(layers[one].shape != shape for one, shape in spec.layer_sizes.items()):
+            remaining = sum(kept.values()) if name == WHOLE else kept[name]
+            if remaining != count or any(layers[layer].shape != shape for layer, shape in spec.layer_sizes.items()):
                 raise InputError(
-                    f"{folder / 'tickets' / spec.transfer.source}: round {number} keeps {found:,} weights of {name}"
+                    f"{folder / 'tickets' / spec.transfer.source}: round {number} keeps {remaining:,} weights of {name}"
                     f" where its pruning leaves {count:,}: it is damaged"
                 )

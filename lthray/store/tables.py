@@ -23,7 +23,7 @@ _FIELD_UNITS = {
 
 
 def _column(name: str, kind: type, role: str, unit: str = "") -> pa.Field:
-    """A column that says in its metadata what it is.
+    """A column whose metadata says what it is.
 
     Args:
         name: Its name.
@@ -102,7 +102,7 @@ def evaluation_rows(result: RoundResult) -> list[dict[str, Any]]:
         {"moment": moment, **_cells(row), "images": result.images[row.split], "device": result.device} | versions()
         for row in result.curves
         if row.attack.settings
-        for moment in [name for name, at in points.items() if at == row.iteration] or [OTHERWISE]
+        for moment in [name for name, iteration in points.items() if iteration == row.iteration] or [OTHERWISE]
     ]
 
 
@@ -116,17 +116,17 @@ def _cells(row: CurveRow) -> dict[str, Any]:
 
 
 def round_row(result: RoundResult) -> dict[str, Any]:
-    """A round's row of `rounds`, without what all its rows share."""
+    """A round's row of `rounds`, without the columns that all rows of the round share."""
     spec, points = result.spec, (result.early_stopping_iteration, result.iterations)
     measured: dict[str, float | None] = {}
-    for (at, iteration), split in product(zip(MOMENTS, points, strict=True), SPLITS):
+    for (moment, iteration), split in product(zip(MOMENTS, points, strict=True), SPLITS):
         for attack in (NATURAL, *map(Attack, ATTACKS)):
             row = result.row(attack, split, iteration)
-            measured[f"{at}_{attack}_accuracy_{split}"] = row.accuracy if row else None
+            measured[f"{moment}_{attack}_accuracy_{split}"] = row.accuracy if row else None
         # the gradient at the natural image is the same for every attack that moves away from the same label
-        like = [one for one in spec.eval_attacks if spec.setting(one).attack_label == spec.attack_label]
+        like = [attack for attack in spec.eval_attacks if spec.setting(attack).attack_label == spec.attack_label]
         attacked = result.row(like[0], split, iteration) if like else None
-        measured[f"{at}_zero_gradient_share_{split}"] = attacked.zero_gradient_share if attacked else None
+        measured[f"{moment}_zero_gradient_share_{split}"] = attacked.zero_gradient_share if attacked else None
     return {
         "iterations": result.iterations,
         "early_stopping_iteration": result.early_stopping_iteration,
@@ -150,8 +150,8 @@ def versions() -> dict[str, str]:
 def refit(table: pa.Table, schema: pa.Schema, spec: TrajectorySpec) -> pa.Table:
     """A trajectory's rows under `schema`, whichever version of lthray wrote them.
 
-    A field that they lack has the trajectory's value, which is its base value, for the id is the same; so have the id
-    itself, `rounds` and `transfer.source`, whose values may have changed since. A measure that they lack is null.
+    A missing field gets the trajectory's value, which is its base value, because the id is the same. The id itself,
+    `rounds` and `transfer.source` get it too, because their values may have changed since. A missing measure is null.
     """
     fields = {"trajectory_id": spec.trajectory_id, **spec.flat()}
     changed = {"trajectory_id", "rounds", "transfer.source"}

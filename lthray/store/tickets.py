@@ -1,7 +1,7 @@
 """The ticket files of one trajectory.
 
-`round-07.safetensors` is a round's, and stays the only form of the first and the last: training goes on from them. Once
-there are more than a few, `rounds-01-19.safetensors` holds those between, each tensor under its round's name:
+`round-07.safetensors` is a round's. The first and the last always keep this form, because training goes on from them.
+Once there are more than a few, `rounds-01-19.safetensors` holds those between, each tensor under its round's name:
 `round-07.hidden_1.weight`. `round-00-iteration-500.safetensors` is the network at an iteration of round 0, where
 `rewind_to` names that.
 """
@@ -75,7 +75,7 @@ def masks_of(file: UPath, number: int, layers: Iterable[str]) -> dict[str, Any]:
 def compact(folder: UPath) -> bool:
     """Merges the tickets between the first and the last into one file, where there are more than `FEW` files.
 
-    A kill in the middle loses nothing: what is put together is removed only afterwards, and the next call ends it.
+    A kill in the middle loses nothing: files are removed only after they are merged, and the next call finishes.
 
     Returns:
         Whether there was anything to do.
@@ -91,12 +91,12 @@ def compact(folder: UPath) -> bool:
     tensors: dict[str, Any] = {}
     metadata: dict[str, str] = {}
     for name in merged:
-        more, said = _load(folder / f"{name}{SUFFIX}")
-        tensors, metadata = tensors | more, metadata | said
+        arrays, entries = _load(folder / f"{name}{SUFFIX}")
+        tensors, metadata = tensors | arrays, metadata | entries
     for number in singles:
-        more, said = _load(path(folder, number))
-        tensors |= {f"{_name(number)}.{name}": tensor for name, tensor in more.items()}
-        metadata[_name(number)] = json.dumps({name: json.loads(value) for name, value in said.items()})
+        arrays, entries = _load(path(folder, number))
+        tensors |= {f"{_name(number)}.{name}": tensor for name, tensor in arrays.items()}
+        metadata[_name(number)] = json.dumps({name: json.loads(value) for name, value in entries.items()})
     numbers = sorted({int(name[6:]) for name in metadata})
     together = f"rounds-{numbers[0]:02d}-{numbers[-1]:02d}"
     replace(folder / f"{together}{SUFFIX}", save(tensors, metadata))
@@ -106,7 +106,7 @@ def compact(folder: UPath) -> bool:
 
 
 def _holder(folder: UPath, number: int) -> tuple[UPath, str]:
-    """The file that holds a round's ticket, and what stands before its tensors' names there."""
+    """The file that holds a round's ticket, and the prefix of its tensors' names there."""
     own = path(folder, number)
     if own.exists():
         return own, ""

@@ -24,7 +24,7 @@ class TrialBody(Protocol):
 
 
 def take_share(threads: int, gpus: float) -> torch.device:
-    """Limits this process to a trial's share of the machine, and gives the device that it is to use.
+    """Limits this process to a trial's share of the machine, and returns the device to use.
 
     Args:
         threads: CPU threads to use.

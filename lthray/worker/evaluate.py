@@ -38,7 +38,7 @@ def measure_tickets(
         request: What to measure.
         store: Results folder.
         threads: CPU threads to use.
-        gpus: Share of a GPU, or a number of GPUs, as `take_share` has it.
+        gpus: Share of a GPU, or a number of GPUs, see `take_share`.
     """
     device = take_share(threads, gpus)
     measured = 0

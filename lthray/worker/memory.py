@@ -15,7 +15,7 @@ from lthray.spec.trajectory import TrajectorySpec
 
 GIB = 2**30
 CUDA_CONTEXT = 0.6 * GIB
-"""What CUDA itself takes in a process, which PyTorch does not count; a high estimate, for it varies with the driver."""
+"""Memory that CUDA takes in a process and PyTorch does not count; a high estimate, as it varies with the driver."""
 PROBED_STACK = 5
 NUMBER, COPIES = 4, 16
 """Bytes of a number, and an upper bound on the copies of a weight (start, mask, averages, ...) or activation held."""
@@ -27,7 +27,7 @@ class Footprint:
 
     base: float
     """The process, its libraries and the data set."""
-    each: float
+    per_trajectory: float
     """Upper bound for one trajectory of the stack."""
     budget: float
     """What a trial may take."""
@@ -35,11 +35,11 @@ class Footprint:
     @property
     def fits(self) -> int:
         """The largest stack that fits; 0 where not even one trajectory does."""
-        return max(0, int((self.budget - self.base) // self.each))
+        return max(0, int((self.budget - self.base) // self.per_trajectory))
 
     def __str__(self) -> str:
         return (
-            f"a trial takes {_size(self.base)} and {_size(self.each)} for each trajectory of its stack;"
+            f"a trial takes {_size(self.base)} and {_size(self.per_trajectory)} for each trajectory of its stack;"
             f" of its {_size(self.budget)}, a stack of {self.fits:,} fits"
         )
 
@@ -49,8 +49,8 @@ def memory_bound(spec: TrajectorySpec, stack: int) -> float:
     weights = sum(spec.weights_left(0)[0].values())
     attacked = {spec.train_attack, spec.retrain.train_attack} != {"none"}
     images = spec.batch_size * (1 + attacked)
-    each = 64 * 2**20 + COPIES * NUMBER * (weights + images * spec.units)
-    return 1.5 * GIB + COPIES * NUMBER * CHUNK["cpu"] * spec.units + stack * each
+    per_trajectory = 64 * 2**20 + COPIES * NUMBER * (weights + images * spec.units)
+    return 1.5 * GIB + COPIES * NUMBER * CHUNK["cpu"] * spec.units + stack * per_trajectory
 
 
 def measure(spec: TrajectorySpec, arrays: Arrays, gpus: float, budget: float) -> Footprint:
@@ -84,8 +84,8 @@ def measure(spec: TrajectorySpec, arrays: Arrays, gpus: float, budget: float) ->
         return torch.cuda.max_memory_reserved() + CUDA_CONTEXT if gpu else _peak_of_process()
 
     alone = peak(1)
-    each = max((peak(PROBED_STACK) - alone) / (PROBED_STACK - 1), 2**20)
-    return Footprint(base=alone - each, each=each, budget=budget)
+    per_trajectory = max((peak(PROBED_STACK) - alone) / (PROBED_STACK - 1), 2**20)
+    return Footprint(base=alone - per_trajectory, per_trajectory=per_trajectory, budget=budget)
 
 
 def is_out_of_memory(error: BaseException) -> bool:

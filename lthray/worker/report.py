@@ -47,7 +47,7 @@ class Score:
 
 @dataclass(frozen=True)
 class Note:
-    """A line worth reading."""
+    """A message for the user, in one line."""
 
     text: str
 

@@ -45,7 +45,7 @@ def train_stack(
         report: Takes each message of the trial.
         store: Results folder.
         threads: CPU threads to use.
-        gpus: Share of a GPU, or a number of GPUs, as `take_share` has it.
+        gpus: Share of a GPU, or a number of GPUs, see `take_share`.
         checkpoint_minutes: Least minutes between checkpoints inside a round; 0 for none.
 
     A stack that runs out of memory is cut into halves. They go on one after the other, each from its last checkpoint or
@@ -144,9 +144,9 @@ def _train(
         return
     checkpoints = [checkpoint for spec in stack if (checkpoint := checkpointer.find(spec, first))]
 
-    def observe(at: trajectory.Progress) -> None:
-        checkpointer.observe(at)
-        reporter.evaluated(at)
+    def observe(progress: trajectory.Progress) -> None:
+        checkpointer.observe(progress)
+        reporter.evaluated(progress)
 
     find_masks = partial(sources.masks, store)
     for results in trajectory.run(stack, dataset, first, resumes, observe, find_masks, checkpoints):
@@ -157,7 +157,7 @@ def _train(
                 continue
             store.write_round(result)
             if result.round == result.spec.rounds:
-                with suppress(InputError, OSError):  # The trajectory is complete, only in more files than need be.
+                with suppress(InputError, OSError):  # The trajectory is complete, only in more files than necessary.
                     store.compact(result.spec.trajectory_id)
         reporter.round_done(sum(isinstance(result, RoundResult) for result in results))
 
@@ -170,7 +170,7 @@ class _Checkpointer:
         self.last = time.monotonic()
 
     def find(self, spec: TrajectorySpec, number: int) -> Checkpoint | None:
-        """A trajectory's checkpoint inside round `number`, if this device has written it: others round otherwise."""
+        """A trajectory's checkpoint inside round `number`, if this device has written it: others round differently."""
         checkpoint = self.store.checkpoint(spec, number)
         return checkpoint if checkpoint and checkpoint.device == self.reporter.device else None
 
@@ -180,22 +180,22 @@ class _Checkpointer:
         checkpoint = self.find(spec, number)
         return number, checkpoint.iteration if checkpoint else 0
 
-    def observe(self, at: trajectory.Progress) -> None:
+    def observe(self, progress: trajectory.Progress) -> None:
         """Writes the stack's checkpoints when it is time."""
         now = time.monotonic()
-        if at.iteration == 0:
+        if progress.iteration == 0:
             self.last = now
         elif self.seconds and now - self.last >= self.seconds:
             self.last = now
             try:
-                for checkpoint in at.checkpoints():
+                for checkpoint in progress.checkpoints():
                     self.store.write_checkpoint(checkpoint)
             except OSError as error:  # Training goes on: a checkpoint saves time and nothing else.
                 self.reporter.report(Note(f"a checkpoint could not be written: {error.strerror or error}"))
 
 
 class _Reporter:
-    """Turns a stack's evaluations into reports, not too many."""
+    """Reports a stack's evaluations, but not too often."""
 
     def __init__(self, report: Report, device: str) -> None:
         self.report, self.device = report, device
@@ -204,26 +204,26 @@ class _Reporter:
         self.last_report = self.last_evaluation = time.perf_counter()
         self.latest: Progress | None = None
 
-    def evaluated(self, at: trajectory.Progress) -> None:
-        """Takes an evaluation inside a round; the trial's first is reported at once, so that the trial is seen."""
+    def evaluated(self, progress: trajectory.Progress) -> None:
+        """Takes an evaluation inside a round; the trial's first is reported at once, so that the trial shows up."""
         now = time.perf_counter()
         before = self.latest
         rate = before.rate if before else 0.0
-        if before and before.round == at.round and at.iteration > before.done_in_round:
-            rate = (at.iteration - before.done_in_round) * at.running / (now - self.last_evaluation)
+        if before and before.round == progress.round and progress.iteration > before.done_in_round:
+            rate = (progress.iteration - before.done_in_round) * progress.running / (now - self.last_evaluation)
         self.last_evaluation = now
-        test = {label(m.attack): sum(m.accuracy) / len(m.accuracy) for m in at.measurements if m.split == "test"}
+        test = {label(m.attack): sum(m.accuracy) / len(m.accuracy) for m in progress.measurements if m.split == "test"}
         self.latest = Progress(
             unit="iterations",
-            round=at.round,
-            done_in_round=at.iteration,
-            done_in_trial=self.finished + at.iteration * at.running,
+            round=progress.round,
+            done_in_round=progress.iteration,
+            done_in_trial=self.finished + progress.iteration * progress.running,
             round_done=False,
             rate=rate,
-            weights_remaining=at.weights_remaining,
+            weights_remaining=progress.weights_remaining,
             natural=test.pop(str(NATURAL)),
             adversarial=test,
-            running=at.running,
+            running=progress.running,
             device=self.device,
         )
         if before is None or now - self.last_report >= REPORT_SECONDS:

@@ -25,8 +25,8 @@ images = [draw.integers(0, 256, (n, 784), dtype=np.uint8) for n in (60_000, 1_00
 labels = [draw.integers(0, 10, n, dtype=np.uint8) for n in (60_000, 1_000)]
 spec = TrajectorySpec(dataset="mnist", batch_size=int(sys.argv[1]))
 found = memory.measure(spec, Arrays(images[0], labels[0], images[1], labels[1], 255), 0, 2**40)
-print(found.base, found.each)
-assert found.base + 5 * found.each < memory.memory_bound(spec, 5), found
+print(found.base, found.per_trajectory)
+assert found.base + 5 * found.per_trajectory < memory.memory_bound(spec, 5), found
 """
 
 STARVED = """
@@ -60,9 +60,9 @@ def run(code: str, *arguments: object) -> subprocess.CompletedProcess[str]:
 
 
 def test_what_fits_is_what_the_budget_leaves():
-    assert Footprint(base=2 * GIB, each=GIB / 4, budget=4 * GIB).fits == 8
-    assert Footprint(base=2 * GIB, each=GIB / 4, budget=GIB).fits == 0
-    assert str(Footprint(base=2 * GIB, each=GIB / 4, budget=4 * GIB)) == (
+    assert Footprint(base=2 * GIB, per_trajectory=GIB / 4, budget=4 * GIB).fits == 8
+    assert Footprint(base=2 * GIB, per_trajectory=GIB / 4, budget=GIB).fits == 0
+    assert str(Footprint(base=2 * GIB, per_trajectory=GIB / 4, budget=4 * GIB)) == (
         "a trial takes 2.0 GiB and 256 MiB for each trajectory of its stack; of its 4.0 GiB, a stack of 8 fits"
     )
 
