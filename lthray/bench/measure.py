@@ -1,7 +1,7 @@
 """How fast lthray trains and evaluates, beside other loops and beside what the processor allows.
 
-What is compared takes turns, in one process and on the same images: on a shared machine seconds mean little, and ratios
-of neighbouring measurements mean much. The images are random: what a step costs does not depend on what they show.
+Loops are measured in turns, in one process and on the same images: on a shared machine, ratios of neighbouring
+measurements mean much more than seconds. The images are random: what a step costs does not depend on what they show.
 """
 
 import statistics
@@ -182,7 +182,7 @@ class Bench:
             weights_remaining=share_remaining(masks),
             seconds={name: Spread.of(seconds[name]) for name in jobs},
             ratio={
-                name: Spread.of([other / own for other, own in zip(seconds[name], ours, strict=True)])
+                name: Spread.of([peer / own for peer, own in zip(seconds[name], ours, strict=True)])
                 for name, _ in others
             },
             limit=sum(
@@ -198,7 +198,7 @@ class Bench:
 
 
 def products(work: str, spec: TrajectorySpec, masks: Layers) -> list[Job]:
-    """The dense matrix products that the work cannot do without: a job a layer, with the units of work that it is."""
+    """The dense matrix products that the work requires: a job a layer, with its units of work."""
     trains = work.endswith("step")
     batch, times = (spec.batch_size, 10) if trains else (512, IMAGES // 512)
     attacks = [spec.train_attack] if trains else [attack.name for attack in spec.eval_attacks]

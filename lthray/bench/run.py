@@ -84,7 +84,7 @@ def run(
         "rows": [asdict(row) for row in rows],
         "trajectory_seconds": seconds,
     }
-    shown: list[Table | str] = [work_table(rows)]
+    printed: list[Table | str] = [work_table(rows)]
     if trajectory:
-        shown += [trajectory_line(seconds, spec), trajectory_table(seconds)]
-    return results, shown
+        printed += [trajectory_line(seconds, spec), trajectory_table(seconds)]
+    return results, printed

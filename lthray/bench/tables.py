@@ -37,7 +37,7 @@ def _quartiles(spread: Spread, form: str) -> str:
 
 
 def trajectory_table(seconds: Mapping[str, Mapping[str, float]]) -> Table:
-    """Hours of trajectories, by train attack and by who did it."""
+    """Hours of trajectories, by train attack and by loop."""
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     for name in ("train attack", "loop", "training, h", "evaluation, h", "both, h", "ratio"):
         table.add_column(name, justify="right" if name.endswith("h") or name == "ratio" else "left", no_wrap=True)

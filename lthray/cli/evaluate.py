@@ -95,7 +95,7 @@ def evaluate(
 
 
 def _attack(attack: str, sets: Sequence[str]) -> "Attack":
-    """The attack with the settings that its `--set` give."""
+    """The attack with the settings given with `--set`."""
     from lthray.methods.attacks import ATTACKS, SINGLE_STEP, SUITES
     from lthray.spec.attack_settings import OwnSettings, make
     from lthray.spec.yaml_text import read_assignment

@@ -169,14 +169,15 @@ def _line(event: Event, sweep: SweepProgress) -> str | None:
         case TrialRetried():
             return f"trial {event.trial} broke or lost its worker: resuming from its last checkpoint or finished round"
         case TrialProgress() if sweep.plan:
-            stack, now = sweep.plan.trials[event.trial], event.progress
+            stack, progress = sweep.plan.trials[event.trial], event.progress
             left = sweep.seconds_left()
-            trains, count = now.unit == "iterations", f"{now.done_in_round:,}"
+            trains, count = progress.unit == "iterations", f"{progress.done_in_round:,}"
             done, split = (f"iteration {count}", "test ") if trains else (f"{count} images", "")
             return (
-                f"[{100 * sweep.share():3.0f} %] trial {event.trial} ({title(stack)}), round {now.round} of"
-                f" {stack[0].rounds}, {percent(now.weights_remaining)} of weights, {done},"
-                f" {now.rate:,.0f} {SHORT[now.unit]}/s, {split}accuracy natural {100 * now.natural:.1f} %,"
-                f" {_adversarial(now.adversarial)}" + (f"; {clock(left)} left" if left is not None else "")
+                f"[{100 * sweep.share():3.0f} %] trial {event.trial} ({title(stack)}), round {progress.round} of"
+                f" {stack[0].rounds}, {percent(progress.weights_remaining)} of weights, {done},"
+                f" {progress.rate:,.0f} {SHORT[progress.unit]}/s, {split}accuracy natural"
+                f" {100 * progress.natural:.1f} %, {_adversarial(progress.adversarial)}"
+                + (f"; {clock(left)} left" if left is not None else "")
             )
     return None

@@ -37,10 +37,10 @@ Settings = Annotated[
 
 
 def make_console(width: int | None = None) -> Console:
-    """The console that a command prints its results on, as they are: neither markup nor numbers are coloured.
+    """The console for a command's results, which are printed unchanged: no markup is read, no numbers are coloured.
 
     Args:
-        width: Columns of tables that must not be cut where nobody looks at a terminal; by default, rich's choice.
+        width: Columns, for tables that must not be cut even without a terminal; by default, rich's choice.
     """
     console = Console(markup=False, highlight=False)
     return console if console.is_terminal or not width else Console(width=width, markup=False, highlight=False)
@@ -70,7 +70,7 @@ def mistakes() -> Iterator[None]:
 def _cluster_address(address: str | None) -> str | None:
     """The cluster that `--address` or RAY_ADDRESS names, None for none; checked before anything is made or started."""
     variable = os.environ.get("RAY_ADDRESS")
-    if address == "auto" and variable:  # so Ray has it, and so it is inside a Ray job
+    if address == "auto" and variable:  # as Ray reads it, also inside a Ray job
         address = variable
     if address in (None, "local"):
         return None

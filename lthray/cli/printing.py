@@ -92,9 +92,9 @@ def measuring_page(
     table = _table("trajectory", *varied, "tickets measured")
     tickets = left = images = 0
     for spec in trajectories:
-        of, missing = len(rounds_to_measure(store, spec, request)), len(unmeasured(store, spec, request))
-        table.add_row(spec.trajectory_id, *_values(spec, varied), f"{of - missing} of {of}")
-        tickets, left, images = tickets + of, left + missing, images + missing * request.image_count(spec)
+        count, missing = len(rounds_to_measure(store, spec, request)), len(unmeasured(store, spec, request))
+        table.add_row(spec.trajectory_id, *_values(spec, varied), f"{count - missing} of {count}")
+        tickets, left, images = tickets + count, left + missing, images + missing * request.image_count(spec)
     return Group(
         table,
         f"{counted(tickets, 'ticket')}, {tickets - left:,} of them measured under {request.attack} ({request.split}) in"
@@ -143,9 +143,9 @@ def status_page(status: Status) -> RenderableType:
 
 
 def _counts(tally: Tally, stopped: bool) -> tuple[str, ...]:
-    of = f"{tally.rounds_done:,} of {tally.rounds:,}"
+    rounds = f"{tally.rounds_done:,} of {tally.rounds:,}"
     numbers = [tally.trajectories, tally.complete, tally.running, *([tally.stopped] if stopped else []), tally.failed]
-    return *map(str, numbers), of
+    return *map(str, numbers), rounds
 
 
 def _driver_lines(status: Status) -> Iterator[RenderableType]:

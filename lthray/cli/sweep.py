@@ -57,9 +57,9 @@ def sweep(
             from lthray.cli.printing import plan_page
             from lthray.sweep.samples import trajectories as known
 
-            found = known(spec, trajectories, store)
+            specs = known(spec, trajectories, store)
             wide = make_console(width=200)
-            wide.print(plan_page(spec, found, store.done(found), folder))
+            wide.print(plan_page(spec, specs, store.done(specs), folder))
             if line := outdated_line(store, spec, trajectories):
                 wide.print(line, highlight=False, soft_wrap=True)
             return

@@ -22,7 +22,7 @@ def check_shared(store: Store) -> None:
     """Checks that every node of the cluster reaches the results folder.
 
     Raises:
-        InputError: one does not: its results would be lost; or lthray can't run there.
+        InputError: a node does not reach it, so that its results would be lost, or lthray can't run on a node.
     """
     look = ray.remote(num_cpus=0)(lambda: Store(store.folder).holds_sweep())
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
@@ -49,7 +49,7 @@ def nodes() -> list[dict[str, float]]:
 
 @contextmanager
 def note_lost_nodes(share: Share, notify: Notify) -> Iterator[None]:
-    """Tells what trials wait for, as long as the block lasts, where no node is left that has a trial's share."""
+    """Announces, while the block lasts, that trials wait because no node is left with a trial's share."""
     over = threading.Event()
 
     def watch() -> None:
@@ -68,14 +68,14 @@ def note_lost_nodes(share: Share, notify: Notify) -> Iterator[None]:
 
 
 def footprint(spec: TrajectorySpec, arrays: Arrays, share: Share) -> Footprint:
-    """Measures, in a process of its own somewhere on the cluster, what a trial of such trajectories takes.
+    """Measures the memory of a trial of such trajectories, in a process of its own on the cluster.
 
     Raises:
         InputError: not even one trajectory can be trained.
     """
     probe = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, max_calls=1, max_retries=0)(measure)
     try:
-        found: Footprint = ray.get(probe.remote(spec, arrays, share.gpus, share.memory))
+        measured: Footprint = ray.get(probe.remote(spec, arrays, share.gpus, share.memory))
     except ray.exceptions.RayError as error:
         raise InputError(f"a first iteration can't be trained on the cluster: {last_line(error)}") from None
-    return found
+    return measured

@@ -37,11 +37,11 @@ def connected(address: str | None) -> Iterator[None]:
         with contextlib.suppress(ConnectionError):
             raylet.recv(1)  # the raylet sends nothing: this returns when it dies, or when the block is over
         if not over.is_set():
-            os._exit(1)  # as Ray itself does, if anything asks for the object store; if nothing does, it waits for ever
+            os._exit(1)  # Ray does so only if something uses the object store; else it waits for ever
 
     thread = threading.Thread(target=watch, daemon=True, name="raylet")
     thread.start()
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Ray would exit; whoever ends a sweep tells this process's parent
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # Ray would exit; whoever ends a sweep signals this process's parent
     try:
         yield
     finally:
@@ -57,7 +57,7 @@ def _connect(address: str | None) -> socket.socket:
     """Connects to Ray; returns a connection to this machine's raylet that ends when the raylet does."""
     quieten_ray()
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
-    said = ""
+    output = ""
     try:
         _knock(address)
         with _stderr() as stderr:
@@ -69,13 +69,13 @@ def _connect(address: str | None) -> socket.socket:
                     **({} if address else {"include_dashboard": False}),
                 )
             finally:
-                said = stderr()
+                output = stderr()
         raylet = socket.socket(socket.AF_UNIX)
         raylet.connect(context.address_info["raylet_socket_name"])
     except (OSError, ValueError, RuntimeError, RayError) as error:
         ray.shutdown()
         if address:
-            raise unreachable(address, error, said) from None
+            raise unreachable(address, error, output) from None
         raise InputError(f"Ray can't be started: {first_line(error)}") from None
     return raylet
 
@@ -89,7 +89,7 @@ def _knock(address: str | None) -> None:
 
 @contextlib.contextmanager
 def _stderr() -> Iterator[Callable[[], str]]:
-    """Keeps what is written to stderr while the block lasts; Ray says only there that a token was refused."""
+    """Captures stderr while the block lasts: only there does Ray report a refused token."""
     with tempfile.TemporaryFile() as kept:
         sys.stderr.flush()
         stderr = os.dup(2)
@@ -102,15 +102,15 @@ def _stderr() -> Iterator[Callable[[], str]]:
             os.close(stderr)
 
 
-def unreachable(address: str, error: BaseException, said: str = "") -> InputError:
-    """Why there is no connection to a cluster, in a line: above all, that it wants another token.
+def unreachable(address: str, error: BaseException, output: str = "") -> InputError:
+    """Explains in one line why there is no connection to a cluster, above all that it wants another token.
 
     Args:
-        address: The cluster's.
+        address: The cluster's address.
         error: What Ray raised.
-        said: What Ray wrote besides.
+        output: What Ray wrote to stderr.
     """
-    text = f"{error} {said}"
+    text = f"{error} {output}"
     if isinstance(error, AuthenticationError) or re.search("InvalidAuthToken|Authentication (required|failed)", text):
         sent = os.environ.get("RAY_AUTH_MODE", "").lower() == "token" and not re.search(
             "(no|find an) authentication token|Authentication required", text

@@ -28,7 +28,7 @@ def _raw(name: str, folder: Path) -> Path:
 
 
 def read(name: str, folder: Path) -> Arrays:
-    """Reads a data set, from `folder` where its files are there, else downloads them into it first.
+    """Reads a data set from `folder`; missing files are downloaded into it first.
 
     Raises:
         InputError: the files are not there and can't be downloaded, or are not the data set's own.
@@ -37,7 +37,7 @@ def read(name: str, folder: Path) -> Arrays:
 
 
 def gather(names: Iterable[str], folder: Path, say: Callable[[str], None]) -> dict[str, Arrays]:
-    """Reads data sets by name; says which it has to get.
+    """Reads data sets by name, and announces those that it has to get.
 
     Raises:
         InputError: as in `read`.
@@ -60,14 +60,14 @@ def _torchvision(name: str, folder: Path) -> Arrays:
             train, test = (reader(root=str(folder), train=part, download=True) for part in (True, False))
     except (OSError, RuntimeError, ValueError, AssertionError, IndexError) as error:
         missing = ", ".join(f"{file}[.gz]" for file in DATASETS[name].sha256 if not (raw / file).is_file())
-        said = last_line(error)
+        reason = last_line(error)
         if missing:
             raise InputError(
-                f"{name}: can't be downloaded ({said}); put {missing} into {raw},"
+                f"{name}: can't be downloaded ({reason}); put {missing} into {raw},"
                 " or name the folder that has them with --data-dir"
             ) from None
         what = "can't be read" if isinstance(error, OSError) else "a file is damaged; delete the folder and run again"
-        raise InputError(f"{raw}: {what} ({said})") from None
+        raise InputError(f"{raw}: {what} ({reason})") from None
     for file in DATASETS[name].sha256:
         with (raw / file).open("rb") as content:
             _check(name, file, hashlib.file_digest(content, "sha256"), str(raw / file))
@@ -96,7 +96,7 @@ def _digits() -> Arrays:
 
 
 def _check(name: str, part: str, digest: "hashlib._Hash", where: str) -> None:
-    """Checks that a file or an array is the data set's own: its rows go under the data set's name.
+    """Checks that a file or an array is the data set's own, because results are stored under its name.
 
     Raises:
         InputError: it is something else.

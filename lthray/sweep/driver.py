@@ -1,8 +1,8 @@
-"""The process that talks to Ray: a child of this one, started again where it dies.
+"""The process that talks to Ray: a child of this one, restarted when it dies.
 
-Ray ends a process that has lost its raylet from C++, at any moment and without an exception: when the system's
-out-of-memory killer took the raylet, or an agent that the raylet dies with. So the command line, its display and the
-folder's lock live in a process that has no Ray.
+When the system's out-of-memory killer ends a raylet, or an agent whose end is the raylet's too, Ray ends the process
+that was connected to it, from C++, at any moment and without an exception. So the command line, its display and the
+folder's lock live in a process without Ray.
 """
 
 import multiprocessing
@@ -20,7 +20,7 @@ from lthray.errors import OneLineError, RunError, UnreachableError
 from lthray.sweep.events import Event, Note, Notify
 
 RESTARTS = 3
-"""Times in a row that the child is started again although nothing was finished in between."""
+"""How many times in a row the child is restarted although it finished nothing."""
 RETRY_SECONDS = 30.0
 """Time between two attempts to reach a lost cluster."""
 
@@ -31,9 +31,9 @@ def drive(attempt: Callable[[Notify], Result], count_done: Callable[[], int], no
     """Runs `attempt` in a child, and again in another where the child dies; SIGINT and SIGTERM interrupt it.
 
     Args:
-        attempt: Plans what is missing, connects to Ray and does it. It, its result and its events must be picklable.
-        count_done: Counts what is finished, to tell a child that achieved something from one that did not.
-        notify: Takes the events of `attempt`, and why it begins again.
+        attempt: Plans the missing work, connects to Ray and does it. It, its result and its events must be picklable.
+        count_done: Counts finished work, to tell whether a child achieved something.
+        notify: Takes the events of `attempt`, and the reason for each restart.
 
     Raises:
         OneLineError: `attempt` raised it.
@@ -68,8 +68,8 @@ class _ChildDiedError(Exception):
 
 def _run_child(attempt: Callable[[Notify], Result], notify: Notify) -> Result:
     context = multiprocessing.get_context("spawn")
-    ours, theirs = context.Pipe()
-    child = context.Process(target=_serve, args=(attempt, theirs), name="driver")
+    parent_end, child_end = context.Pipe()
+    child = context.Process(target=_serve, args=(attempt, child_end), name="driver")
     handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
 
     interrupted = threading.Event()
@@ -77,15 +77,15 @@ def _run_child(attempt: Callable[[Notify], Result], notify: Notify) -> Result:
     def interrupt(*_: object) -> None:
         interrupted.set()
         with suppress(OSError):
-            ours.send("interrupt")
+            parent_end.send("interrupt")
 
     try:
         child.start()  # it ignores the signals, too, until it has a process group of its own
-        theirs.close()
+        child_end.close()
         for number in handlers:
             signal.signal(number, interrupt)
         while True:
-            kind, content = ours.recv()
+            kind, content = parent_end.recv()
             if kind == "event":
                 notify(content)
             elif kind == "error":
@@ -98,7 +98,7 @@ def _run_child(attempt: Callable[[Notify], Result], notify: Notify) -> Result:
     finally:
         for number, handler in handlers.items():
             signal.signal(number, handler)
-        ours.close()  # which ends the child if it still runs
+        parent_end.close()  # which ends the child if it still runs
         child.join()
 
 

@@ -28,7 +28,7 @@ class Remeasured:
     tickets: int
     """Tickets that the request asks for."""
     done: int
-    """Of them, those that have their row now."""
+    """Those of them that have a row now."""
     measured: int
     """Tickets that this run measured."""
     failures: dict[str, Failure]
@@ -97,7 +97,7 @@ def _measure(
     address: str | None,
     notify: Notify,
 ) -> dict[str, Failure]:
-    """Measures the tickets that have no row yet, and gives the trajectories that failed."""
+    """Measures the tickets that have no row yet, and returns the trajectories that failed."""
     rounds = {spec.trajectory_id: unmeasured(store, spec, request) for spec in trajectories}
     missing = [spec for spec in trajectories if rounds[spec.trajectory_id]]
     if not missing:

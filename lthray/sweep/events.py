@@ -16,7 +16,7 @@ class Planned:
     trajectories: int
     """Trajectories of the whole sweep."""
     complete: int
-    """Of them, complete before this run."""
+    """Those of them that were complete before this run."""
     trials: dict[str, tuple[TrajectorySpec, ...]]
     """Each trial's stack; for a sample that is not drawn yet, a stack of its cell without the drawn values."""
     rounds: int

@@ -53,7 +53,7 @@ def hold(folder: UPath, snapshot: Snapshot, on_loss: Callable[[], None], say: Ca
 
     Args:
         folder: Results folder; made if it does not exist.
-        snapshot: Gives how far the sweep is, as values that JSON knows.
+        snapshot: Gives how far the sweep is, as values that JSON can express.
         on_loss: Called if another sweep took the lock, because this one missed too many heartbeats.
         say: Takes the reason for a wait.
 
@@ -115,7 +115,7 @@ def hold(folder: UPath, snapshot: Snapshot, on_loss: Callable[[], None], say: Ca
 def hold_and_report(folder: UPath, notify: Notify) -> Iterator[Notify]:
     """Holds the lock of a folder, and keeps in it how far the sweep is.
 
-    Gives a function that takes the sweep's events, and passes them on to `notify`. Where another sweep takes the lock,
+    Yields a function that takes the sweep's events and passes them on to `notify`. Where another sweep takes the lock,
     this process is interrupted.
     """
     progress = SweepProgress()

@@ -1,4 +1,4 @@
-"""Opening a results folder: another sweep's is refused, and what an older version of lthray left is migrated."""
+"""Opens a results folder: refuses another sweep's, and migrates the results of an older lthray."""
 
 from collections.abc import Callable, Sequence
 
@@ -16,7 +16,7 @@ from lthray.sweep.progress import SweepProgress
 
 
 def check_owner(store: Store, sweep: SweepSpec, trajectories: Sequence[TrajectorySpec]) -> None:
-    """Checks that a folder is new, or of this sweep: by its name, or by a trajectory that both have.
+    """Checks that a folder is new or this sweep's: it has the sweep's name, or one of its trajectories.
 
     Args:
         store: The results folder, which may not be there.
@@ -41,13 +41,13 @@ def check_owner(store: Store, sweep: SweepSpec, trajectories: Sequence[Trajector
 
 
 def migrate(store: Store, sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], say: Callable[[str], None]) -> bool:
-    """Migrates what has to be, and says how much that was; where nothing has to be, nothing is written.
+    """Migrates outdated results, and says how many there were; writes nothing where there are none.
 
     Args:
         store: The results folder, which may not be there.
         sweep: The sweep whose results are expected there.
         trajectories: Its trajectories as its file says them.
-        say: Told what was done, in a line.
+        say: Takes a line that says what was done.
 
     Returns:
         Whether anything had to be migrated.
@@ -70,7 +70,7 @@ def migrate(store: Store, sweep: SweepSpec, trajectories: Sequence[TrajectorySpe
 
 
 def outdated_line(store: Store, sweep: SweepSpec, trajectories: Sequence[TrajectorySpec]) -> str | None:
-    """What is to be said where a folder is read, not written, and something in it has to be migrated."""
+    """A warning for commands that only read a folder which has outdated results; None where it has none."""
     outdated = migration.find_outdated(store, _expected(store, sweep, trajectories))
     return f"not counted: {outdated} of an older lthray; run lthray migrate {store.folder}" if outdated else None
 

@@ -90,7 +90,7 @@ def largest_memory(missing: Sequence[TrajectorySpec]) -> TrajectorySpec:
 
 
 def fit_to_cluster(resources: ResourcesSpec, nodes: Sequence[Mapping[str, float]], notify: Notify) -> Share:
-    """A trial's share, cut to what some node has, so that no trial waits for ever for what no node has.
+    """A trial's share, limited to what some node has, so that no trial waits for ever.
 
     Raises:
         InputError: no node has a CPU for trials.

@@ -46,7 +46,7 @@ class SweepProgress:
     def take(self, event: Event) -> None:
         """Brings the state up to an event."""
         match event:
-            case Planned():  # again where Ray died: the trials are others then
+            case Planned():  # planned again after Ray died, with other trials
                 self.plan, self.first_progress, self.spared = event, None, 0
                 for seen in (self.latest, self.ended, self.failed):
                     seen.clear()

@@ -1,4 +1,4 @@
-"""A sweep on Ray Tune, as the process sees it that has the folder's lock and the display."""
+"""A sweep on Ray Tune, in the process that has the folder's lock and the display."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ class Outcome:
     failures: dict[str, Failure]
     """Trajectories that can't go on, by id."""
     missing: int
-    """Trajectories neither complete nor stopped nor failed: the sweep was interrupted, and they are left to train."""
+    """Trajectories left to train, because the sweep was interrupted: neither complete nor stopped nor failed."""
 
 
 def run(

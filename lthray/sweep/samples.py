@@ -15,8 +15,8 @@ from lthray.sweep.transfer import resolve_sources
 def drawn(sweep: SweepSpec, store: Store) -> list[Sample]:
     """The samples of a search, cell by cell, in the order they were drawn.
 
-    Samples drawn at random follow from the sweep file. Where results lead a searcher, they are the samples that the
-    folder remembers (see `remember`) and the search's space holds, at most as many as the search asks for.
+    Samples drawn at random follow from the sweep file. Those of a searcher that learns from results are
+    recorded in the folder (see `remember`); those in the search's space count, at most as many as it asks for.
     """
     if not sweep.search or sweep.search.searcher == "random":
         return sweep.samples()
@@ -52,5 +52,5 @@ def trajectories(sweep: SweepSpec, from_file: Sequence[TrajectorySpec], store: S
 
 
 def stopped(sweep: SweepSpec, store: Store) -> set[str]:
-    """The trajectories that a scheduler stopped; none where the sweep has no scheduler, which trains them further."""
+    """The trajectories that a scheduler stopped; none where the sweep has no scheduler, as it trains them further."""
     return store.stopped() if sweep.search and sweep.search.scheduler else set()

@@ -24,8 +24,8 @@ def select(
         where: Allowed values by field; trajectories with another value are left out.
 
     Raises:
-        InputError: the folder holds no results, there is no such ticket, or the attack does not go with a trajectory's
-            fields.
+        InputError: the folder holds no results, there is no such ticket, or the attack is impossible with the
+            fields of a trajectory.
     """
     store.require()
     sweep, from_file = load(store.folder / "sweep.yaml")

@@ -1,4 +1,4 @@
-"""What any work on Ray needs first: its data sets read, Ray connected, and a trial's share of its machines."""
+"""What any work on Ray needs first: data sets, a connection to Ray, and a trial's share of its machines."""
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
@@ -49,7 +49,7 @@ def connect(
         specs: The trajectories.
         data_dir: Where data sets are, or are downloaded to.
         address: A running Ray cluster, or None to start Ray on this machine alone.
-        notify: Takes what is worth telling.
+        notify: Takes messages for the user.
 
     Raises:
         InputError: a data set can't be read, Ray can't be reached, or not every node reaches the results folder.

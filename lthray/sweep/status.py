@@ -50,7 +50,7 @@ class Status:
     undrawn: int
     """Trajectories of samples that a searcher has not drawn yet; in no tally."""
     outdated: str | None
-    """That results of an older lthray have to be migrated; in no tally."""
+    """A warning that results of an older lthray have to be migrated; they are in no tally."""
     driver: dict[str, Any] | None
     """The folder's lock, with the progress of the sweep that holds it; `alive` is false if that sweep died."""
 
@@ -99,13 +99,13 @@ def status(sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], store: Stor
 
     def tally(specs: Sequence[TrajectorySpec]) -> Tally:
         incomplete = {spec.trajectory_id for spec in specs if done[spec.trajectory_id] <= spec.rounds}
-        now = incomplete & training
+        running = incomplete & training
         return Tally(
             trajectories=len(specs),
             complete=len(specs) - len(incomplete),
-            running=len(now),
-            stopped=len((incomplete - now) & stopped),
-            failed=len((incomplete - now - stopped) & failures.keys()),
+            running=len(running),
+            stopped=len((incomplete - running) & stopped),
+            failed=len((incomplete - running - stopped) & failures.keys()),
             rounds_done=sum(done[spec.trajectory_id] for spec in specs),
             rounds=sum(spec.rounds + 1 for spec in specs),
         )

@@ -31,7 +31,7 @@ from lthray.sweep.connection import unreachable
 SILENCE_SECONDS = 60
 """Silence of the log after which it is requested again, because a connection may die unnoticed."""
 RECONNECT_SECONDS = 60
-"""Time for which a lost connection is tried again."""
+"""How long a lost connection is tried again."""
 INSTALL_SECONDS = 1800
 """Time limit for installing lthray's requirements on a node; Ray's default is 600."""
 STOP_SECONDS = 60
@@ -114,7 +114,7 @@ def list_requirements(out: str) -> list[str]:
     try:
         return sorted(_declared("lthray", {out.partition("://")[0] if "://" in out else ""}))
     except metadata.PackageNotFoundError:
-        raise InputError("--install: lthray itself is not installed here, so what it needs is not known") from None
+        raise InputError("--install: lthray itself is not installed here, so its requirements are unknown") from None
 
 
 def _declared(package: str, extras: set[str]) -> set[str]:
@@ -147,7 +147,7 @@ def connect(address: str) -> JobSubmissionClient:
     if not re.fullmatch(r"https?://[^\s/]+\S*", address):
         raise InputError(
             f"--address {address}: it is the URL of the cluster's dashboard, for example http://HEAD:8265"
-            " (for auto and HOST:PORT there is lthray sweep --address)"
+            " (lthray sweep --address takes auto and HOST:PORT)"
         )
     if importlib.util.find_spec("aiohttp") is None:
         raise InputError("submit needs Ray's job client, which is not installed: pip install 'ray[default]'")
@@ -202,7 +202,7 @@ class Job:
 
     def __init__(self, client: JobSubmissionClient, id_: str) -> None:
         self.client, self.id = client, id_
-        self.shown = 0
+        self.position = 0
 
     def follow(self, log: Say, note: Say) -> Ending:
         """Passes on the job's log until the job ends.
@@ -238,7 +238,7 @@ class Job:
                 details = self.client.get_job_info(self.id)
                 lost = None
                 if details.status.is_terminal():
-                    if rest := self.client.get_job_logs(self.id)[self.shown :]:  # The connection may have been cut.
+                    if rest := self.client.get_job_logs(self.id)[self.position :]:  # The connection may have been cut.
                         log(rest)
                     return Ending(details.status.value, details.driver_exit_code, details.message or "")
                 await asyncio.sleep(1)
@@ -252,15 +252,15 @@ class Job:
 
     async def _tail(self, log: Say) -> None:
         """Passes on what is new in the log until it ends or falls silent; Ray always sends it from the start."""
-        at = 0
+        start = 0
         async with aclosing(self.client.tail_job_logs(self.id)) as pieces:
             while True:
                 try:
                     piece = await asyncio.wait_for(anext(pieces), SILENCE_SECONDS)
                 except (StopAsyncIteration, TimeoutError):
                     return
-                new = piece[max(0, self.shown - at) :]
-                at += len(piece)
-                self.shown = max(self.shown, at)
+                new = piece[max(0, self.position - start) :]
+                start += len(piece)
+                self.position = max(self.position, start)
                 if new:
                     log(new)

@@ -1,4 +1,4 @@
-"""What a sweep lacks becomes trials: each trains a stack of unfinished trajectories on its share of the machines."""
+"""Trains a sweep's unfinished trajectories in trials: each trains a stack on its share of the machines."""
 
 from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
@@ -28,7 +28,7 @@ def train(
     address: str | None,
     notify: Notify,
 ) -> dict[str, Failure]:
-    """Trains what the results folder lacks.
+    """Trains the unfinished trajectories.
 
     Args:
         sweep: The sweep.
@@ -80,17 +80,17 @@ def train(
 
 
 def _failure(store: Store, spec: TrajectorySpec, reason: str) -> Failure | None:
-    """Writes and gives a trajectory's failure where its trial ended in an error; None where it is complete."""
+    """Writes and returns the failure of a trajectory whose trial ended in an error; None if it is complete."""
     failure = Failure(spec, store.rounds_done(spec.trajectory_id), reason)
     if failure.round > spec.rounds:
         return None
-    with suppress(OSError):  # On a full disk the failure is at least told.
+    with suppress(OSError):  # On a full disk the failure is at least reported.
         store.write_failure(failure)
     return failure
 
 
 def _fits(missing: Sequence[TrajectorySpec], session: Session) -> int:
-    """The largest stack that a trial's memory takes; it is measured where memory may be short."""
+    """The largest stack that fits into a trial's memory, which is measured where it may be short."""
     share, stack, notify = session.share, session.resources.stack, session.notify
     spec, largest = largest_memory(missing), largest_stack(missing, share, stack)
     if not share.gpus and memory_bound(spec, largest) <= share.memory:

@@ -1,4 +1,4 @@
-"""Sources: the trajectories whose masks those of strategy transfer train under, found by their fields."""
+"""Finds the sources of strategy transfer, whose masks its trajectories train under, by their fields."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import cache
@@ -20,7 +20,7 @@ UNSAID = ("seed", "rounds", "eval_", "prune.", "transfer.")
 
 
 def resolve_sources(sweep: SweepSpec, specs: Sequence[TrajectorySpec], store: Store) -> list[TrajectorySpec]:
-    """Finds the source of each trajectory of strategy transfer; one that may have several becomes several.
+    """Finds the source of each trajectory of strategy transfer; a trajectory with several becomes several.
 
     A source is the only trajectory of its folder with the same seed, model and layers, the values of `transfer.where`,
     and the same value in each field of `prune` that the sweep varies or sets to another value than its preset. The
@@ -78,7 +78,7 @@ def _find(
         try:
             return _single(copies, spec, required)
         except InputError as mismatch:
-            raise InputError(f"{error}; of what was copied of it, {mismatch}" if copies else str(error)) from None
+            raise InputError(f"{error}; among the copies from it, {mismatch}" if copies else str(error)) from None
     return _single(sources, spec, required)
 
 
@@ -100,7 +100,7 @@ def _single(candidates: Sequence[Source], spec: TrajectorySpec, required: Mappin
     if len(fitting) == 1:
         if fitting[0].spec.trajectory_id != fitting[0].trajectory_id:
             raise InputError(
-                f"trajectory {fitting[0].trajectory_id} is named as an older lthray did: run lthray migrate"
+                f"trajectory {fitting[0].trajectory_id} has its id from an older lthray: run lthray migrate"
             )
         if (done := fitting[0].rounds) <= spec.rounds:
             raise InputError(
@@ -111,25 +111,25 @@ def _single(candidates: Sequence[Source], spec: TrajectorySpec, required: Mappin
     asked = ", ".join(f"{name} {_text(value)}" for name, value in required.items())
     if len(fitting) > 1:
         values = {name: _values(fitting, name) for name in fitting[0].fields if name != "rounds"}
-        differing = {name: each for name, each in values.items() if len(each) > 1}
-        name, each = next(iter(differing.items()), ("trajectory_id", [fitting[0].trajectory_id]))
-        how = "; ".join(f"{field}: {', '.join(map(_text, each))}" for field, each in differing.items())
+        differing = {name: choices for name, choices in values.items() if len(choices) > 1}
+        name, choices = next(iter(differing.items()), ("trajectory_id", [fitting[0].trajectory_id]))
+        how = "; ".join(f"{field}: {', '.join(map(_text, choices))}" for field, choices in differing.items())
         raise InputError(
             f"{len(fitting)} trajectories have {asked}, and differ in {how}; name one under transfer.where, for"
-            f" example {name}: {_text(each[0])}, or list several to compare them"
+            f" example {name}: {_text(choices[0])}, or list several to compare them"
         )
     if matching:
         there, here = matching[0].spec.layer_sizes, spec.layer_sizes
         layer = next(name for name in [*here, *there] if here.get(name) != there.get(name))
         raise InputError(
-            f"the trajectories with {asked} are of other networks: layer {layer} is {_shape(there.get(layer))} there"
+            f"the trajectories with {asked} have other networks: layer {layer} is {_shape(there.get(layer))} there"
             f" ({matching[0].fields['dataset']}), {_shape(here.get(layer))} here ({spec.dataset})"
         )
     seen = {name: _values(candidates, name) for name in required}
     wrong = [
-        f"{name} is {', '.join(map(_text, each)) or 'unknown'}"
-        for name, each in seen.items()
-        if required[name] not in each
+        f"{name} is {', '.join(map(_text, choices)) or 'unknown'}"
+        for name, choices in seen.items()
+        if required[name] not in choices
     ]
     why = f"there, {'; '.join(wrong)}" if wrong else "each occurs, but not together"
     raise InputError(
@@ -141,17 +141,17 @@ def _single(candidates: Sequence[Source], spec: TrajectorySpec, required: Mappin
 def _with_source(spec: TrajectorySpec, source: Source, where: Mapping[str, Any]) -> TrajectorySpec:
     """A trajectory with its source, pruned as the source was."""
     origin = source.spec
-    own, theirs = spec.flat(), origin.flat()
+    own, source_fields = spec.flat(), origin.flat()
     by_pgd = origin.train_attack == "pgd" or origin.prune.criterion == "adversarial-gradient"
     unsaid = UNSAID if by_pgd else (*UNSAID, "pgd.")
     differing = [
         name
-        for name in theirs
-        if theirs[name] != own[name]
+        for name in source_fields
+        if source_fields[name] != own[name]
         and not name.startswith(unsaid)
-        and not all(_follows(name, fields) for fields in (theirs, own))
+        and not all(_follows(name, fields) for fields in (source_fields, own))
     ]
-    fields = {name: theirs.get(name) for name in ("strategy", *where, *differing) if name != "rounds"}
+    fields = {name: source_fields.get(name) for name in ("strategy", *where, *differing) if name != "rounds"}
     setting = "; ".join(f"{name}={_text(value)}" for name, value in fields.items())
     if origin.transfer.setting:
         setting = f"{setting} ({origin.transfer.setting})"
@@ -191,7 +191,7 @@ def copy_masks(sweep: SweepSpec, specs: Sequence[TrajectorySpec], store: Store) 
         How many sources were copied.
 
     Raises:
-        InputError: the masks can't be read or don't go with the source's fields, or the folder can't be written.
+        InputError: the masks can't be read or don't fit the source's fields, or the folder can't be written.
     """
     copies = {copy.trajectory_id: copy for copy in copied(store)}
     missing: dict[str, TrajectorySpec] = {}

@@ -71,7 +71,7 @@ def fit(
         session: Where to run them.
         tuning: The trials.
         on_error: Turns a trial's error, one line, into the failure of a trajectory of its stack; None where the
-            trajectory had its work done.
+            trajectory's work was done.
         loggers: Ray's callbacks that keep every trial's progress.
 
     Returns:
@@ -95,7 +95,7 @@ def fit(
                 {"cpu": session.share.cpus, "gpu": session.share.gpus},
             ),
             param_space=tuning.param_space
-            # Tune keeps a history of every number in a config, so the fields are there for loggers alone.
+            # Tune keeps a history of every number in a config, so the fields are added only for loggers.
             | ({"fields": tune.sample_from(lambda config: _common(tuning.stack_of(config)))} if loggers else {}),
             tune_config=tune.TuneConfig(
                 reuse_actors=True, trial_name_creator=label, trial_dirname_creator=label, **tuning.options
@@ -179,13 +179,16 @@ def _common(stack: Sequence[TrajectorySpec]) -> dict[str, Any]:
     for spec in stack:
         for name, value in spec.flat().items():
             values.setdefault(name, []).append(value)
-    different = {name: list(dict.fromkeys(each)) for name, each in values.items()}
-    return {name: each[0] if len(each) == 1 else "+".join(map(str, each)) for name, each in different.items()}
+    different = {name: list(dict.fromkeys(column)) for name, column in values.items()}
+    return {
+        name: distinct[0] if len(distinct) == 1 else "+".join(map(str, distinct))
+        for name, distinct in different.items()
+    }
 
 
 def _reason(error: BaseException) -> str:
     """Why a trial failed, in one line."""
-    if isinstance(error, RayActorError) and not error.actor_init_failed:  # what Ray says then is a page long
+    if isinstance(error, RayActorError) and not error.actor_init_failed:  # Ray's own message is a page long
         return "its worker process died (killed, out of memory, or crashed) and no retry is left"
     if not isinstance(error, RayTaskError):  # Ray and Tune have put the worker's traceback into the text
         return last_line(error)

@@ -131,7 +131,7 @@ def _median(settings: dict[str, Any], rounds: int) -> TrialScheduler:
 
 
 def _optuna(search: SearchSpec, cell: Cell) -> Searcher:
-    """Tune's Optuna searcher, told of the samples of earlier runs, so that it goes on where it stopped."""
+    """Tune's Optuna searcher, fed with the samples of earlier runs, so that it goes on where it stopped."""
     try:
         import optuna
         from ray.tune.search.optuna import OptunaSearch
@@ -155,7 +155,7 @@ def _optuna(search: SearchSpec, cell: Cell) -> Searcher:
 SCHEDULERS: dict[str, Callable[[dict[str, Any], int], TrialScheduler]] = {"asha": _asha, "median": _median}
 """Makes Tune's scheduler of a cell from its settings and the rounds of a trajectory; its clock is finished rounds."""
 SEARCHERS: dict[str, Callable[[SearchSpec, Cell], Searcher]] = {"optuna": _optuna}
-"""Makes Tune's searcher of a cell; `random`, which no result leads, needs none."""
+"""Makes Tune's searcher of a cell; `random` needs none, because it uses no results."""
 
 
 def _search(sweep: SweepSpec) -> SearchSpec:
@@ -233,7 +233,7 @@ class _Samples(Searcher):  # type: ignore[misc]
             searcher.on_trial_result(own_id, {METRIC: result[METRIC], "training_iteration": result[ROUNDS_DONE]})
 
     def on_trial_complete(self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False) -> None:
-        """Called by Tune with a trial's last report: where that is no score, a trajectory failed, and so the sample."""
+        """Called by Tune with a trial's last report: if it is no score, a trajectory failed, and the sample with it."""
         if trial_id in self.suggested:
             searcher, own_id = self.suggested.pop(trial_id)
             score = None if error or METRIC not in (result or {}) else {METRIC: (result or {})[METRIC]}

@@ -156,7 +156,7 @@ def test_it_goes_on_after_a_kill_without_the_folder_it_took_masks_from(origin, t
         pd.testing.assert_frame_equal(one, other)
     again = parse(yaml.safe_load((store.folder / "sweep.yaml").read_text()))
     assert transfer.resolve_sources(again, again.trajectories(), store) == specs
-    with pytest.raises(InputError, match=r"no such folder; of what was copied of it, trajectory \w+ has rounds 0 to 5"):
+    with pytest.raises(InputError, match=r"no such folder; among the copies from it, trajectory \w+ has rounds 0 to 5"):
         found(tree, tmp_path / "own", "rounds=6")
 
 
