@@ -61,7 +61,7 @@ def main() -> None:
         cells = []
         for jobs in line:
             dense, sparse = alternate(jobs, repeats, time.process_time).values()
-            ratio = Spread.of([one / other for one, other in zip(dense, sparse, strict=True)])
+            ratio = Spread.compute([one / other for one, other in zip(dense, sparse, strict=True)])
             cells.append(f"{ratio.median:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]")
         share = share_remaining(masks)
         print(f"{number:5}  {share:7.1%}  " + "".join(f"{cell:>22}" for cell in cells), flush=True)

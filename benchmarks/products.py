@@ -45,7 +45,7 @@ def _compare(name: str, a: Tensor, b: Tensor, operations: int, repeats: int) -> 
 
     work = times * operations
     seconds = alternate({"plain": (plain, work), "onednn": (onednn, work)}, repeats, time.process_time)
-    speeds = [Spread.of([1e-9 / one for one in found]).median for found in seconds.values()]
+    speeds = [Spread.compute([1e-9 / one for one in found]).median for found in seconds.values()]
     print(f"{name:<34}" + "".join(f"{speed:11.0f} GF/s" for speed in speeds), flush=True)
 
 

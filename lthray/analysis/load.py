@@ -71,8 +71,8 @@ class Results:
             filters: The rows to read, all when None: `[("split", "==", "test")]`.
 
         Returns:
-            The rows, text as categories to save memory, with `folder` where there are several; a frame without any
-            where no curves were written.
+            The rows, text as categories to save memory, with `folder` where there are several; an empty frame where
+            no curves were written.
 
         Raises:
             NotResultsError: A file cannot be read, or lacks a column.
@@ -139,7 +139,7 @@ def load(*folders: str | Path | UPath) -> Results:
     read = {label: _read_rounds(folder) for label, folder in labels.items()}
     failed = {label: _read_failures(folder / "failures") for label, folder in labels.items()}
     several = len(labels) > 1
-    tables = [_add_label(table, label) if several else table for label, of in read.items() for table in of]
+    tables = [_add_label(table, label) if several else table for label, frames in read.items() for table in frames]
     lost = [part.assign(folder=label) if several else part for label, part in failed.items()]
     order = [*(["folder"] if several else []), "trajectory_id", "round"]
     return Results(
@@ -194,7 +194,7 @@ def _read_tables(folder: UPath, columns: list[str] | None = None, filters: Filte
 
 
 def _read_table(path: UPath, columns: list[str] | None, filters: Filters | None) -> pa.Table | None:
-    """A file's table, None if the file is gone; one handle reads a file that is replaced meanwhile as it was."""
+    """A file's table, None if the file is gone; with one handle, a file replaced meanwhile is read as it was."""
     try:
         with path.open("rb") if not path.protocol else io.BytesIO(_content(path)) as handle:
             return pq.read_table(handle, columns=columns, filters=filters, use_threads=False)

@@ -32,8 +32,8 @@ class Mask:
     bits: Array
 
     @classmethod
-    def of(cls, mask: Array) -> "Mask":
-        """From an array that is not zero where a weight remains."""
+    def pack(cls, mask: Array) -> "Mask":
+        """Packs an array that is not zero where a weight remains."""
         packed = np.packbits(mask.ravel())
         return cls(tuple(mask.shape), np.pad(packed, (0, -len(packed) % 8)).view(np.uint64))
 
@@ -47,9 +47,9 @@ class Mask:
         """Weights that remain."""
         return int(np.bitwise_count(self.bits).sum())
 
-    def common(self, other: "Mask") -> int:
+    def common(self, mask: "Mask") -> int:
         """Weights that remain in both."""
-        return int(np.bitwise_count(self.bits & other.bits).sum())
+        return int(np.bitwise_count(self.bits & mask.bits).sum())
 
 
 Layers = dict[str, Mask]
@@ -111,7 +111,7 @@ def _files(folder: UPath) -> tuple[dict[int, UPath], list[tuple[range, UPath]]]:
 def _read(file: UPath, prefixes: dict[int, str]) -> Rounds:
     """The masks of a file's rounds, each named with its prefix; a damaged file has none."""
     try:
-        masks = {name: Mask.of(array) for name, array in _tensors(file, list(prefixes.values()))}
+        masks = {name: Mask.pack(array) for name, array in _tensors(file, list(prefixes.values()))}
     except (OSError, ValueError, KeyError):
         return {}
     rounds = {
@@ -139,7 +139,7 @@ def _tensors(file: UPath, prefixes: Sequence[str]) -> Iterator[tuple[str, Array]
     masks = {
         name: entry for name, entry in header.items() if name.endswith(".mask") and any(map(name.startswith, prefixes))
     }
-    ranges = [tuple(8 + start + at for at in entry["data_offsets"]) for entry in masks.values()]
+    ranges = [tuple(8 + start + offset for offset in entry["data_offsets"]) for entry in masks.values()]
     for (name, entry), content in zip(masks.items(), _bytes(file, ranges), strict=True):
         if entry["dtype"] not in ("U8", "BOOL"):
             raise ValueError(f"{file}: {name} is {entry['dtype']}")

@@ -58,7 +58,7 @@ class Spread:
     high: float
 
     @classmethod
-    def of(cls, values: Sequence[float]) -> "Spread":
+    def compute(cls, values: Sequence[float]) -> "Spread":
         """The spread of at least two values."""
         low, median, high = statistics.quantiles(values, n=4, method="inclusive")
         return cls(median, low, high)
@@ -180,9 +180,9 @@ class Bench:
             work=work,
             round=number,
             weights_remaining=share_remaining(masks),
-            seconds={name: Spread.of(seconds[name]) for name in jobs},
+            seconds={name: Spread.compute(seconds[name]) for name in jobs},
             ratio={
-                name: Spread.of([peer / own for peer, own in zip(seconds[name], ours, strict=True)])
+                name: Spread.compute([peer / own for peer, own in zip(seconds[name], ours, strict=True)])
                 for name, _ in others
             },
             limit=sum(
@@ -231,14 +231,14 @@ def copy_speed(repeats: int, clock: Clock) -> Spread:
     source = torch.ones(16 * 2**20)
     target = torch.empty_like(source)
     seconds = alternate({"copy": (lambda: target.copy_(source), 2 * source.nbytes)}, repeats, clock)["copy"]
-    return Spread.of([1 / second for second in seconds])
+    return Spread.compute([1 / second for second in seconds])
 
 
 def product_speed(repeats: int, clock: Clock) -> Spread:
     """Floating-point operations per second of the first layer's product with 512 images."""
     images, weight = torch.randn(512, 784), torch.randn(300, 784)
     seconds = alternate({"product": (lambda: product(images, weight), 2 * 512 * 784 * 300)}, repeats, clock)["product"]
-    return Spread.of([1 / second for second in seconds])
+    return Spread.compute([1 / second for second in seconds])
 
 
 def trajectory_seconds(rows: Sequence[Row], spec: TrajectorySpec) -> dict[str, dict[str, float]]:

@@ -31,7 +31,7 @@ def test_jobs_take_turns_and_the_first_turn_is_not_counted():
 
 
 def test_a_spread_is_the_median_and_the_quartiles():
-    assert Spread.of([4.0, 1.0, 2.0, 3.0, 5.0]) == Spread(3.0, 2.0, 4.0)
+    assert Spread.compute([4.0, 1.0, 2.0, 3.0, 5.0]) == Spread(3.0, 2.0, 4.0)
 
 
 @pytest.mark.parametrize("number", [0, 8, 20])

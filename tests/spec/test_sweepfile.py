@@ -199,7 +199,7 @@ MISTAKES = {
     "fields that do not go together, in a group": (
         {"trajectory": {"pgd": {"restarts": 2, "random_start": False}}},
         [],
-        ["pgd.restarts: more than one"],
+        ["pgd.restarts: without random_start"],
     ),
     "--set of broken YAML": ({}, ["seed=[1"], ["--set seed", "not valid YAML"]),
     "--set of a section": ({}, ["resources=3"], ["resources", "mapping"]),

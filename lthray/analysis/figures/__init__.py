@@ -1,4 +1,4 @@
-"""The poster's figures, and those of searches, networks and masks, drawn from what the pure functions give alone."""
+"""The poster's figures, and those of searches, networks and masks, drawn only from what the pure functions return."""
 
 from lthray.analysis.figures.learning_curves import draw_accuracy_curves, draw_loss_curves
 from lthray.analysis.figures.masks import draw_layer_density, draw_overlap

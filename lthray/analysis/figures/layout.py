@@ -32,7 +32,7 @@ ATTACKS = ("train_attack", "eval_attack")
 
 @dataclass(frozen=True)
 class Layout:
-    """The fields on colour, row and column; what a figure needs beside them, it puts on rows."""
+    """The fields on colour, row and column; further fields that a figure needs go on rows."""
 
     colour: str = "strategy"
     row: str | None = None

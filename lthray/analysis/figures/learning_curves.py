@@ -36,10 +36,10 @@ def draw_accuracy_curves(curves: pd.DataFrame, place: layout.Layout | None = Non
     A curve per weights remaining (the mean over seeds; where a strategy is alone, with a band of one standard deviation
     either side), a row per pair of train and eval attack; columns reset alone, reset and random, reset and continued.
     A field on column takes the place of those columns and moves the strategies to the rows; one on colour or row makes
-    rows, for colours stand for weights remaining here.
+    rows, because colours stand for weights remaining here.
 
     Args:
-        curves: The rows of `learning_curves` for one data set and one setting, but for what is placed.
+        curves: The rows of `learning_curves` for one data set and one setting, apart from placed fields.
         place: The fields on colour, row and column.
 
     Raises:
@@ -55,11 +55,11 @@ def draw_loss_curves(curves: pd.DataFrame, place: layout.Layout | None = None) -
 
 def _figure(curves: pd.DataFrame, place: layout.Layout, measure: str, name: str, scale: float) -> Figure:
     panel = style.single_panel(curves, place.fields)
-    shown = rounds_shown(curves)
-    curves = curves[curves["round"].isin(shown)]
+    numbers = rounds_shown(curves)
+    curves = curves[curves["round"].isin(numbers)]
     columns = _columns(curves, place)
     rows = layout.facets(curves, _row_fields(place))
-    looks = dict(zip(shown, zip(style.sequence(len(shown)), style.MARKERS, strict=False), strict=True))
+    looks = dict(zip(numbers, zip(style.sequence(len(numbers)), style.MARKERS, strict=False), strict=True))
     with style.fonts():
         figure = style.canvas(len(rows), len(columns), max(_WIDTH, _COLUMN * len(columns)))
         grid = figure.subplots(len(rows), len(columns), sharex=_shared(place), sharey="row", squeeze=False)
@@ -91,12 +91,12 @@ def _columns(curves: pd.DataFrame, place: layout.Layout) -> list[_Column]:
         facets = layout.facets(curves, [place.column] if place.column else [])
         return [_Column(layout.label(facet), facet, strategies) for facet in facets]
     first, *others = strategies
-    pairs = [_Column(_pair(first, other), {}, [first, other]) for other in others]
+    pairs = [_Column(_pair(first, second), {}, [first, second]) for second in others]
     return [_Column(first, {}, [first]), *pairs]
 
 
-def _pair(first: str, other: str) -> str:
-    title = f"{first} (solid), {other} (dashed)"
+def _pair(first: str, second: str) -> str:
+    title = f"{first} (solid), {second} (dashed)"
     return title if len(title) <= _TITLE else title.replace(", ", ",\n", 1)
 
 
@@ -126,15 +126,15 @@ def _draw(
         if part is None:
             continue
         dashes = _DASHES[strategies.index(strategy) % len(_DASHES)]
-        at = part["iteration"].to_numpy()
+        x = part["iteration"].to_numpy()
         mean, deviation = (part[f"{measure}_{name}"].to_numpy(float) * scale for name in ("mean", "sd"))
-        every = max(1, len(at) // _MARKS)
+        every = max(1, len(x) // _MARKS)
         axes.plot(
-            at, mean, color=look[0], marker=look[1], markersize=3.5, markevery=(number % every, every), linewidth=1.3,
+            x, mean, color=look[0], marker=look[1], markersize=3.5, markevery=(number % every, every), linewidth=1.3,
             linestyle=dashes, zorder=3, label=f"{strategy} {number}",
         )  # fmt: skip
         if len(present) == 1 and not np.isnan(deviation).all():
-            axes.fill_between(at, mean - deviation, mean + deviation, color=look[0], alpha=0.15, linewidth=0, zorder=2)
+            axes.fill_between(x, mean - deviation, mean + deviation, color=look[0], alpha=0.15, linewidth=0, zorder=2)
 
 
 def _title(panel: Panel, name: str, measure: str) -> str:

@@ -14,7 +14,7 @@ from lthray.analysis.numbers.fields import distinct, select
 from lthray.analysis.numbers.masks import PAIR
 
 MOST_LINES = 6
-"""Pairs of strategies that are drawn together; of more, those with the first strategy."""
+"""The most pairs of strategies drawn together; if there are more, only those with the first strategy are drawn."""
 
 _WIDTH, _COLUMN = 11.0, 2.6
 _CHANCE = "#57606a"
@@ -30,11 +30,11 @@ def draw_layer_density(density: pd.DataFrame, place: layout.Layout | None = None
     """How many of its weights each layer has left, against those of the network.
 
     A column per layer, a row per train attack, a line per strategy: the mean over seeds, with a band of one standard
-    deviation either side. Both axes are logarithmic, in %. A field on colour moves the strategies to the rows, as one
-    on row or column makes rows.
+    deviation either side. Both axes are logarithmic, in %. A field on colour moves the strategies to the rows; one on
+    row or column makes rows.
 
     Args:
-        density: The rows of `summarise_density` for one data set and one setting, but for what is placed.
+        density: The rows of `summarise_density` for one data set and one setting, apart from placed fields.
         place: The fields on colour, row and column; strategies on colour by default.
 
     Raises:
@@ -66,7 +66,7 @@ def draw_overlap(overlap: pd.DataFrame) -> Figure:
     what independent random masks of the same densities are expected to have in common.
 
     Args:
-        overlap: The rows of `summarise_overlaps` that are `between` one thing, of one data set (or of pairs of
+        overlap: The rows of `summarise_overlaps` with one value of `between`, of one data set (or of pairs of
             them) and one setting.
 
     Raises:
@@ -77,24 +77,24 @@ def draw_overlap(overlap: pd.DataFrame) -> Figure:
     between = str(overlap["between"].iloc[0])
     by_pair = between == "dataset"
     panel = style.single_panel(overlap, ["dataset"] if by_pair else [])
-    shown, dropped = select_pairs(overlap)
+    drawn, dropped = select_pairs(overlap)
 
     def draw(axes: Axes, rows: pd.DataFrame, look: style.Style) -> None:
         style.draw_means(axes, rows, "overlap", look, 100)
-        at = rows.sort_values("round")
+        by_round = rows.sort_values("round")
         axes.plot(
-            (at["weights_remaining"] * 100).to_numpy(), (at["expected"] * 100).to_numpy(), color=_CHANCE,
+            (by_round["weights_remaining"] * 100).to_numpy(), (by_round["expected"] * 100).to_numpy(), color=_CHANCE,
             linewidth=1.1, linestyle=(0, (4, 2)), zorder=3.5,
         )  # fmt: skip
         axes.set_ylim(-3, 103)
 
-    pairs = int(shown["overlap_n"].min()), int(shown["overlap_n"].max())
+    pairs = int(drawn["overlap_n"].min()), int(drawn["overlap_n"].max())
     count = str(pairs[1]) if pairs[0] == pairs[1] else f"{pairs[0]} to {pairs[1]}"
     note = f"; {dropped} more pairs are in the CSV file" if dropped else ""
     title = f"{panel.title}\n{_TITLES[between]}, %; mean of {count} pair{'' if pairs[1] == 1 else 's'} each{note}"
     chance = Line2D([], [], color=_CHANCE, linewidth=1.1, linestyle=(0, (4, 2)), label="independent random masks")
-    rows = ["train_attack", *(["dataset"] if by_pair and len(shown["dataset"].unique()) > 1 else [])]
-    return _figure(shown, rows, "strategy", title, draw, [chance])
+    rows = ["train_attack", *(["dataset"] if by_pair and len(drawn["dataset"].unique()) > 1 else [])]
+    return _figure(drawn, rows, "strategy", title, draw, [chance])
 
 
 def select_pairs(overlap: pd.DataFrame) -> tuple[pd.DataFrame, int]:

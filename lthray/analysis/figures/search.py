@@ -23,7 +23,7 @@ def draw_parameters(samples: pd.DataFrame, search: Search) -> Figure:
     """The metric of every sample against each parameter that was searched.
 
     A point per sample, with a bar of one standard deviation either side where it has several seeds; a colour and a
-    marker per cell of the grid; hollow where the sample is not complete, for its metric is that of an earlier round.
+    marker per cell of the grid; hollow where the sample is not complete, because its metric is from an earlier round.
 
     Args:
         samples: The rows of `search.samples`.
@@ -68,7 +68,7 @@ def draw_parallel_coordinates(samples: pd.DataFrame, search: Search) -> Figure:
     are grey and end before the metric.
 
     Args:
-        samples: As for `draw_parameters`; none is the same error.
+        samples: As for `draw_parameters`, with the same error if there are none.
         search: Their search.
     """
     cells = _cells(samples, search)
@@ -99,7 +99,7 @@ class _Scale:
             if self.low == self.high:
                 self.low, self.high = self.low - 0.5, self.high + 0.5
 
-    def at(self, values: pd.Series) -> Any:
+    def positions(self, values: pd.Series) -> Any:
         """Positions to draw values at: the values themselves, or their places among the choices."""
         if self.choices:
             places = {text: place for place, text in enumerate(self.choices)}
@@ -109,11 +109,12 @@ class _Scale:
     def share(self, values: pd.Series) -> Any:
         """Positions in [0, 1]."""
         if self.choices:
-            return self.at(values) / max(1, len(self.choices) - 1) if len(self.choices) > 1 else self.at(values) + 0.5
-        at, low, high = values.to_numpy(float), self.low, self.high
+            last = len(self.choices) - 1
+            return self.positions(values) / last if last else self.positions(values) + 0.5
+        positions, low, high = values.to_numpy(float), self.low, self.high
         if self.is_log:
-            at, low, high = np.log(at), math.log(low), math.log(high)
-        return (at - low) / (high - low)
+            positions, low, high = np.log(positions), math.log(low), math.log(high)
+        return (positions - low) / (high - low)
 
     def ticks(self) -> list[tuple[float, str]]:
         """What to write beside an axis of parallel coordinates: shares and their texts."""
@@ -172,12 +173,12 @@ def _points(
     colour, marker = look
     factor = 100 if search.percent else 1
     for complete, group in part.groupby(part["state"] == COMPLETE):
-        at = scale.at(group[field]) + shift
+        x = scale.positions(group[field]) + shift
         mean, deviation = group["mean"].to_numpy(float) * factor, group["sd"].to_numpy(float) * factor
         if complete:
-            axes.errorbar(at, mean, np.nan_to_num(deviation), fmt="none", ecolor=colour, alpha=0.45, linewidth=1.2)
+            axes.errorbar(x, mean, np.nan_to_num(deviation), fmt="none", ecolor=colour, alpha=0.45, linewidth=1.2)
         axes.plot(
-            at, mean, linestyle="none", marker=marker, markersize=5.5 if complete else 4.5, color=colour,
+            x, mean, linestyle="none", marker=marker, markersize=5.5 if complete else 4.5, color=colour,
             markerfacecolor=colour if complete else "white", markeredgewidth=1.1,
             alpha=0.9 if complete else 0.55, zorder=3 if complete else 2,
         )  # fmt: skip

@@ -38,7 +38,7 @@ def draw_sparsity(summary: pd.DataFrame, place: layout.Layout | None = None) -> 
     strategies to the rows; one on column divides every measure.
 
     Args:
-        summary: The rows of `summarise` for one data set and one setting, but for what is placed.
+        summary: The rows of `summarise` for one data set and one setting, apart from placed fields.
         place: The fields on colour, row and column; strategies on colour by default.
 
     Raises:

@@ -112,7 +112,7 @@ def draw_means(
 
     Args:
         axes: Where to draw.
-        rows: One row per round, with `weights`, `<measure>_mean` and `<measure>_sd`; nothing without any.
+        rows: One row per round, with `weights`, `<measure>_mean` and `<measure>_sd`; without rows nothing is drawn.
         measure: What to draw.
         look: Its colour and marker.
         scale: 100 for shares to be shown in %.
@@ -154,7 +154,7 @@ def legend(figure: Figure, handles: Sequence[Line2D], most: int = 7) -> None:
 
 
 def single_panel(frame: pd.DataFrame, fields: Sequence[str]) -> Panel:
-    """The panel that a frame is.
+    """The panel that a frame holds.
 
     Raises:
         ValueError: There are no rows, or rows of more than one figure.

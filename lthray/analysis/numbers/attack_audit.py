@@ -12,7 +12,7 @@ import pandas as pd
 from lthray.analysis.numbers.fields import as_floats
 
 WEAKER_BY = 0.005
-"""How much higher accuracy under PGD, as a share, may lie than under FGSM without a warning.
+"""By how much accuracy under PGD, as a share, may exceed that under FGSM without a warning.
 
 Both are measured on the same images, so that the difference has no sampling error as a statement on these images; half
 a point is left to PGD's random start.

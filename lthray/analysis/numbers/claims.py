@@ -84,8 +84,8 @@ def evidence(rounds: pd.DataFrame, margin: float = MARGIN, resamples: int = RESA
         for side, direction in zip(sides, ("for", "against"), strict=True):
             table[f"p_{direction}"] = table[f"p_{side}"]
             table[f"p_{direction}_holm"] = table[f"p_{side}_holm"]
-        shown = [table["p_for_holm"] <= LEVEL / 2, table["p_against_holm"] <= LEVEL / 2]
-        table["shown"] = np.select(shown, ["for", "against"], "neither")
+        directions = [table["p_for_holm"] <= LEVEL / 2, table["p_against_holm"] <= LEVEL / 2]
+        table["shown"] = np.select(directions, ["for", "against"], "neither")
         table.insert(0, "claim", claim.number)
         parts.append(table)
     return pd.concat([part for part in parts if len(part)] or parts[:1], ignore_index=True)
@@ -99,17 +99,17 @@ def claims(rounds: pd.DataFrame, margin: float = MARGIN) -> pd.DataFrame:
         margin: Accuracy loss, as a share, that is ignored.
 
     Returns:
-        As `verdicts` says.
+        See `verdicts`.
     """
     return verdicts(rounds, evidence(rounds, margin, resamples=0))
 
 
-def verdicts(rounds: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
+def verdicts(rounds: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
     """The verdicts that the evidence gives.
 
     Args:
         rounds: The table of rounds.
-        shown: Its `evidence`.
+        table: Its `evidence`.
 
     Returns:
         One row per claim and what it is compared against, in every group: the columns of `varied(rounds)`,
@@ -122,12 +122,12 @@ def verdicts(rounds: pd.DataFrame, shown: pd.DataFrame) -> pd.DataFrame:
     """
     keys = group_keys(rounds)
     groups = tidy_rounds(rounds)[keys].drop_duplicates().sort_values(keys, key=sort_key)
-    by_group = {hashable(key): part for key, part in shown.groupby(keys, dropna=False, observed=True)}
+    by_group = {hashable(key): part for key, part in table.groupby(keys, dropna=False, observed=True)}
     rows = []
     for group in groups.itertuples(index=False, name=None):
-        mine = by_group.get(hashable(group), shown.iloc[:0])
+        of_group = by_group.get(hashable(group), table.iloc[:0])
         for claim in CLAIMS:
-            of_claim = mine[mine["claim"] == claim.number]
+            of_claim = of_group[of_group["claim"] == claim.number]
             rows += [dict(zip(keys, group, strict=True)) | _row(claim, name, of_claim) for name in claim.against]
     columns = [*keys, "claim", "against", "verdict", "seeds", "tested", "shown_for", "shown_against"]
     columns += ["smallest_weights_remaining", "seeds_needed"]
@@ -189,11 +189,11 @@ def _seeds_needed(claim: Claim, tested: pd.DataFrame, tests: int) -> int | None:
     if not (spreads > 0).all():
         return None
     ratios = effects / spreads
-    one, every = LEVEL / 2 / tests, LEVEL / 2
+    corrected, plain = LEVEL / 2 / tests, LEVEL / 2
     if claim.rule == TENDENCY:
-        return seeds_needed(float(np.abs(ratios).max()), one, POWER)
+        return seeds_needed(float(np.abs(ratios).max()), corrected, POWER)
     if claim.rule == EVERYWHERE:
         ratios = -ratios
     if (ratios > 0).any():
-        return seeds_needed(float(ratios.max()), one, POWER)
-    return seeds_needed(float((-ratios).min()), every, POWER)
+        return seeds_needed(float(ratios.max()), corrected, POWER)
+    return seeds_needed(float((-ratios).min()), plain, POWER)

@@ -51,7 +51,7 @@ def learning_curves(curves: pd.DataFrame, rounds: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         curves: Rows of `Results.curves` with the columns `CURVES_READ` (and `folder`, if any); those of attack none,
-            and splits beyond test accuracy and validation loss, count for nothing here.
+            and splits beyond test accuracy and validation loss, are ignored.
         rounds: The table of rounds (`load`), which says what each trajectory is.
 
     Returns:

@@ -23,9 +23,9 @@ def summarise_evaluations(evaluations: pd.DataFrame, rounds: pd.DataFrame) -> pd
     """
     identity = trajectory_keys(rounds)
     at_moments = evaluations[evaluations["moment"] != "training"]
-    mine = at_moments.merge(rounds[identity].drop_duplicates(), on=identity)
+    reported = at_moments.merge(rounds[identity].drop_duplicates(), on=identity)
     keys = [*varied(rounds), "dataset", "train_attack", *KEYS, "strategy", "round"]
-    once = mine.sort_values(identity).drop_duplicates([*keys, "seed"])
+    once = reported.sort_values(identity).drop_duplicates([*keys, "seed"])
     groups = once.groupby(keys, dropna=False, observed=True, sort=False)
     columns = {
         "weights_remaining": groups["weights_remaining"].mean(),

@@ -65,7 +65,7 @@ def varied(rounds: pd.DataFrame) -> list[str]:
     """The fields that take several values, without those that every figure shows or averages over.
 
     Every figure shows or averages over seed, dataset, strategy, train_attack, eval_attacks and rounds. Also left out
-    are fields that tell no groups apart that are not apart already:
+    are fields that separate no groups which other fields do not separate already:
 
     - a field that the data set determines (validation_size), alone or together with the folder or the protocol
       (rewind_to, iterations, ...), or together with the field whose value it takes by default (retrain.iterations);
@@ -101,7 +101,7 @@ def name_sources(rounds: pd.DataFrame) -> pd.DataFrame:
     settings = rounds[_SOURCE].fillna("")
     parts = {setting: setting.split("; ") for setting in settings.unique() if setting}
     names = {
-        setting: ", ".join(_short(part) for part in own if any(part not in other for other in parts.values()))
+        setting: ", ".join(_short(part) for part in own if any(part not in fields for fields in parts.values()))
         for setting, own in parts.items()
     }
     named = [
@@ -125,7 +125,7 @@ def distinct(frame: pd.DataFrame, names: list[str]) -> list[Any]:
 
 
 def sort_key(column: pd.Series) -> pd.Series:
-    """A sort key: the customary order where there is one, with unknown names behind."""
+    """A sort key: the customary order where there is one, with unknown names last."""
     known = _ORDER.get(column.name)
     if known is None:
         return column
@@ -153,7 +153,7 @@ def hashable(key: tuple[Any, ...]) -> tuple[Any, ...]:
 
 
 def _is_determined(rounds: pd.DataFrame, name: str, by: list[str]) -> bool:
-    """Whether the columns `by` leave `name` no choice."""
+    """Whether the columns `by` determine `name`."""
     by = [key for key in by if key != name]
     return bool(rounds.groupby(by, dropna=False, observed=True)[name].nunique(dropna=False).max() <= 1)
 

@@ -52,8 +52,8 @@ def overlaps(rounds: pd.DataFrame, masks: Masks) -> pd.DataFrame:
     """How much of each layer's mask two networks of a round have in common.
 
     Two networks are compared where they differ in the strategy, the seed, the train attack or the data set alone, and
-    the layer has the same shape in both. The overlap is |A ∩ B| / |A ∪ B| (Jaccard's index). Beside it stands what is
-    to be expected of masks drawn independently of each other with the same densities p and q, of many weights:
+    the layer has the same shape in both. The overlap is |A ∩ B| / |A ∪ B| (Jaccard's index). Beside it stands the
+    overlap to be expected of many weights in independent random masks with the same densities p and q:
     p·q / (p + q - p·q).
 
     Args:
@@ -108,21 +108,21 @@ def _networks(rounds: pd.DataFrame, masks: Masks, settings: list[str]) -> list[d
     for known in rounds[[*identity, "round", "weights_remaining"]].itertuples(index=False, name=None):
         weights.setdefault(known[:-2], {})[known[-2]] = known[-1]
     fields = list(dict.fromkeys([*identity, *settings, *_FIELDS, "seed"]))
-    each = rounds.drop_duplicates(identity).sort_values(identity).drop_duplicates([*settings, *_FIELDS, "seed"])
-    each = _sorted(each[fields], [*settings, *_FIELDS, "seed"])
+    trajectories = rounds.drop_duplicates(identity).sort_values(identity).drop_duplicates([*settings, *_FIELDS, "seed"])
+    trajectories = _sorted(trajectories[fields], [*settings, *_FIELDS, "seed"])
     networks = []
-    for row in each.to_dict("records"):
+    for row in trajectories.to_dict("records"):
         key = tuple(row[name] for name in identity)
-        mine = {number: layers for number, layers in sorted(masks.get(key, {}).items()) if number in weights[key]}
-        networks.append({str(name): value for name, value in row.items()} | {"_weights": weights[key], "_masks": mine})
+        own = {number: layers for number, layers in sorted(masks.get(key, {}).items()) if number in weights[key]}
+        networks.append({str(name): value for name, value in row.items()} | {"_weights": weights[key], "_masks": own})
     return [network for network in networks if network["_masks"]]
 
 
 def _compare_layers(first: Mapping[str, Any], second: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
     for number, layers in first["_masks"].items():
-        theirs = second["_masks"].get(number, {})
+        second_layers = second["_masks"].get(number, {})
         for place, (layer, mask) in enumerate(layers.items()):
-            twin = theirs.get(layer)
+            twin = second_layers.get(layer)
             if twin is None or twin.shape != mask.shape:
                 continue
             common = mask.common(twin)

@@ -1,6 +1,6 @@
 """Paired differences between networks that share a seed: how large they are, and how sure one can be of them.
 
-Few seeds decide how this is done. A bootstrap interval of three differences covers the truth far less often than it
+The method is chosen for few seeds. A bootstrap interval of three differences covers the truth far less often than it
 says, so that decisions rest on one-sided paired t tests with Holm's correction, which hold their level with two seeds
 already, where the differences are about normal; the bootstrap intervals are shown beside them as evidence.
 """
@@ -41,7 +41,7 @@ def compare(
 ) -> pd.DataFrame:
     """How winning tickets, the sparse networks of the strategy reset, differ from other networks of the same seed.
 
-    A difference is a ticket's value in a round less the other network's: that of the dense network (reset in round 0),
+    A difference is a ticket's value in a round minus the other network's: that of the dense network (reset in round 0),
     or of another strategy in the same round. A round counts the seeds that have both values, and is left out where no
     seed has.
 
@@ -137,11 +137,11 @@ def _pairs(tidy: pd.DataFrame, against: Sequence[str]) -> pd.DataFrame:
     parts = []
     for name in against:
         if name == DENSE:
-            other, keys = chosen.loc[chosen["round"] == 0, ["_group", "seed", "_value"]], ["_group", "seed"]
+            baseline, keys = chosen.loc[chosen["round"] == 0, ["_group", "seed", "_value"]], ["_group", "seed"]
         else:
             keys = ["_group", "round", "seed"]
-            other = tidy.loc[tidy["strategy"] == name, [*keys, "_value"]]
-        joined = own.merge(other, on=keys, suffixes=("", "_other"))
+            baseline = tidy.loc[tidy["strategy"] == name, [*keys, "_value"]]
+        joined = own.merge(baseline, on=keys, suffixes=("", "_other"))
         parts.append(joined.assign(against=name, difference=joined["_value"] - joined["_value_other"]))
     columns = [*_TEST, "seed", "weights_remaining", "difference"]
     return pd.concat([part[columns] for part in parts], ignore_index=True)

@@ -34,7 +34,7 @@ class Space:
         return self.name == "choice"
 
     def holds(self, values: pd.Series) -> pd.Series:
-        """Which values are among its own."""
+        """Which values are in the space."""
         if self.is_choice:
             return values.isin([_text(value) for value in self.arguments])
         low, high = (float(value) for value in self.arguments[:2])
@@ -104,14 +104,14 @@ def search_of(sweep: Mapping[str, Any] | None) -> Search | None:
 
 def rows_of(rounds: pd.DataFrame, search: Search) -> pd.DataFrame:
     """The rows of a table of rounds whose grid values and searched values are the search's."""
-    mine = pd.Series(True, index=rounds.index)
+    belongs = pd.Series(True, index=rounds.index)
     for field, values in search.grid.items():
         if field != "eval_attacks":  # which the tables have resolved
-            mine &= rounds[field].isin([_text(value) for value in values])
+            belongs &= rounds[field].isin([_text(value) for value in values])
     for field, space in search.space.items():
         if field != "eval_attacks":
-            mine &= space.holds(rounds[field])
-    return rounds[mine]
+            belongs &= space.holds(rounds[field])
+    return rounds[belongs]
 
 
 def samples(rounds: pd.DataFrame, search: Search, stopped: Collection[str] = ()) -> pd.DataFrame:
@@ -129,15 +129,15 @@ def samples(rounds: pd.DataFrame, search: Search, stopped: Collection[str] = ())
         `test_mean` and `test_sd` (of the metric's twin on test images, where the metric is of validation images; else
         NaN), and `iterations` (optimizer steps spent over all seeds and rounds).
     """
-    mine = rows_of(rounds, search)
+    kept = rows_of(rounds, search)
     twin = search.metric.replace("_validation", "_test") if search.metric.endswith("_validation") else None
     rows = []
-    for _, part in mine.groupby(search.fields, dropna=False, observed=True, sort=False) if len(mine) else ():
+    for _, part in kept.groupby(search.fields, dropna=False, observed=True, sort=False) if len(kept) else ():
         seeds = part.groupby("seed", sort=True)
         last = int(seeds["round"].max().min())
-        at = part[part["round"] == last].sort_values("seed")
-        values = as_floats(at, search.metric)
-        on_test = as_floats(at, twin) if twin else pd.Series(dtype=float)
+        last_rows = part[part["round"] == last].sort_values("seed")
+        values = as_floats(last_rows, search.metric)
+        on_test = as_floats(last_rows, twin) if twin else pd.Series(dtype=float)
         done = bool(last >= part["rounds"].max()) and len(seeds) >= search.seeds
         is_stopped = part["trajectory_id"].isin(list(stopped)).any()
         rows.append(
@@ -145,7 +145,7 @@ def samples(rounds: pd.DataFrame, search: Search, stopped: Collection[str] = ())
             | {
                 "state": COMPLETE if done else STOPPED if is_stopped else PARTIAL,
                 "round": last,
-                "weights_remaining": float(at["weights_remaining"].mean()),
+                "weights_remaining": float(last_rows["weights_remaining"].mean()),
                 "mean": float(values.mean()),
                 "sd": float(values.std()),
                 "n": int(values.count()),

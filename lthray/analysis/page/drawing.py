@@ -22,7 +22,7 @@ _Task = TypeVar("_Task")
 _Drawn = TypeVar("_Drawn")
 
 _MANY = 24
-"""The number of figures from which on further processes save more seconds than they take to start."""
+"""From this number of figures on, further processes save more seconds than they take to start."""
 
 
 @dataclass(frozen=True)

@@ -22,11 +22,11 @@ class EvaluationTable:
 
 def page_tables(summary: pd.DataFrame) -> list[EvaluationTable]:
     """The numbers of `summarise_evaluations` as printed, on test images alone: a table an attack and moment."""
-    shown = summary[summary["split"] == "test"]
-    settings = [name for name in shown.columns if name not in (*KEYS, "strategy", "round", "weights_remaining")]
+    on_test = summary[summary["split"] == "test"]
+    settings = [name for name in on_test.columns if name not in (*KEYS, "strategy", "round", "weights_remaining")]
     settings = [name for name in settings if not name.startswith("accuracy_")]
     made = []
-    for (attack, _, moment, images), part in shown.groupby(list(KEYS), sort=False):
+    for (attack, _, moment, images), part in on_test.groupby(list(KEYS), sort=False):
         strategies = list_strategies(part)
         rows = []
         for key, of_key in part.groupby([*settings, "round"], dropna=False, sort=False):

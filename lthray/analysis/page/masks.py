@@ -21,7 +21,7 @@ from lthray.analysis.page import drawing
 from lthray.analysis.page.tables import csv
 
 BUDGET = 600_000_000
-"""The most weights whose masks are read, a byte each; of more, some rounds are read. The paper's 90 trajectories of 21
+"""The most weights whose masks are read, a byte each; of more, only some rounds. The paper's 90 trajectories of 21
 rounds have 503 million."""
 
 NUMBERS = {"strategy": 7, "seed": 8, "train_attack": 9, "dataset": 10}
@@ -85,8 +85,8 @@ def section(
 
 def choose_rounds(rounds: pd.DataFrame, budget: int = BUDGET) -> list[int]:
     """The rounds whose masks are read: all, or as many as the budget of weights allows, evenly from the last back."""
-    each = rounds.drop_duplicates(trajectory_keys(rounds))
-    weights = float((as_floats(each, "weights_remaining_count") / each["weights_remaining"]).sum())
+    trajectories = rounds.drop_duplicates(trajectory_keys(rounds))
+    weights = float((as_floats(trajectories, "weights_remaining_count") / trajectories["weights_remaining"]).sum())
     numbers = sorted(int(number) for number in rounds["round"].unique())
     most = max(1, int(budget // weights)) if weights > 0 else len(numbers)
     if len(numbers) <= most:
@@ -122,8 +122,8 @@ def _notes(
         verb = "has" if lacking == 1 else "have"
         yield f"{lacking:,} of {len(chosen):,} rounds {verb} no readable ticket and {verb} been left out."
     if len(left := set(rounds["round"]) - set(chosen["round"])) and lacking < len(chosen):
-        shown = ", ".join(map(str, sorted(set(chosen["round"]))))
-        yield f"There are too many masks to read them all: rounds {shown} were read, {len(left)} others were left out."
+        listed = ", ".join(map(str, sorted(set(chosen["round"]))))
+        yield f"There are too many masks to read them all: rounds {listed} were read, {len(left)} others were left out."
     if len(density) and pairs.empty:
         yield "No two networks differ in strategy, seed, train attack or data set alone, so that none can be compared."
 

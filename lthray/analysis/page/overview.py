@@ -124,8 +124,8 @@ def list_warnings(results: Results, summary: pd.DataFrame) -> list[CaseList]:
 def list_settings(rounds: pd.DataFrame, panels: Sequence[Panel]) -> list[dict[str, str]]:
     """Every field of the trajectories behind each panel, with its values."""
     fields = field_columns(rounds)
-    each = rounds.drop_duplicates(trajectory_keys(rounds))
-    parts = (select(each[each["dataset"].isin(panel.summary["dataset"])], panel.setting) for panel in panels)
+    distinct = rounds.drop_duplicates(trajectory_keys(rounds))
+    parts = (select(distinct[distinct["dataset"].isin(panel.summary["dataset"])], panel.setting) for panel in panels)
     return [{field: _values(part, field) for field in fields} for part in parts]
 
 

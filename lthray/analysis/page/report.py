@@ -154,11 +154,11 @@ def _sections(
     ]
 
 
-def _write_tables(folder: Path, summary: pd.DataFrame, curves: pd.DataFrame, shown: pd.DataFrame) -> None:
+def _write_tables(folder: Path, summary: pd.DataFrame, curves: pd.DataFrame, evidence_rows: pd.DataFrame) -> None:
     accuracies = tables.accuracies(summary)
     printed = tables.printed(accuracies)
     for name, frame in (
-        ("figure_2", summary), ("learning_curves", curves), ("evidence", shown), ("accuracies", accuracies)
+        ("figure_2", summary), ("learning_curves", curves), ("evidence", evidence_rows), ("accuracies", accuracies)
     ):  # fmt: skip
         replace_file(folder / f"{name}.csv", tables.csv(frame))
     replace_file(folder / "accuracies.md", tables.markdown(printed).encode())
@@ -176,7 +176,7 @@ def _evaluations(results: Results, rounds: pd.DataFrame, folder: Path) -> list[e
 
 
 def _anchors(parts: list[Panel]) -> list[str]:
-    """A name for each panel's files and anchor, of letters, digits and hyphens, given to no other."""
+    """A unique name for each panel's files and anchor, of letters, digits and hyphens."""
     taken: list[str] = []
     for panel in parts:
         words = [panel.dataset, *(f"{name}-{show(value)}" for name, value in panel.setting.items())]

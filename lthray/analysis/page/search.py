@@ -145,8 +145,8 @@ def _section(
 
 def _iterations(rounds: pd.DataFrame, search: Search, count: int) -> tuple[int, int]:
     """The iterations spent, and those of all samples to their end."""
-    each = rounds.groupby("trajectory_id")[["rounds", "iterations", "retrain.iterations"]].max()
-    whole = (each["iterations"] + each["rounds"] * each["retrain.iterations"]).mean() * count * search.seeds
+    lengths = rounds.groupby("trajectory_id")[["rounds", "iterations", "retrain.iterations"]].max()
+    whole = (lengths["iterations"] + lengths["rounds"] * lengths["retrain.iterations"]).mean() * count * search.seeds
     return int(rounds["round_iterations"].sum()), round(float(whole))
 
 

@@ -68,7 +68,7 @@ def page_tables(summary: pd.DataFrame, placed: Sequence[str] = ()) -> list[Table
     """The numbers of a figure: tables at early stopping and at the end for each pair of attacks.
 
     Args:
-        summary: The rows of `summarise` for one data set and one setting, but for what is placed.
+        summary: The rows of `summarise` for one data set and one setting, apart from placed fields.
         placed: The fields that the figure shows itself; each of their values has its own tables.
     """
     fields = [*layout.ATTACKS, *(name for name in placed if name not in (*layout.ATTACKS, "strategy"))]

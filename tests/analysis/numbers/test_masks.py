@@ -56,7 +56,7 @@ def test_densities_and_overlaps_are_those_of_a_count_by_hand(tmp_path):
 
 def test_what_is_expected_of_random_masks_is_what_random_masks_have():
     draw = np.random.default_rng(0)
-    a, b = (ticket_masks.Mask.of(draw.random((500, 800)) < density) for density in (0.3, 0.1))
+    a, b = (ticket_masks.Mask.pack(draw.random((500, 800)) < density) for density in (0.3, 0.1))
     common = a.common(b)
     p, q = a.count / a.size, b.count / b.size
     assert common / (a.count + b.count - common) == pytest.approx(p * q / (p + q - p * q), rel=0.02)
@@ -71,7 +71,7 @@ def test_layers_of_other_shapes_and_twins_are_not_compared(tmp_path):
     digits = results.rounds[results.rounds["dataset"] == "digits-8x8"]["trajectory_id"].unique()
     for name in digits:
         for layers in found[name,].values():
-            layers["hidden_1"] = ticket_masks.Mask.of(np.ones((4, 3), np.uint8))
+            layers["hidden_1"] = ticket_masks.Mask.pack(np.ones((4, 3), np.uint8))
     pairs = analysis.overlaps(results.rounds, found)
     assert set(pairs["between"]) == {"dataset"}
     assert pairs.groupby("layer").size().to_dict() == {"hidden_2": 3, "output": 3}
@@ -80,6 +80,6 @@ def test_layers_of_other_shapes_and_twins_are_not_compared(tmp_path):
 
 def test_empty_layers_have_no_overlap():
     frame = pd.concat(synthetic.grid(seed=[0, 1], rounds=0))
-    nothing = ticket_masks.Mask.of(np.zeros((2, 3), np.uint8))
+    nothing = ticket_masks.Mask.pack(np.zeros((2, 3), np.uint8))
     found = {(name,): {0: {"output": nothing}} for name in frame["trajectory_id"]}
     assert analysis.overlaps(frame, found)[["overlap", "expected"]].isna().all(axis=None)
