@@ -184,7 +184,7 @@ def test_mistakes_get_one_clear_line(trained, tmp_path):
     assert "pgd: steps: found 'many'" in refused(folder, "--attack", "pgd", "--set", "pgd.steps=many")
     said = refused(folder, "--attack", "pgd", "--set", "epsilon=2")
     assert f"trajectory {spec.trajectory_id}: epsilon: found 2, but with norm linf it should be" in said
-    assert "restarts: more than one" in refused(folder, "--attack", "pgd", "--set", "pgd.restarts=2")
+    assert "restarts: without random_start" in refused(folder, "--attack", "pgd", "--set", "pgd.restarts=2")
     assert "no trajectory has a ticket of round 9 yet" in refused(folder, "--attack", "pgd", "--round", "9")
     assert "unknown field sed; did you mean seed?" in refused(folder, "--attack", "pgd", "--where", "sed=1")
     said = refused(folder, "--attack", "pgd", "--where", "seed=[7, 8]")
