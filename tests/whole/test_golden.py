@@ -112,7 +112,7 @@ def test_a_field_more_leaves_an_old_folder_complete(results, tmp_path):
 
     assert "nothing to train; 4 of 4 trajectories complete" in later()
     assert "momentum: 0.0" in (results / "source" / "sweep.yaml").read_text()
-    assert "trained 1 rounds" in later("--set", "rounds=4", "--set", "strategy=reset", "--set", "grid.seed=[1]")
+    assert "trained 1 round;" in later("--set", "rounds=4", "--set", "strategy=reset", "--set", "grid.seed=[1]")
     assert set(Store(results / "source").with_tickets()) == ids
     extended = [table for file in (results / "source" / "rounds").iterdir() if len(table := pd.read_parquet(file)) == 5]
     assert [table["momentum"].tolist() for table in extended] == [[0.0] * 5]

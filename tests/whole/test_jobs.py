@@ -317,7 +317,7 @@ def test_ctrl_c_on_a_terminal_asks_and_stops_the_job_if_told_to(head, sweep_file
     assert 2 <= len(kept) < 201
     again = submit(head, sweep_file(**LONG), "--out", tmp_path / "r", "--set", f"rounds={len(kept)}")
     assert again.returncode == 0, again.stdout + again.stderr
-    assert "trained 1 rounds" in again.stdout
+    assert "trained 1 round;" in again.stdout
 
 
 @contextmanager

@@ -49,14 +49,7 @@ def test_a_sweep_trains_every_trajectory_and_says_so(finished):
 def test_a_gpu_that_ray_has_and_pytorch_does_not_is_said(sweep_file, tmp_path, monkeypatch):
     """Ray is told of a GPU that is not there: the trial gets its share, trains on CPU and says so once."""
     path = sweep_file(grid={"seed": [0, 1]}, resources={"cpus": 1, "gpus": 0.5, "stack": 1})
-    code = (
-        "import lthray.sweep, ray; init = ray.init;"
-        " ray.init = lambda **options: init(num_gpus=1, **options);"
-        f" from lthray.cli.main import app; app(['sweep', {str(path)!r}, '--out', {str(tmp_path / 'r')!r}])"
-    )
-    process = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=environment(), timeout=280, check=False
-    )
+    process = lthray("sweep", path, "--out", tmp_path / "r", RAY_OVERRIDE_RESOURCES='{"CPU": 2, "GPU": 1}')
     assert process.returncode == 0, process.stderr
     assert process.stdout.count("Ray has GPUs, but PyTorch in its workers finds none: trials run on CPU") == 1
     assert "no GPU in reach" not in process.stdout

@@ -1,5 +1,6 @@
 """Memory, measured and run out of for real."""
 
+import json
 import subprocess
 import sys
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 
 from lthray.worker.memory import Footprint, is_out_of_memory
-from tests.helpers import environment, tables
+from tests.helpers import environment, lthray, tables
 
 GIB = 2**30
 
@@ -91,12 +92,8 @@ def test_out_of_memory_is_known_from_other_errors():
 def test_a_sweep_on_a_machine_with_little_memory_says_what_fits(sweep_file, tmp_path):
     """Ray is told of little memory, so that a trial is measured before the sweep."""
     path = sweep_file(grid={"seed": [0, 1]}, resources={"cpus": 1, "gpus": 0, "stack": 2})
-    code = (
-        "import lthray.sweep, ray; init = ray.init;"
-        " ray.init = lambda **options: init(_memory=2 * 2**30, **options);"
-        f" from lthray.cli.main import app; app(['sweep', {str(path)!r}, '--out', {str(tmp_path / 'r')!r}])"
-    )
-    process = run(code)
+    resources = json.dumps({"CPU": 2, "memory": 2 * GIB})
+    process = lthray("sweep", path, "--out", tmp_path / "r", RAY_OVERRIDE_RESOURCES=resources)
     assert process.returncode == 0, process.stderr
     (line,) = [line for line in process.stdout.splitlines() if line.startswith("memory: ")]
     assert "for each trajectory of its stack; of its 1.0 GiB, a stack of" in line
