@@ -2,11 +2,14 @@
 
 import signal
 
+import pytest
+
 from lthray.spec.sweepfile import load
 from lthray.sweep.events import TrialProgress
 from lthray.sweep.run import run
 
 
+@pytest.mark.slow
 def test_a_sweep_interrupted_in_its_first_round_says_what_is_left(sweep_file, tmp_path):
     sweep, trajectories = load(sweep_file(grid={"seed": [0, 1]}), ["iterations=1000000", "eval_every=100"])
 

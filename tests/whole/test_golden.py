@@ -79,6 +79,7 @@ def test_nothing_is_to_be_trained_of_a_folder_of_the_old_version(name, results):
     assert {file: file.read_bytes() for file in results.rglob("*.parquet")} == before
 
 
+@pytest.mark.slow
 def test_more_rounds_of_an_old_folder_are_those_of_a_new_one(results, tmp_path):
     sets = ("--set", "rounds=5", "--set", "strategy=reset", "--set", "grid.seed=[0, 1]")
     for out in ("results/source", "results/new"):

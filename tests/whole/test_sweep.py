@@ -136,7 +136,8 @@ def test_a_trial_that_breaks_before_it_says_anything_is_a_failure_with_its_reaso
     assert len(list((out / "failures").glob("*.json"))) == 1
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, pytest.param(signal.SIGTERM, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_sweep_keeps_what_is_finished_and_goes_on(number, sweep_file, tmp_path):
     path = sweep_file(
         trajectory=TINY["trajectory"] | {"rounds": 4, "iterations": 200, "eval_every": 50}, grid={"seed": [0, 1, 2]}

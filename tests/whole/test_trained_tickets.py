@@ -27,6 +27,7 @@ assert not {"lthray", "ray", "analysis"} & set(sys.modules)
 """
 
 
+@pytest.mark.slow
 def test_a_ticket_gives_the_accuracy_of_its_row_without_lthray(tmp_path):
     import yaml
 

@@ -68,6 +68,7 @@ def test_what_fits_is_what_the_budget_leaves():
     )
 
 
+@pytest.mark.slow
 def test_a_larger_batch_takes_more_and_less_than_the_generous_guess():
     small, large = (run(MEASURE, batch) for batch in (60, 20_000))
     assert small.returncode == large.returncode == 0, small.stderr + large.stderr
