@@ -90,7 +90,7 @@ def test_a_sweep_whose_nodes_are_all_lost_says_so_and_goes_on_when_one_joins(swe
     )
     assert process.returncode == 0, process.stdout + process.stderr
     assert "no node with 1 CPUs is left in the cluster: waiting until one joins" in process.stdout
-    assert "1 of 1 trajectories complete" in process.stdout
+    assert "1 of 1 trajectory complete" in process.stdout
 
 
 APART = """
@@ -177,4 +177,4 @@ def test_with_its_token_a_cluster_takes_sweeps_by_address_by_ray_address_and_as_
         process = lthray(name, path, *options, "--out", tmp_path / out, **access, **variables)
         assert process.returncode == 0, process.stdout + process.stderr
         assert f"connecting to Ray at {guarded_head.address}" in process.stdout
-        assert "1 of 1 trajectories complete" in process.stdout
+        assert "1 of 1 trajectory complete" in process.stdout

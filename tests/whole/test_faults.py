@@ -92,9 +92,10 @@ def test_a_worker_killed_in_round_3_goes_on_from_round_3(sweep, undisturbed, tmp
 def test_a_sweep_killed_inside_round_0_goes_on_from_its_checkpoints(tmp_path):
     """The driver and its workers are killed with SIGKILL; rows are those of an undisturbed sweep."""
     path = tmp_path / "long.yaml"
-    fields = SWEEP["trajectory"] | {"rounds": 1, "iterations": 4_000, "eval_every": 100}
+    fields = SWEEP["trajectory"] | {"rounds": 1, "iterations": 20_000, "eval_every": 500}
     path.write_text(yaml.safe_dump(SWEEP | {"trajectory": fields, "grid": {"seed": [0, 1]}}))
-    options = ("--set", "resources.checkpoint_minutes=0.001")
+    # in one stack, so that both are inside of round 0 when the second checkpoint is there
+    options = ("--set", "resources.checkpoint_minutes=0.001", "--set", "resources.stack=2")
     assert lthray("sweep", path, "--out", tmp_path / "whole").returncode == 0
     out = tmp_path / "cut"
     process = start(path, out, *options)
