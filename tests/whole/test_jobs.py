@@ -369,7 +369,7 @@ def relayed(port: int) -> Iterator[tuple[str, threading.Event]]:
 
 FOLLOWS = """
 import sys
-from lthray import jobs
+from lthray.sweep import submit as jobs
 
 jobs.RECONNECT_SECONDS, jobs.SILENCE_SECONDS = 5, 2
 job = jobs.Job(jobs.connect(sys.argv[1]), sys.argv[2])
