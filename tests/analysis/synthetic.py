@@ -129,6 +129,15 @@ def grid(**axes: Any) -> list[pd.DataFrame]:
     ]
 
 
+def evaluations(
+    rounds: pd.DataFrame, attack: str, accuracy: float, *, moment: str = "early_stopping", images: int = 2_000
+) -> pd.DataFrame:
+    """Rows of `evaluations`: every network of a table of rounds under one attack, on test images."""
+    kept = rounds[["trajectory_id", *FIELDS, "round", "weights_remaining", "weights_remaining_count"]]
+    measured = {"moment": moment, "iteration": 50_000, "split": "test", "attack": attack, "loss": 1.0}
+    return kept.assign(**measured, accuracy=accuracy, zero_gradient_share=0.0, images=images, seconds=1.0)
+
+
 def curves(rounds: pd.DataFrame) -> pd.DataFrame:
     """A short learning curve for every round of a trajectory."""
     rows = []

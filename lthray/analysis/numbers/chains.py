@@ -2,8 +2,8 @@
 
 A fixed sequence (Maurer, Hothorn and Lehmacher 1995) is tested one hypothesis after the other, each at the full level
 of its sequence, until one is not rejected. So what it shows has no gap, and no correction is paid for its length. The
-sequences of a page share the page's level equally; a sequence that is rejected to its end leaves its share to the
-others (the graphical procedure of Bretz et al. 2009). However many hypotheses are true, the chance to reject one of
+sequences of a page share the page's level by their weights; a sequence that is rejected to its end leaves its share to
+the others (the graphical procedure of Bretz et al. 2009). However many hypotheses are true, the chance to reject one of
 them is at most the page's level.
 """
 
@@ -22,31 +22,32 @@ class Walk:
     level: float
 
 
-def walk_chains(chains: Sequence[Sequence[float]], level: float) -> list[Walk]:
+def walk_chains(chains: Sequence[Sequence[float]], weights: Sequence[float], level: float) -> list[Walk]:
     """Test several sequences that share a level.
 
     Args:
-        chains: The p-values of each sequence in its order. NaN is a hypothesis that cannot be tested: the sequence ends
-            there, and its share of the level goes to no other.
+        chains: The p-values of each sequence in its order, at least one. NaN is a hypothesis that cannot be tested: the
+            sequence ends there, and its share of the level goes to no other.
+        weights: How the sequences share the level, and what others leave of it; above 0.
         level: The level that they share, in (0, 1).
 
     Returns:
         How many p-values of each sequence, from its first on, were rejected.
     """
-    rejected, levels = [0] * len(chains), [level / max(1, len(chains))] * len(chains)
-    spent: set[int] = set()
+    rejected, levels = [0] * len(chains), [level * weight / sum(weights) for weight in weights]
+    finished: set[int] = set()
     while True:
         for place, chain in enumerate(chains):
             while rejected[place] < len(chain) and chain[rejected[place]] <= levels[place]:
                 rejected[place] += 1
-        finished = {place for place, chain in enumerate(chains) if chain and rejected[place] == len(chain)}
+        ended = {place for place, chain in enumerate(chains) if rejected[place] == len(chain)} - finished
+        finished |= ended
         waiting = [place for place in range(len(chains)) if place not in finished]
-        if finished == spent or not waiting:
+        if not ended or not waiting:
             return [Walk(*walk) for walk in zip(rejected, levels, strict=True)]
-        share = sum(levels[place] for place in finished - spent) / len(waiting)
+        left, whole = sum(levels[place] for place in ended), sum(weights[place] for place in waiting)
         for place in waiting:
-            levels[place] += share
-        spent = finished
+            levels[place] += left * weights[place] / whole
 
 
 def level_of_look(level: float, look: int) -> float:

@@ -43,6 +43,11 @@ class Question:
         return -margin if self.shows == SIMILAR else 0.0
 
     @property
+    def weight(self) -> float:
+        """Its share of the page's level beside other questions': the poster's comparisons with dense have the most."""
+        return 3.0 if self.against == DENSE and self.shows != BETTER else 0.75
+
+    @property
     def more_is_better(self) -> bool:
         """Whether it is answered by high values of the measure."""
         return self.shows != EARLIER
@@ -57,7 +62,7 @@ QUESTIONS = (
     Question(ROBUST, "continued", SIMILAR),
     Question(STOPPING, "random", EARLIER),
 )
-"""What is tested in every group; the tests of a page share its level."""
+"""What is tested in every group; the tests of a page share its level, a quarter for each of the first three."""
 
 
 def describe_networks(rounds: pd.DataFrame) -> pd.DataFrame:

@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lthray.analysis.numbers.chains import level_of_look, walk_chains
 from lthray.analysis.numbers.claims import CLAIMS, Claim
@@ -31,7 +32,7 @@ from lthray.analysis.numbers.evidence import (
     describe_networks,
 )
 from lthray.analysis.numbers.fields import distinct, hashable
-from lthray.analysis.numbers.paired_tests import interval
+from lthray.analysis.numbers.paired_tests import DENSE, interval
 from lthray.analysis.numbers.robustness import Basis, find_bases, group_keys, measure_networks, select_networks
 from lthray.analysis.numbers.seeds import seeds_range
 
@@ -45,6 +46,8 @@ MARGIN = 0.01
 SUPPORTED, PARTLY, CONTRADICTED, UNDECIDED = "supported", "partly", "contradicted", "undecided"
 WITHHELD = "withheld"
 """No statement, because what was measured could not show it: the attack was too weak, or training too short."""
+
+Positions = NDArray[np.intp]
 
 NOTHING, ONE_SEED, NOT_MEASURED = "nothing-to-compare", "one-seed", "not-measured"
 FOR, AGAINST, NEITHER = "for", "against", "neither"
@@ -117,7 +120,7 @@ def judge(
     level = level_of_look(LEVEL, look) / 2
     table, questions = decide(table, keys, bases, level)
     parts = {hashable(key): part for key, part in table.groupby([*keys, "question"], dropna=False, observed=True)}
-    last = {hashable(key): int(part.max()) for key, part in rounds.groupby(keys, dropna=False)["rounds"]}
+    groups = {hashable(key): part for key, part in rounds.groupby(keys, dropna=False, observed=True)}
     rows = []
     for group in distinct(rounds, keys):
         fields = dict(zip(keys, group, strict=True))
@@ -126,7 +129,7 @@ def judge(
                 continue
             key = hashable(group)
             part = parts.get((*key, QUESTIONS.index(claim.question)), table.iloc[:0])
-            rows.append(fields | {"claim": claim.key} | _judge_claim(claim, bases[key], part, last[key], at))
+            rows.append(fields | {"claim": claim.key} | _judge_claim(claim, bases[key], part, groups[key], at))
     verdicts = pd.DataFrame(rows).astype({"seeds_low": "Int64", "seeds_high": "Int64"})
     # Assigned once more, because pandas turns None among texts into NaN.
     verdicts["verdict"] = pd.Series([row["verdict"] for row in rows], index=verdicts.index, dtype=object)
@@ -136,44 +139,65 @@ def judge(
 def decide(
     table: pd.DataFrame, keys: list[str], bases: Mapping[tuple[Any, ...], Basis], level: float
 ) -> tuple[pd.DataFrame, int]:
-    """The table with what each row shows, and how many questions share the level."""
+    """Test the sequences of a page, which share its level.
+
+    Args:
+        table: The first frame of `compare_all`.
+        keys: The columns that tell groups apart.
+        bases: `find_bases`: what is withheld is not tested, but has its share of the level.
+        level: The level of the page in each direction.
+
+    Returns:
+        The table with what each row shows (`Judgement.evidence`), and how many questions share the level.
+    """
     table = table.sort_values([*keys, "question", "round"], ignore_index=True)
-    upwards = table["question"].map(lambda place: QUESTIONS[place].more_is_better).to_numpy(bool)
-    table["p_for"] = np.where(upwards, table["p_above"], table["p_below"])
-    table["p_against"] = np.where(upwards, table["p_below"], table["p_above"])
-    table["level_for"] = table["level_against"] = np.nan
-    table["shown"] = NEITHER
-    sequences, contraries = [], []
+    places = table["question"].to_numpy(int)
+    upwards = np.array([question.more_is_better for question in QUESTIONS])[places]
+    p = {
+        FOR: np.where(upwards, table["p_above"], table["p_below"]),
+        AGAINST: np.where(upwards, table["p_below"], table["p_above"]),
+    }
+    untested = table["untested"].to_numpy(str)
+    sequences: dict[str, list[Positions]] = {FOR: [], AGAINST: []}
+    weights = []
     for key, part in table.groupby([*keys, "question"], dropna=False, observed=True, sort=False):
-        *group, place = hashable(key)
-        rows = part.index[part["untested"] != UNDECLARED]
+        rows = part.index.to_numpy()[part["untested"] != UNDECLARED]
         if len(rows) == 0 or part["planned"].max() < 2:
             continue
-        withheld = QUESTIONS[place].measure == ROBUST and bases[tuple(group)].reason
-        sequences.append((rows, bool(withheld)))
+        *group, place = hashable(key)
+        weights.append(QUESTIONS[place].weight)
+        if QUESTIONS[place].measure == ROBUST and bases[tuple(group)].reason:
+            p[FOR][rows] = p[AGAINST][rows] = np.nan
+        sequences[FOR].append(rows)
         # Where tickets are too poor to compare iterations, both directions begin with the densest.
-        contraries.append((rows if QUESTIONS[place].measure == STOPPING else rows[::-1], bool(withheld)))
-    for direction, chains in ((FOR, sequences), (AGAINST, contraries)):
-        testable = table[f"p_{direction}"].where(table["untested"] == "").to_numpy(float)
-        values = [np.full(len(rows), np.nan) if withheld else testable[rows] for rows, withheld in chains]
-        walks = walk_chains([chain.tolist() for chain in values], level)
-        for (rows, _), walk in zip(chains, walks, strict=True):
-            table.loc[rows, f"level_{direction}"] = walk.level
-            table.loc[rows[: walk.rejected], "shown"] = direction
-    below, above = (("level_for", "level_against"), ("level_against", "level_for"))
-    low = interval(table, np.where(upwards, table[below[0]], table[above[0]]))[0]
-    high = interval(table, np.where(upwards, table[below[1]], table[above[1]]))[1]
-    return table.assign(ci_low=low, ci_high=high), len(sequences)
+        sequences[AGAINST].append(rows if QUESTIONS[place].measure == STOPPING else rows[::-1])
+    shown = np.full(len(table), NEITHER, object)
+    levels = {direction: np.full(len(table), np.nan) for direction in (FOR, AGAINST)}
+    for direction, chains in sequences.items():
+        testable = np.where(untested == "", p[direction], np.nan)
+        walks = walk_chains([testable[rows].tolist() for rows in chains], weights, level)
+        for rows, walk in zip(chains, walks, strict=True):
+            levels[direction][rows] = walk.level
+            shown[rows[: walk.rejected]] = direction
+    low = interval(table, np.where(upwards, levels[FOR], levels[AGAINST]))[0]
+    high = interval(table, np.where(upwards, levels[AGAINST], levels[FOR]))[1]
+    added = {"p_for": p[FOR], "p_against": p[AGAINST], "level_for": levels[FOR], "level_against": levels[AGAINST]}
+    return table.assign(**added, shown=shown, ci_low=low, ci_high=high), len(sequences[FOR])
 
 
-def _judge_claim(claim: Claim, basis: Basis, table: pd.DataFrame, last: int, at: float | None) -> dict[str, Any]:
+def _judge_claim(
+    claim: Claim, basis: Basis, table: pd.DataFrame, group: pd.DataFrame, at: float | None
+) -> dict[str, Any]:
     rows = table[table["untested"] != UNDECLARED]
     tested = rows[rows["untested"] == ""]
     holds, fails = tested[tested["shown"] == FOR], tested[tested["shown"] == AGAINST]
     robust = claim.question.measure == ROBUST
-    verdict, reason = _find_reason(basis if robust else Basis(), table, rows, tested)
+    if claim.question.against in {DENSE, *group["strategy"]}:
+        verdict, reason = _find_reason(basis if robust else Basis(), table, rows, tested)
+    else:
+        verdict, reason = None, NOTHING
     if verdict is None and not reason:
-        whole = at is not None or int(rows["round"].max()) >= last
+        whole = at is not None or int(rows["round"].max()) >= int(group["rounds"].max())
         verdict = _name_verdict(len(rows) if whole else -1, len(holds), len(fails))
     low, high, show = _count_seeds(claim, tested, holds) if verdict in (UNDECIDED, PARTLY) else (None, None, "")
     return {

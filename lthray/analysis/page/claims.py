@@ -81,10 +81,8 @@ def group_verdicts(judgement: Judgement) -> list[Group]:
             name = (*key, QUESTIONS.index(claim.question))
             verdict = _print(claim, row, evidence.get(name, empty), outliers.get(name), judgement)
             if row["verdict"] == WITHHELD and any(verdict.words == earlier.words for earlier in printed):
-                verdict = replace(
-                    verdict,
-                    words=f"Withheld for the same reason as the verdict on claim 1 ({row['reason'].replace('-', ' ')}).",
-                )
+                reason = str(row["reason"]).replace("-", " ")
+                verdict = replace(verdict, words=f"Withheld for the same reason as the verdict on claim 1: {reason}.")
             printed.append(verdict)
         groups.append(Group(title(dict(zip(keys, key, strict=True))), f"verdicts-{place + 1}", tuple(printed)))
     return groups

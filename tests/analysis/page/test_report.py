@@ -4,6 +4,7 @@ import re
 
 import pandas as pd
 import pytest
+import yaml
 
 from lthray.analysis import LayoutError, load, write_report
 from lthray.analysis.numbers.summary import summarise
@@ -198,13 +199,47 @@ def test_verdicts_come_before_figures_and_in_json_too(written):
     folder, page = written
     assert page.text.index("What was run") < page.text.index("Verdicts on") < page.text.index("Figure 1.")
     said = json.loads((folder / "report" / "claims.json").read_text(encoding="utf-8"))
-    assert (said["schema"], said["version"], said["margin"]) == ("lthray-claims", 1, 0.01)
-    assert len(said["claims"]) == 2 * 6
+    assert (said["schema"], said["version"], said["margin"]) == ("lthray-claims", 2, 0.01)
+    assert len(said["claims"]) == 2 * 8
     first = said["claims"][0]
-    assert first["dataset"] == "fashion-mnist"
-    assert [row["round"] for row in first["evidence"]] == [1, 2]
-    assert said["claims"][5]["verdict"] is None
-    assert said["claims"][5]["against"] == "continued"
+    assert (first["dataset"], first["verdict"]) == ("fashion-mnist", "withheld")
+    accurate, against_continued = said["claims"][1], said["claims"][6]
+    assert [row["round"] for row in accurate["evidence"]] == [1, 2]
+    assert (against_continued["verdict"], against_continued["against"]) == (None, "continued")
+
+
+def test_a_folder_remembers_how_often_verdicts_were_asked_of_it(tmp_path):
+    first = synthetic.grid(train_attack="fgsm", strategy=["reset"], seed=[0, 1], rounds=1)
+    assert "This is look" not in report(tmp_path, first).text
+    assert "This is look" not in report(tmp_path, first).text
+    more = synthetic.grid(train_attack="fgsm", strategy=["reset"], seed=[2], rounds=1)
+    assert "This is look 2 at these results" in report(tmp_path, more).text
+    looks = json.loads((tmp_path / "looks.json").read_text(encoding="utf-8"))["looks"]
+    assert [list(look["seeds"].values()) for look in looks] == [[[0, 1]], [[0, 1, 2]]]
+
+
+def test_verdicts_wait_for_the_seeds_that_the_sweep_file_names(tmp_path):
+    rows = synthetic.grid(train_attack="fgsm", strategy=["reset"], seed=[0, 1], rounds=1)
+    synthetic.write(tmp_path, rows)
+    sweep = {"name": "planned", "grid": {"seed": [0, 1, 2]}, "verdicts": {"at": 0.8, "margin": 0.02}}
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(sweep), encoding="utf-8")
+    write_report(load(tmp_path), tmp_path / "report")
+    said = json.loads((tmp_path / "report" / "claims.json").read_text(encoding="utf-8"))
+    assert (said["at"], said["margin"]) == (0.8, 0.02)
+    assert (said["claims"][1]["reason"], said["claims"][1]["seeds"]) == ("incomplete", 3)
+    assert not (tmp_path / "looks.json").exists()
+    write_report(load(tmp_path), tmp_path / "report", margin=0.01, at=0.64)
+    said = json.loads((tmp_path / "report" / "claims.json").read_text(encoding="utf-8"))
+    assert (said["at"], said["margin"]) == (0.64, 0.01)
+
+
+def test_a_failed_seed_counts_as_planned(tmp_path):
+    rows = synthetic.grid(train_attack="fgsm", strategy=["reset"], seed=[0, 1], rounds=1)
+    synthetic.write(tmp_path, rows)
+    synthetic.write_failure(tmp_path, "out of memory", 0, train_attack="fgsm", strategy="reset", seed=2, rounds=1)
+    write_report(load(tmp_path), tmp_path / "report")
+    said = json.loads((tmp_path / "report" / "claims.json").read_text(encoding="utf-8"))
+    assert (said["claims"][1]["reason"], said["claims"][1]["seeds"]) == ("incomplete", 3)
 
 
 def test_accuracies_as_csv_markdown_and_latex(tmp_path):
