@@ -85,7 +85,8 @@ def share_false(evidence, pages, accuracy=0.0, iterations=0.0):
 
 
 @pytest.mark.parametrize(
-    ("pages", "groups", "rounds"), [(1000, 1, 1), (1000, 1, 2), (600, 1, 8), (300, 1, 20), (300, 8, 1), (120, 8, 8)]
+    ("pages", "groups", "rounds"),
+    [(600, 1, 1), (600, 1, 2), (400, 1, 8), (300, 1, 20), (300, 8, 1), (300, 8, 2), (100, 8, 8), (60, 8, 20)],
 )
 @pytest.mark.parametrize("accuracy", [-MARGIN, 0.0])
 def test_at_most_5_percent_of_pages_state_what_is_not_so(pages, groups, rounds, accuracy):
