@@ -11,13 +11,12 @@ import pandas as pd
 from lthray.analysis.figures import layout
 from lthray.analysis.files import replace_file
 from lthray.analysis.load import Results
-from lthray.analysis.numbers.attack_audit import describe_audit
 from lthray.analysis.numbers.claims import LEVEL, MARGIN, evidence, verdicts
 from lthray.analysis.numbers.curves import CURVES_READ, learning_curves, rounds_shown
 from lthray.analysis.numbers.evaluations import summarise_evaluations
 from lthray.analysis.numbers.fields import EVAL_ATTACKS, show, varied
 from lthray.analysis.numbers.summary import Panel, networks, panels, summarise
-from lthray.analysis.page import claims, evaluations, masks, overview, search, tables
+from lthray.analysis.page import alerts, claims, evaluations, facts, masks, overview, search, tables
 from lthray.analysis.page.drawing import Drawing, Task, map_tasks, write_networks, write_panel
 
 _MAX_NAME = 100
@@ -65,6 +64,7 @@ def write_report(
     place = _placed(rounds, by)
     summary = summarise(rounds)
     curves = _curves(results, summary, place, rounds)
+    measured = results.evaluations()
     proof = evidence(rounds, margin)
     judged = verdicts(rounds, proof)
     drawn = _sections(rounds, summary, curves, place, out / "figures", processes)
@@ -72,21 +72,20 @@ def write_report(
     mask_section = masks.section(results, rounds, place, anchors, out, processes)
     sections = [*_networks(summary, out / "figures"), *drawn]
     _write_tables(out / "tables", summary, curves, proof)
-    measured = _evaluations(results, rounds, out / "tables")
     replace_file(out / "claims.json", claims.claims_json(judged, proof, margin).encode())
     groups = claims.group_verdicts(judged, proof, margin)
     page = _template().render(
         name=overview.sweep_name(results),
-        facts=overview.list_facts(results),
-        warnings=overview.list_warnings(results, summary),
-        audited=describe_audit(results.rounds),
+        lead="",
+        facts=facts.list_facts(results, measured),
+        review=alerts.review(results, measured, summary),
         searches=searches,
         groups=groups,
         all_open=len(groups) <= _OPEN_GROUPS,
         margin=claims.format_points(margin),
         level=f"{LEVEL:.0%}".replace("%", " %"),
         sections=sections,
-        evaluations=measured,
+        evaluations=_evaluations(measured, rounds, out / "tables"),
         masks=mask_section,
     )
     return replace_file(out / "index.html", page.encode())
@@ -165,9 +164,8 @@ def _write_tables(folder: Path, summary: pd.DataFrame, curves: pd.DataFrame, evi
     replace_file(folder / "accuracies.tex", tables.latex(printed).encode())
 
 
-def _evaluations(results: Results, rounds: pd.DataFrame, folder: Path) -> list[evaluations.EvaluationTable]:
+def _evaluations(measured: pd.DataFrame, rounds: pd.DataFrame, folder: Path) -> list[evaluations.EvaluationTable]:
     """The tables of further attacks, whose numbers are written beside the others; none where there were none."""
-    measured = results.evaluations()
     if measured.empty:
         return []
     summary = summarise_evaluations(measured, rounds)
