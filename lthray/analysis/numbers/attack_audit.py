@@ -217,7 +217,7 @@ def describe_audit(rounds: pd.DataFrame, compared: pd.DataFrame) -> str:
     """
     shares = sum(int(_gradient_share(rounds, moment, split).count()) for moment, split in _MEASUREMENTS)
     networks = len(compared["network"].unique())
-    pairs = f"{networks:,} of {len(rounds):,} networks were measured under a stronger attack than another and compared"
+    pairs = f"{networks:,} of {len(rounds):,} networks were measured under a weaker and a stronger attack"
     known = f"{shares:,} shares of inputs without a gradient were checked" if shares else "no shares were recorded"
     return f"{pairs if networks else 'no network was measured under a weaker and a stronger attack'}; {known}"
 

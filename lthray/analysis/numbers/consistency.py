@@ -74,7 +74,7 @@ def mixed_provenance(rounds: pd.DataFrame) -> pd.DataFrame:
 def _compare_starts(same: pd.DataFrame, measures: list[str]) -> Iterator[Difference]:
     """The trajectories of one start that differ from the one with which most agree."""
     rows = [{str(name): value for name, value in row.items()} for row in same.to_dict("records")]
-    reference = max(rows, key=lambda row: sum(not _differing(row, other, measures) for other in rows))
+    reference = max(rows, key=lambda row: sum(not _differing(row, each, measures) for each in rows))
     for row in rows:
         if columns := _differing(row, reference, measures):
             yield Difference(row, reference, columns)

@@ -101,11 +101,13 @@ def _masking_alarms(compared: pd.DataFrame, masked: pd.DataFrame, settings: list
         count, total = part["network"].nunique(), networks["network"].nunique()
         who = "Networks" if count == total else f"{count:,} of {total:,} networks"
         robust = shown["stronger_accuracy"].mean() > _CHANCE
+        fewer = sorted(set(shown.loc[shown["sampling"] > 0, "images"]))
+        images = f" One of the two was measured on the first {fewer[0]:,} images only." if fewer else ""
         verdict = f"are far less robust than {weaker} says" if robust else "are not robust"
         yield Alarm(
             headline=f"{who} trained against {trained} {verdict}: {stronger} leaves them {left} ({weaker} {before}).",
-            words=f"Their {weaker} accuracy is no evidence of robustness"
-            " (gradient masking or catastrophic overfitting).",
+            words=f"Their {weaker} accuracy is no evidence of robustness (gradient masking or catastrophic"
+            f" overfitting).{images}",
             groups=_name_groups(part, settings),
             anchor=_MASKED,
         )

@@ -60,10 +60,11 @@ def test_an_alarm_says_how_many_networks_it_is_about():
 def test_two_settings_of_one_attack_are_told_apart():
     frame = networks(float("nan"), 0.7, train_attack="pgd", pgd__steps=1)
     rows = frame[["trajectory_id", "round"]].assign(
-        split="test", moment="final", images=10_000, attack="pgd(steps=50;restarts=3)", accuracy=0.01
+        split="test", moment="final", images=500, attack="pgd(steps=50;restarts=3)", accuracy=0.01
     )
     (alarm,) = audited(frame, evaluations=rows).alarms
     assert "PGD (50 steps, 3 restarts) leaves them 1.0 % (PGD 70.0 %)" in alarm.headline
+    assert alarm.words.endswith(" One of the two was measured on the first 500 images only.")
 
 
 def test_label_leaking_is_an_alarm_unless_there_is_a_stronger_one():
