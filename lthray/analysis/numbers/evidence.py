@@ -11,11 +11,10 @@ from lthray.analysis.numbers.fields import as_floats, trajectory_keys
 from lthray.analysis.numbers.paired_tests import DENSE, TICKETS, compare_networks, pair_networks
 from lthray.analysis.numbers.robustness import group_keys
 from lthray.analysis.numbers.seeds import find_outliers
+from lthray.analysis.numbers.stopping import OFTEN, at_cap
 
 ROBUST, NATURAL, STOPPING = "adversarial_accuracy", "natural_accuracy", "early_stopping_iteration"
 SIMILAR, BETTER, EARLIER = "similar", "better", "earlier"
-OFTEN = 0.2
-"""The share of networks that may stop at the last iteration before their training counts as too short."""
 NEAR = 1.25
 """The ratio to declared weights remaining up to which a round stands for them."""
 
@@ -79,16 +78,9 @@ def describe_networks(rounds: pd.DataFrame) -> pd.DataFrame:
     for attack in set(rounds["train_attack"]) - {"none"}:
         own = rounds["train_attack"] == attack
         trained[own] = as_floats(rounds, f"early_stopping_{attack}_accuracy_test")[own]
-    described = rounds.assign(natural_accuracy=natural, trained_accuracy=trained, at_cap=is_at_cap(rounds))
+    described = rounds.assign(natural_accuracy=natural, trained_accuracy=trained, at_cap=at_cap(rounds))
     described = described.sort_values([*trajectory_keys(rounds), "round"]).drop_duplicates(keys, ignore_index=True)
     return described[[*keys, "weights_remaining", NATURAL, STOPPING, "trained_accuracy", "at_cap"]]
-
-
-def is_at_cap(rounds: pd.DataFrame) -> "pd.Series[bool]":
-    """Whether each round stopped at its last evaluation, so that more training might have helped."""
-    # The last evaluation need not be at the very end: released-code evaluates by epoch.
-    before = as_floats(rounds, "round_iterations") - as_floats(rounds, "eval_every")
-    return rounds["early_stopping_iteration"] > before
 
 
 def compare_all(

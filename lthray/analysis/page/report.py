@@ -12,13 +12,12 @@ from lthray.analysis.figures import layout
 from lthray.analysis.files import replace_file
 from lthray.analysis.load import Results
 from lthray.analysis.looks import Look, take_look
-from lthray.analysis.numbers.attack_audit import describe_audit
 from lthray.analysis.numbers.curves import CURVES_READ, learning_curves, rounds_shown
 from lthray.analysis.numbers.evaluations import summarise_evaluations
 from lthray.analysis.numbers.fields import EVAL_ATTACKS, show, varied
 from lthray.analysis.numbers.summary import Panel, networks, panels, summarise
 from lthray.analysis.numbers.verdicts import LEVEL, MARGIN, Judgement, judge
-from lthray.analysis.page import claims, evaluations, lead, masks, overview, search, tables, words
+from lthray.analysis.page import alerts, claims, evaluations, facts, lead, masks, overview, search, tables, words
 from lthray.analysis.page.claims_json import claims_json
 from lthray.analysis.page.drawing import Drawing, Task, map_tasks, write_networks, write_panel
 from lthray.analysis.page.plan import judged_seeds, planned_seeds
@@ -88,9 +87,8 @@ def write_report(
     page = _template().render(
         name=overview.sweep_name(results),
         lead=lead.write_lead(judgement),
-        facts=overview.list_facts(results),
-        warnings=overview.list_warnings(results, summary),
-        audited=describe_audit(results.rounds),
+        facts=facts.list_facts(results, measured),
+        review=alerts.review(results, measured, summary),
         searches=searches,
         groups=groups,
         matrix=lead.build_matrix(judgement, [group.anchor for group in groups]),

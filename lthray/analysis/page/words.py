@@ -11,7 +11,6 @@ from lthray.analysis.numbers.evidence import (
     EARLIER,
     INCOMPLETE,
     NOT_COMMENSURATE,
-    OFTEN,
     STOPPING,
     TOO_SHORT,
     UNDECLARED,
@@ -19,6 +18,7 @@ from lthray.analysis.numbers.evidence import (
 from lthray.analysis.numbers.paired_tests import DENSE
 from lthray.analysis.numbers.robustness import CHANCE, DENSE_AT_CHANCE, NO_STRONGER_ATTACK, Basis
 from lthray.analysis.numbers.seeds import MOST_SEEDS, share_unseen
+from lthray.analysis.numbers.stopping import OFTEN
 from lthray.analysis.numbers.verdicts import (
     AGAINST,
     CONTRADICTED,

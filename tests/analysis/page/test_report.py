@@ -8,7 +8,7 @@ import yaml
 
 from lthray.analysis import LayoutError, load, write_report
 from lthray.analysis.numbers.summary import summarise
-from lthray.analysis.page import drawing, overview, tables
+from lthray.analysis.page import drawing, tables
 from tests.analysis import synthetic
 from tests.helpers import Page
 
@@ -157,42 +157,9 @@ def test_writing_again_gives_the_same_bytes_and_leaves_nothing_beside(tmp_path, 
     assert not [path for path in first if path.name.startswith(".")]
 
 
-def test_states_of_trajectories(tmp_path):
-    folder = synthetic.write(
-        tmp_path,
-        [
-            synthetic.trajectory(train_attack="fgsm", seed=0),
-            synthetic.trajectory(train_attack="fgsm", seed=1, upto=0),
-            synthetic.trajectory(train_attack="fgsm", seed=2, upto=1),
-        ],
-    )
-    synthetic.write_failure(folder, "boom", 2, train_attack="fgsm", seed=2)
-    synthetic.write_failure(folder, "at once", None, train_attack="fgsm", seed=3)
-    synthetic.write_failure(folder, "long since mended", 1, train_attack="fgsm", seed=0)
-    results = load(folder)
-    table = overview.trajectory_states(results.rounds, results.failures)
-    assert table.set_index("seed")["state"].to_dict() == {0: "complete", 1: "partial", 2: "failed", 3: "failed"}
-    facts = overview.list_facts(results)
-    assert facts["Trajectories"] == "4 (1 complete, 1 partial, 2 failed)"
-    assert facts["Versions"] == "lthray 0.1.0; torch 2.11.0; Python 3.11.9"
-    failed, partial = overview.list_warnings(results, summarise(results.rounds))
-    assert failed.title == "2 trajectories failed"
-    assert any(case.endswith(", round 2: boom") and "seed 2" in case for case in failed.cases)
-    assert any(case.endswith(": at once") for case in failed.cases)
-    assert partial.title == "1 trajectory is not complete: later rounds may rest on fewer seeds"
-    assert "1 of 3 rounds" in partial.cases[0]
-
-
 def test_a_clean_folder_has_no_warnings(written):
     text = " ".join(written[1].text.split())
     assert "Warnings and audit None." in text
-
-
-def test_facts_are_in_the_customary_order(tmp_path):
-    frames = synthetic.grid(strategy=["continued", "random", "reset"], seed=[0, 1, 2, 7], rounds=0)
-    facts = overview.list_facts(load(synthetic.write(tmp_path, frames)))
-    assert facts["Strategies"] == "reset, random, continued"
-    assert facts["Seeds"] == "0, 1, 2, 7"
 
 
 def test_verdicts_come_before_figures_and_in_json_too(written):
@@ -275,7 +242,6 @@ def test_several_folders_are_shown_in_one_figure(tmp_path):
     assert len(page.all("img")) == 3
     assert "fashion-mnist · folder b · trained against pgd" in page.text
     assert "attacked with pgd, folder a" in page.text
-    assert overview.list_facts(results)["Trajectories"] == "4 (4 complete)"
 
 
 def test_by_places_a_field(tmp_path):
@@ -293,25 +259,6 @@ def test_without_curves_figure_2_stands_alone(tmp_path, trajectories):
         path.unlink()
     page = Page(write_report(load(folder), tmp_path / "out").read_text(encoding="utf-8"))
     assert len(page.all("img")) == 2
-
-
-def test_training_that_always_stops_at_the_end_is_named(tmp_path):
-    frames = [synthetic.trajectory(train_attack="fgsm", seed=seed, rounds=1, stop=50_000) for seed in (0, 1)]
-    page = report(tmp_path, frames)
-    assert "1 group of networks was often still improving at the last iteration" in page.text
-    assert "in 100 % of 4 rounds" in page.text
-
-
-def test_an_attack_that_is_weaker_than_it_should_be_is_named(tmp_path):
-    frame = synthetic.trajectory(train_attack="none", rounds=1)
-    frame["final_fgsm_accuracy_test"], frame["final_pgd_accuracy_test"] = [0.5, 0.5], [0.5, 0.62]
-    frame["final_zero_gradient_share_test"] = [0.0, 0.25]
-    page = report(tmp_path, [frame])
-    text = " ".join(page.text.split())
-    assert "1 group of networks looks more robust to PGD than to FGSM" in text
-    assert "by up to 12.0 points (round 1, final, test, seed 0)" in text
-    assert "up to 25.0 % of the inputs (round 1, final, test, seed 0)" in text
-    assert "2 shares of inputs without a gradient were checked" in text
 
 
 def test_further_processes_draw_the_same(tmp_path, trajectories, monkeypatch):
