@@ -31,16 +31,16 @@ class Matrix:
     """Title and anchor of the group, and kind and badge of each cell."""
 
 
-def write_lead(judgement: Judgement) -> str:
-    """The page's first sentences: for every group what holds and what cannot be told; counts where there are many."""
+def write_lead(judgement: Judgement) -> list[str]:
+    """The page's first lines: for every group what holds and what cannot be told; counts where there are many."""
     groups = list(judgement.verdicts.groupby(judgement.keys, dropna=False, observed=True, sort=False))
     if len(groups) > MANY:
         kinds = judgement.verdicts.drop_duplicates([*judgement.keys, "claim"])["verdict"].map(
             lambda kind: kind or words.NONE
         )
         counts = [f"{int((kinds == kind).sum())} {name}" for kind, name in words.KINDS.items() if (kinds == kind).any()]
-        return f"{len(groups)} groups of networks, {len(kinds)} verdicts: {', '.join(counts)}."
-    return " ".join(_describe_group(judgement, part) for _, part in groups)
+        return [f"{len(groups)} groups of networks, {len(kinds)} verdicts: {', '.join(counts)}."]
+    return [_describe_group(judgement, part) for _, part in groups]
 
 
 def build_matrix(judgement: Judgement, anchors: list[str]) -> Matrix | None:

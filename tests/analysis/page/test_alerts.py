@@ -75,7 +75,7 @@ def test_an_alarm_stands_above_everything_and_links_to_its_cases(tmp_path):
     page = write_report(load(synthetic.write(tmp_path, frames)), tmp_path / "report").read_text(encoding="utf-8")
     text = " ".join(Page(page).text.split())
     alarm = text.index("Networks trained against fgsm are not robust: PGD leaves them 2.4 % (FGSM 78.1 %).")
-    assert text.index("What was run Networks") < alarm < text.index("Data and network")
+    assert text.index("What was run fashion-mnist") < alarm < text.index("Data and network")
     links = [link["href"] for link in Page(page).all("a")]
     assert links.count("#warning-masked") == 1
     assert [cases for cases in Page(page).all("details") if cases.get("id") == "warning-masked"] == [

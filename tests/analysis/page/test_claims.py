@@ -121,14 +121,14 @@ def test_points(share, text):
 
 
 def test_the_page_s_first_sentence():
-    withheld = lead.write_lead(judge(sweep(seeds_of(0.8, 0.8), eval_attacks="fgsm")))
+    (withheld,) = lead.write_lead(judge(sweep(seeds_of(0.8, 0.8), eval_attacks="fgsm")))
     assert withheld.startswith(
         "fashion-mnist · trained against fgsm, 5 seeds. No evidence of robustness: no attack stronger than the one"
         " trained against was measured."
     )
     rounds = sweep(seeds_of(0.8, 0.8), train="pgd", eval_attacks="pgd")
     accuracy = 0.5 + rounds["seed"] * 0.001 + (rounds["seed"] + rounds["round"]) % 2 * 0.0005
-    shown = lead.write_lead(judge(rounds, synthetic.evaluations(rounds, STRONG, accuracy)))
+    (shown,) = lead.write_lead(judge(rounds, synthetic.evaluations(rounds, STRONG, accuracy)))
     assert "Robustness was measured with PGD from the true label, 50 steps, 3 starts, ε 0.3 (L∞)." in shown
     assert "Holds: robustness as the dense network's, down to 80 % of the weights" in shown
 
@@ -137,7 +137,7 @@ def test_many_groups_are_counted_and_in_a_matrix():
     one = sweep(seeds_of(0.8, 0.8))
     parts = [one.assign(epsilon=value, trajectory_id=one["trajectory_id"] + str(value)) for value in (1, 2, 3, 4, 5)]
     judgement = judge(pd.concat(parts, ignore_index=True))
-    assert lead.write_lead(judgement).startswith("5 groups of networks, 40 verdicts: ")
+    assert lead.write_lead(judgement)[0].startswith("5 groups of networks, 40 verdicts: ")
     anchors = [group.anchor for group in claims.group_verdicts(judgement)]
     matrix = lead.build_matrix(judgement, anchors)
     assert [row[1] for row in matrix.rows] == [f"verdicts-{number}" for number in range(1, 6)]
