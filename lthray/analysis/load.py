@@ -15,6 +15,7 @@ import yaml
 from upath import UPath
 
 from lthray.analysis import ticket_masks
+from lthray.analysis.notebook import describe_results, results_html
 from lthray.analysis.numbers.fields import BOOKKEEPING, FIELD, ROLES, UNITS, name_sources
 from lthray.errors import first_line
 
@@ -32,7 +33,7 @@ class NotResultsError(ValueError):
     """A folder that holds no readable results; the message is one line that names the folder and what is missing."""
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Results:
     """Results folders, read once; `curves` reads on demand.
 
@@ -59,6 +60,17 @@ class Results:
     sweeps: dict[str, dict[str, Any] | None]
     failures: pd.DataFrame
     stopped: dict[str, set[str]] = field(default_factory=dict)
+
+    def __repr__(self) -> str:
+        facts = "; ".join(f"{heading}: {value}" for heading, value in self._facts().items())
+        return f"<Results of {', '.join(self.folders)}; {facts}>"
+
+    def _repr_html_(self) -> str:
+        """What was run, how far it got and what to call next, for notebooks."""
+        return results_html(f"Results of {', '.join(self.folders)}", self._facts())
+
+    def _facts(self) -> dict[str, str]:
+        return describe_results(self.folders, self.rounds, self.failures, set().union(*self.stopped.values()))
 
     def curves(self, columns: Sequence[str] | None = None, filters: Filters | None = None) -> pd.DataFrame:
         """The learning curves: one row per trajectory, round, iteration, split and attack.

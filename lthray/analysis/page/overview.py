@@ -1,6 +1,6 @@
 """What was run, how far it got, and what a reader should be warned of."""
 
-from collections.abc import Collection, Hashable, Iterable, Iterator, Sequence
+from collections.abc import Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,9 +10,8 @@ from lthray.analysis.figures import layout
 from lthray.analysis.load import Results
 from lthray.analysis.numbers import attack_audit
 from lthray.analysis.numbers.fields import as_floats, field_columns, select, show, sort_key, trajectory_keys, varied
+from lthray.analysis.numbers.states import COMPLETE, FAILED, PARTIAL, STOPPED, trajectory_states
 from lthray.analysis.numbers.summary import SERIES, Panel, panels
-
-COMPLETE, PARTIAL, FAILED, STOPPED = "complete", "partial", "failed", "stopped"
 
 _OFTEN = 0.2
 
@@ -31,32 +30,6 @@ def sweep_name(results: Results) -> str:
         return ", ".join(results.folders)
     ((label, sweep),) = results.sweeps.items()
     return str((sweep or {}).get("name") or label)
-
-
-def trajectory_states(rounds: pd.DataFrame, failures: pd.DataFrame, stopped: Collection[str] = ()) -> pd.DataFrame:
-    """One row per trajectory that left a trace.
-
-    Returns:
-        `folder` where there are several, `trajectory_id`, every field, `measured` (rounds measured, 0 where it failed
-        before its first), and `state`: complete (rounds 0 to `rounds` are all there), failed (it is not, and it is
-        among the failures), stopped (it is not, and a search's scheduler stopped it), or partial.
-    """
-    fields = field_columns(rounds)
-    keys = trajectory_keys(rounds)
-    grouped = rounds.groupby(keys, sort=True)
-    table = grouped[[name for name in fields if name not in keys]].last()
-    table["rounds"] = grouped["rounds"].max()
-    table["measured"] = grouped["round"].nunique()
-    failed = failures.drop_duplicates(keys).set_index(keys)
-    lost = failed[~failed.index.isin(table.index)]
-    if len(lost):
-        bare = lost.reindex(columns=table.columns).assign(measured=0)
-        table = pd.concat([table.astype(object), bare.astype(object)])
-    done = table["measured"] > table["rounds"].fillna(float("inf")).astype(float)
-    ids = table.index.get_level_values("trajectory_id")
-    states = zip(done, table.index.isin(failed.index), ids.isin(list(stopped)), strict=True)
-    table["state"] = [_state(*map(bool, state)) for state in states]
-    return table.rename_axis(keys).reset_index()
 
 
 def list_facts(results: Results) -> dict[str, str]:
@@ -127,12 +100,6 @@ def list_settings(rounds: pd.DataFrame, panels: Sequence[Panel]) -> list[dict[st
     distinct = rounds.drop_duplicates(trajectory_keys(rounds))
     parts = (select(distinct[distinct["dataset"].isin(panel.summary["dataset"])], panel.setting) for panel in panels)
     return [{field: _values(part, field) for field in fields} for part in parts]
-
-
-def _state(done: bool, failed: bool, stopped: bool) -> str:
-    if done:
-        return COMPLETE
-    return STOPPED if stopped else FAILED if failed else PARTIAL
 
 
 def _trajectories(results: Results) -> pd.DataFrame:
