@@ -1,5 +1,6 @@
 """The tables of a results folder: their columns, and a round's rows."""
 
+import json
 import platform
 from importlib.metadata import version
 from itertools import product
@@ -10,6 +11,7 @@ import pyarrow as pa
 from lthray import __version__
 from lthray.engine.results import CurveRow, RoundResult
 from lthray.methods.attacks import ATTACKS, NATURAL, Attack
+from lthray.spec.identity import bases
 from lthray.spec.metrics import ACCURACIES, MOMENTS, SPLITS, ZERO_GRADIENTS
 from lthray.spec.trajectory import TrajectorySpec
 
@@ -38,7 +40,10 @@ def _column(name: str, kind: type, role: str, unit: str = "") -> pa.Field:
 def _field(name: str, value: object) -> pa.Field:
     # The source's id differs from seed to seed: it names a trajectory, as `trajectory_id` does, and is no setting.
     role = "identity" if name == "transfer.source" else "field"
-    return _column(name, type(value), role, _FIELD_UNITS.get(name, ""))
+    column = _column(name, type(value), role, _FIELD_UNITS.get(name, ""))
+    base = bases(TrajectorySpec)[name]
+    # What the field is in rows of versions that did not have it; where other fields decide, it can't be written here.
+    return column if base.rule else column.with_metadata(column.metadata | {b"base": json.dumps(base.value).encode()})
 
 
 _SHARED = [
@@ -86,6 +91,8 @@ EVALUATIONS = pa.schema(
         *_VERSIONS,
     ]
 )
+TABLES = {"rounds": ROUNDS, "curves": CURVES, "evaluations": EVALUATIONS}
+"""The columns of each table, by the name of its subfolder."""
 OTHERWISE = "training"
 """The moment of an evaluation that is neither early stopping nor the end."""
 MEASURED = ("round", "moment", "split", "attack", "images")
