@@ -38,7 +38,8 @@ def compact(folder: Folder) -> None:
             except OSError as error:
                 raise InputError(f"{store.folder}: can't be written: {error.strerror or error}") from None
             names = store.with_tickets()
-            packed = [store.compact(name) for name in track(names, "compacting", console=console, transient=True)]
+            shown = track(names, "compacting", console=console, transient=True, disable=not console.is_terminal)
+            packed = [store.compact(name) for name in shown]
     say(f"compacted the tickets of {sum(packed)} of {counted(len(packed), 'trajectory')}")
     if updated:
         say(f"gave {counted(updated, 'file')} of older versions the columns of this one")

@@ -25,8 +25,6 @@ def folder(tmp_path_factory):
     return place
 
 
-# The kernel's own libraries warn of its connection, of the event loop and of each other.
-@pytest.mark.filterwarnings("default")
 @pytest.mark.parametrize("first", ["", "%matplotlib inline"], ids=["plain", "inline"])
 def test_results_and_figures_show_themselves_in_a_cell(folder, first):
     outputs = run([first, LOAD, FIGURE], folder)
