@@ -35,11 +35,11 @@ def compact(folder: Folder) -> None:
             try:
                 updated = sum(merged_tables.update_columns(store, part) for part in TABLES)
                 merged = merged_tables.merge(store)
+                names = store.with_tickets()
+                shown = track(names, "compacting", console=console, transient=True, disable=not console.is_terminal)
+                packed = [store.compact(name) for name in shown]
             except OSError as error:
                 raise InputError(f"{store.folder}: can't be written: {error.strerror or error}") from None
-            names = store.with_tickets()
-            shown = track(names, "compacting", console=console, transient=True, disable=not console.is_terminal)
-            packed = [store.compact(name) for name in shown]
     say(f"compacted the tickets of {sum(packed)} of {counted(len(packed), 'trajectory')}")
     if updated:
         say(f"gave {counted(updated, 'file')} of older versions the columns of this one")

@@ -153,8 +153,7 @@ def _driver_lines(status: Status) -> Iterator[RenderableType]:
     if status.outdated:
         yield Text(status.outdated, style="red")
     if status.stale:
-        names = " and ".join(status.stale)
-        yield Text(f"out of date: {names}, as files were copied or deleted by hand; run lthray compact", style="red")
+        yield Text(f"out of date: {', '.join(status.stale)}; run lthray compact {status.folder}", style="red")
     if status.undrawn:
         yield Text(f"{counted(status.undrawn, 'more trajectory')} to come, of samples not drawn yet", style="dim")
     if driver is None:

@@ -12,6 +12,7 @@ import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -49,8 +50,8 @@ def update_columns(store: Store, part: str) -> int:
         InputError: a file is damaged.
         OSError: a file can't be written.
     """
-    outdated = [name for name in files.names(store.folder / part, FILES[part]) if _is_outdated(store, part, name)]
-    return sum(_update(store, part, name) for name in outdated)
+    with ThreadPoolExecutor(READERS) as workers:
+        return sum(workers.map(partial(_update, store, part), files.names(store.folder / part, FILES[part])))
 
 
 def merge(store: Store) -> list[Merged]:
@@ -85,6 +86,8 @@ def _is_outdated(store: Store, part: str, name: str) -> bool:
 
 
 def _update(store: Store, part: str, name: str) -> bool:
+    if not _is_outdated(store, part, name):
+        return False
     table, fields = store.read(part, name), store.fields(part, name)
     try:
         spec = TrajectorySpec.from_flat(fields) if fields else None

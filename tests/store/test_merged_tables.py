@@ -168,5 +168,6 @@ def test_on_an_object_store_it_is_the_same(store, s3, results):
     assert merge(remote) == merge(store)
     assert remote.merged("rounds").read_bytes() == store.merged("rounds").read_bytes()
     assert find_stale(remote) == []
+    assert update_columns(remote, "rounds") == 0
     remote.write_table("rounds", "0" * 12, pq.read_table(store.merged("rounds")))
     assert not remote.merged("rounds").exists()
