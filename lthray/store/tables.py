@@ -11,6 +11,7 @@ import pyarrow as pa
 from lthray import __version__
 from lthray.engine.results import CurveRow, RoundResult
 from lthray.methods.attacks import ATTACKS, NATURAL, Attack
+from lthray.spec.dotted import nest
 from lthray.spec.identity import bases
 from lthray.spec.metrics import ACCURACIES, MOMENTS, SPLITS, ZERO_GRADIENTS
 from lthray.spec.trajectory import TrajectorySpec
@@ -22,6 +23,10 @@ _FIELD_UNITS = {
     "batch_size": "images", "validation_size": "images", "pgd.steps": "steps",
 }  # fmt: skip
 """The fields that count something, and what they count."""
+
+_BASE_VALUES = {name: base.value for name, base in bases(TrajectorySpec).items() if not base.rule}
+_AT_BASE = TrajectorySpec.model_validate(nest(_BASE_VALUES)).flat()
+"""What each field is in the rows of versions that did not have it yet, as the tables write it."""
 
 
 def _column(name: str, kind: type, role: str, unit: str = "") -> pa.Field:
@@ -41,9 +46,9 @@ def _field(name: str, value: object) -> pa.Field:
     # The source's id differs from seed to seed: it names a trajectory, as `trajectory_id` does, and is no setting.
     role = "identity" if name == "transfer.source" else "field"
     column = _column(name, type(value), role, _FIELD_UNITS.get(name, ""))
-    base = bases(TrajectorySpec)[name]
-    # What the field is in rows of versions that did not have it; where other fields decide, it can't be written here.
-    return column if base.rule else column.with_metadata(column.metadata | {b"base": json.dumps(base.value).encode()})
+    if name not in _BASE_VALUES:  # other fields decide
+        return column
+    return column.with_metadata(column.metadata | {b"base": json.dumps(_AT_BASE[name]).encode()})
 
 
 _SHARED = [
