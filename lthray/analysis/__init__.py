@@ -7,7 +7,7 @@ the others; or have `write_report` do all of it.
 
 from lthray.analysis import figures
 from lthray.analysis.figures.layout import Layout, LayoutError
-from lthray.analysis.load import NotResultsError, Results, load
+from lthray.analysis.load import Results, load
 from lthray.analysis.numbers.curves import early_stopping, learning_curves, rounds_shown
 from lthray.analysis.numbers.fields import varied
 from lthray.analysis.numbers.masks import layer_density, overlaps, summarise_density, summarise_overlaps
@@ -15,6 +15,7 @@ from lthray.analysis.numbers.paired_tests import compare
 from lthray.analysis.numbers.summary import Panel, networks, panels, summarise, tidy_rounds
 from lthray.analysis.numbers.verdicts import Judgement, judge
 from lthray.analysis.page.report import write_report
+from lthray.analysis.parquet import NotResultsError
 
 __all__ = [
     "Judgement",

@@ -14,6 +14,7 @@ from matplotlib.ticker import MaxNLocator, StrMethodFormatter
 from lthray.analysis.figures import layout, style
 from lthray.analysis.numbers.curves import rounds_shown
 from lthray.analysis.numbers.fields import select
+from lthray.analysis.numbers.frames import MEAN_CURVES, takes
 from lthray.analysis.numbers.summary import Panel, list_strategies
 
 _WIDTH, _COLUMN = 11.0, 3.4
@@ -30,6 +31,7 @@ class _Column:
     strategies: list[str]
 
 
+@takes(curves=MEAN_CURVES)
 def draw_accuracy_curves(curves: pd.DataFrame, place: layout.Layout | None = None) -> Figure:
     """Figure 1 of the poster: adversarial test accuracy as training proceeds.
 
@@ -48,6 +50,7 @@ def draw_accuracy_curves(curves: pd.DataFrame, place: layout.Layout | None = Non
     return _figure(curves, place or layout.Layout(), "accuracy_test", "Adversarial test accuracy, %", 100)
 
 
+@takes(curves=MEAN_CURVES)
 def draw_loss_curves(curves: pd.DataFrame, place: layout.Layout | None = None) -> Figure:
     """Figure 3 of the poster: adversarial validation loss as training proceeds, laid out as `draw_accuracy_curves`."""
     return _figure(curves, place or layout.Layout(), "loss_validation", "Adversarial validation loss", 1)

@@ -11,6 +11,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
 from lthray.analysis.figures import layout, style
 from lthray.analysis.numbers.fields import distinct, select
+from lthray.analysis.numbers.frames import MEAN_DENSITY, MEAN_OVERLAPS, takes
 from lthray.analysis.numbers.masks import PAIR
 
 MOST_LINES = 6
@@ -26,6 +27,7 @@ _TITLES = {
 }
 
 
+@takes(density=MEAN_DENSITY)
 def draw_layer_density(density: pd.DataFrame, place: layout.Layout | None = None) -> Figure:
     """How many of its weights each layer has left, against those of the network.
 
@@ -58,6 +60,7 @@ def draw_layer_density(density: pd.DataFrame, place: layout.Layout | None = None
     return _figure(density, [*free, *rest], colour, title, draw, [])
 
 
+@takes(overlap=MEAN_OVERLAPS)
 def draw_overlap(overlap: pd.DataFrame) -> Figure:
     """How much of each layer's mask two networks have in common: |A ∩ B| / |A ∪ B| in %, Figures 7 to 10.
 

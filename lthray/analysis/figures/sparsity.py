@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from lthray.analysis.figures import layout, style
 from lthray.analysis.numbers.fields import distinct, select, show
+from lthray.analysis.numbers.frames import NETWORKS, SUMMARY, takes
 from lthray.analysis.numbers.summary import Panel
 
 _WIDTH, _COLUMN = 11.0, 3.4
@@ -29,6 +30,7 @@ _SHARE = _Weights("weights_remaining", 100, "Weights remaining, %", style.percen
 _NUMBER = _Weights("weights_remaining_count", 1, "Weights remaining", "{:,.0f}".format)
 
 
+@takes(summary=SUMMARY)
 def draw_sparsity(summary: pd.DataFrame, place: layout.Layout | None = None) -> Figure:
     """Figure 2 of the poster: what sparsity does to early stopping and to both accuracies.
 
@@ -47,6 +49,7 @@ def draw_sparsity(summary: pd.DataFrame, place: layout.Layout | None = None) -> 
     return _figure(summary, place or layout.Layout(), layout.MOMENTS[0][1], _SHARE)
 
 
+@takes(summary=NETWORKS)
 def draw_networks(summary: pd.DataFrame) -> Figure:
     """Networks compared by the number of their weights: is a large sparse one better than a small dense one?
 

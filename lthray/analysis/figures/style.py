@@ -13,6 +13,7 @@ from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
+from lthray.analysis.notebook import NotebookFigure
 from lthray.analysis.numbers.summary import Panel, panels
 
 INK, FAINT = "#1f2328", "#d0d7de"
@@ -37,7 +38,7 @@ def fonts() -> AbstractContextManager[None]:
 def canvas(rows: int, columns: int, width: float) -> Figure:
     """An empty figure for a grid of axes."""
     size = (width, _MARGIN + _ROW * rows)
-    return Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08), facecolor="white")
+    return NotebookFigure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08), facecolor="white")
 
 
 def styles(field: str, values: Sequence[Any]) -> dict[Any, Style]:

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from scipy import stats as sps
 
 from lthray.analysis.numbers.fields import sort_key, varied
+from lthray.analysis.numbers.frames import ROUNDS, takes
 from lthray.analysis.numbers.summary import one_per_seed
 
 DENSE = "dense"
@@ -33,6 +34,7 @@ _TESTED = (
 )  # fmt: skip
 
 
+@takes(rounds=ROUNDS)
 def compare(rounds: pd.DataFrame, measure: str, against: Sequence[str], *, boundary: float = 0.0) -> pd.DataFrame:
     """How winning tickets, the sparse networks of the strategy reset, differ from other networks of the same seed.
 

@@ -32,6 +32,7 @@ from lthray.analysis.numbers.evidence import (
     describe_networks,
 )
 from lthray.analysis.numbers.fields import distinct, hashable
+from lthray.analysis.numbers.frames import ROUNDS, takes
 from lthray.analysis.numbers.paired_tests import DENSE, interval
 from lthray.analysis.numbers.robustness import Basis, find_bases, group_keys, measure_networks, select_networks
 from lthray.analysis.numbers.seeds import seeds_range
@@ -91,6 +92,7 @@ class Judgement:
     questions: int
 
 
+@takes(rounds=ROUNDS)
 def judge(
     rounds: pd.DataFrame,
     evaluations: pd.DataFrame | None = None,

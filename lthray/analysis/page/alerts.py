@@ -8,11 +8,12 @@ from lthray.analysis.figures import layout
 from lthray.analysis.load import Results
 from lthray.analysis.numbers import consistency
 from lthray.analysis.numbers.fields import show, trajectory_keys, varied
+from lthray.analysis.numbers.states import FAILED, PARTIAL
 from lthray.analysis.numbers.stopping import OFTEN, at_cap
 from lthray.analysis.numbers.summary import SERIES, panels
 from lthray.analysis.page.audit import Alarm, audit
 from lthray.analysis.page.cases import CaseList, describe_trajectory, groups, list_cases
-from lthray.analysis.page.overview import FAILED, PARTIAL, list_trajectories
+from lthray.analysis.page.overview import list_trajectories
 
 
 @dataclass(frozen=True)
