@@ -1,13 +1,22 @@
 """`lthray report`: draws the results as a page."""
 
 import os
+from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from lthray.cli.options import make_console, mistakes
 from lthray.errors import InputError
+
+
+class WidthName(Enum):
+    """The values of `--width`."""
+
+    column: Final = "column"
+    text: Final = "text"
+    page: Final = "page"
 
 
 def report(
@@ -33,6 +42,10 @@ def report(
         float,
         typer.Option(min=0, max=100, metavar="POINTS", help="Accuracy loss, in percentage points, that is ignored."),
     ] = 1.0,
+    width: Annotated[
+        WidthName,
+        typer.Option(help="How wide figures are printed: a paper's column, its text, or a page across."),
+    ] = WidthName.page,
 ) -> None:
     """Draw the results as a page: the poster's figures and tables, and a verdict on each of its claims."""
     with mistakes():
@@ -47,7 +60,9 @@ def report(
         else:
             target = out or (beside.resolve().parent if beside else Path()) / name
         try:
-            page = write_report(load(*where), target, margin=margin / 100, by=by or [], processes=os.cpu_count() or 1)
+            page = write_report(
+                load(*where), target, margin=margin / 100, by=by or [], width=width.value, processes=os.cpu_count() or 1
+            )
         except (NotResultsError, LayoutError) as error:
             raise InputError(str(error)) from None
         except OSError as error:
