@@ -61,13 +61,14 @@ function probePicture(picture) {
   found.escaped = read();
   // The legend.
   const button = document.getElementById(`${svg.id}-entry-0`);
+  found.accompanied = document.getElementById(`${svg.id}-series-0-0`) !== null;
   const all = [...data.series.keys()], own = all.filter((index) => data.series[index].entry === data.entries[0]);
   const drawn = () => [own, all].map((lines) => lines.filter((index) => shown(svg, `series-${index}`)).length);
   found.own = own.length;
   found.before = [...drawn(), button.getAttribute("aria-pressed")];
   button.dispatchEvent(new MouseEvent("click", { bubbles: true }));
   found.hidden = [...drawn(), button.getAttribute("aria-pressed")];
-  found.bands = own.filter((index) => shown(svg, `band-${index}`)).length;
+  found.companions = own.filter((index) => shown(svg, `series-${index}-0`)).length;
   button.focus();
   found.reached = document.activeElement === button && button.tabIndex === 0;
   press(button, "Enter");
@@ -176,7 +177,8 @@ def test_figures_say_the_nearest_points_numbers_and_toggle_their_lines(page, win
         assert 0 < own < lines
         assert picture["before"] == picture["after"] == [own, lines, "true"]
         assert picture["hidden"] == [0, lines - own, "false"]
-        assert picture["bands"] == 0
+        assert picture["accompanied"]
+        assert picture["companions"] == 0
 
 
 def test_linked_figures_are_images(page, monkeypatch, tmp_path):

@@ -22,6 +22,8 @@ from lthray.analysis.numbers.summary import list_strategies
 _MARKS = 6
 _NARROW = 1.8
 """The width in inches of a panel that has room for three iterations as text."""
+_INNER = 0.55
+"""The share of a line of panels that lies between its axes."""
 _LINE = 1.2
 """The height of a line of text, in that of its letters."""
 
@@ -100,7 +102,7 @@ def _figure(curves: pd.DataFrame, place: layout.Layout, width: style.Width, meas
         for axes in grid.panels:
             if measure is _ACCURACY:
                 style.draw_chance(axes)
-            _label_ends(axes)
+            _label_ends(axes, _INNER * grid.figure.get_figheight() / len(grid.lines))
         grid.name([layout.label(facet, "\n") for facet in rows], [column.title for column in columns])
         grid.figure.supylabel(measure.name, fontsize=mpl.rcParams["font.size"])
         handles = [
@@ -188,25 +190,28 @@ def _draw(
         )  # fmt: skip
 
 
-def _label_ends(axes: Axes) -> None:
-    """Write the weights remaining behind the ends of the curves of a strategy that is alone, if they all have room."""
+def _label_ends(axes: Axes, height: float) -> None:
+    """Write the weights remaining behind the ends of the curves of a strategy that is alone, if they all have room.
+
+    The panel's height in inches is that which the layout will give it, roughly.
+    """
     lines = series_lines(axes)
     if len({line.series.entry for line in lines}) < len(lines):
         return
     size = float(mpl.rcParams["font.size"])
     low, high = axes.get_ylim()
-    height = axes.get_position().height * axes.figure.get_figheight() * 72  # type: ignore[union-attr]
-    gap = (high - low) * size * _LINE / height
+    gap = (high - low) * size * _LINE / (72 * height)
     ends = {line: float(np.asarray(line.get_ydata(), float)[-1]) for line in lines}
     ends = {line: end for line, end in sorted(ends.items(), key=lambda pair: pair[1]) if not np.isnan(end)}
     if len(ends) * gap > high - low:
         return
     for line, y in zip(ends, _spread(list(ends.values()), gap, low + gap / 2, high - gap / 2), strict=True):
         x = float(np.asarray(line.get_xdata(), float)[-1])
-        axes.annotate(
+        label = axes.annotate(
             line.series.entry, (x, y), (size / 2, 0), textcoords="offset points", va="center", color=line.get_color(),
             annotation_clip=False,
         )  # fmt: skip
+        line.companions.append(label)
 
 
 def _spread(values: list[float], gap: float, low: float, high: float) -> list[float]:

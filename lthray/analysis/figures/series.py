@@ -30,20 +30,21 @@ class Series:
 
 
 class SeriesLine(Line2D):
-    """A line of means, and the band around it if it has one."""
+    """A line of means, and what is shown and hidden with it: its band, a label at its end."""
 
     series: Series
-    band: Artist | None = None
+    companions: list[Artist]
 
 
 def add_series(axes: Axes, x: Floats, means: Floats, series: Series, *, band: bool = True, **look: Any) -> SeriesLine:
     """A line of means, with a band of one standard deviation either side where there are several points with one."""
     line = SeriesLine(x, means, label=series.name, zorder=3, **look)
-    line.series = series
+    line.series, line.companions = series, []
     axes.add_line(line)
     if band and len(x) > 1 and not np.isnan(series.deviations).all():
         low, high = means - series.deviations, means + series.deviations
-        line.band = axes.fill_between(x, low, high, color=line.get_color(), alpha=0.16, linewidth=0, zorder=2)
+        shade = axes.fill_between(x, low, high, color=line.get_color(), alpha=0.16, linewidth=0, zorder=2)
+        line.companions.append(shade)
     axes.autoscale_view()
     return line
 

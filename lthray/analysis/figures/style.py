@@ -40,7 +40,7 @@ class Paper:
 PAPERS: dict[Width, Paper] = {
     "column": Paper(3.3, 7.0, 1.35, 1.6, 8.0),
     "text": Paper(6.9, 7.5, 1.75, 2.0, 0.0),
-    "page": Paper(11.0, 9.5, 2.5, 2.6, None),
+    "page": Paper(11.0, 9.5, 2.7, 2.6, None),
 }
 
 INK, FAINT, GREY, WHITE = "#1f2328", "#d0d7de", "#6e7781", "#ffffff"
@@ -180,9 +180,10 @@ def draw_means(
     left, means = (rows[weights] * weights_scale).to_numpy(float), rows[f"{measure}_mean"].to_numpy(float) * scale
     deviations = rows[f"{measure}_sd"].to_numpy(float) * scale
     series = Series(label, label, deviations, rows[f"{measure}_n"].to_numpy(int))
-    add_series(axes, left, means, series, color=look.colour, marker=look.marker, linestyle=look.dashes)
+    line = add_series(axes, left, means, series, color=look.colour, marker=look.marker, linestyle=look.dashes)
     if len(rows) == 1:
-        axes.errorbar(left, means, deviations, color=look.colour, capsize=3, zorder=2)
+        _, caps, bars = axes.errorbar(left, means, deviations, color=look.colour, capsize=3, zorder=2)
+        line.companions += [*caps, *bars]
 
 
 def limit_accuracies(axes: Axes) -> None:

@@ -22,11 +22,11 @@ _REFERENCE = re.compile(r"url\(#")
 
 
 def name_series(figure: Figure) -> None:
-    """Name the lines, their bands and the legend's entries, so that their groups are found in the SVG (`id`)."""
+    """Name the lines, their companions and the legend's entries, so that their groups are found in the SVG (`id`)."""
     for place, (_, line) in enumerate(_series(figure)):
         line.set_gid(f"series-{place}")
-        if line.band is not None:
-            line.band.set_gid(f"band-{place}")
+        for number, companion in enumerate(line.companions):
+            companion.set_gid(f"series-{place}-{number}")
     for legend in figure.legends:
         for place, (handle, text) in enumerate(zip(legend.legend_handles, legend.get_texts(), strict=True)):
             text.set_gid(f"entry-{place}")

@@ -68,7 +68,7 @@ def test_ids_begin_with_the_figures_name_and_references_follow(drawing):
     root = ElementTree.fromstring(drawing.picture)
     ids = {element.get("id") for element in root.iter() if element.get("id")}
     assert all(name.startswith("figure-2-mnist") for name in ids)
-    assert {f"figure-2-mnist-{part}" for part in ("series-0", "band-0", "entry-1", "key-1")} <= ids
+    assert {f"figure-2-mnist-{part}" for part in ("series-0", "series-0-0", "entry-1", "key-1")} <= ids
     for element in root.iter():
         if (target := element.get("href")) is not None:
             assert target[1:] in ids

@@ -75,11 +75,13 @@ function listPoints(data, [, , width, height]) {
 }
 
 function describePoint(data, point) {
-  const spread = point.sd === null ? "" : ` ± ${point.sd.toLocaleString("en")}`;
-  const mean = `${point.mean.toLocaleString("en", { maximumSignificantDigits: 4 })}${spread}`;
+  const decimals = (value) => (value < 10 ? 3 : value < 1000 ? 1 : 0);
+  const write = (value, digits) => value.toLocaleString("en", { maximumFractionDigits: digits });
+  const spread = point.sd === null ? "" : ` ± ${write(point.sd, decimals(point.mean))}`;
+  const mean = `${write(point.mean, decimals(point.mean))}${spread}`;
   return [
     point.series.name,
-    `${data.across}: ${point.across.toLocaleString("en", { maximumSignificantDigits: 6 })}`,
+    `${data.across}: ${write(point.across, decimals(point.across))}`,
     `${data.panels[point.series.panel].quantity}: ${mean} (n = ${point.n})`,
   ];
 }
@@ -98,7 +100,9 @@ function animate(picture) {
     const toggle = () => {
       const off = !hidden.delete(entry) && Boolean(hidden.add(entry));
       for (const index of own) {
-        for (const name of ["series", "band"]) part(`${name}-${index}`)?.classList.toggle("hidden", off);
+        const name = `${svg.id}-series-${index}`;
+        const groups = svg.querySelectorAll(`[id="${name}"], [id^="${name}-"]`);
+        groups.forEach((group) => group.classList.toggle("hidden", off));
       }
       for (const name of ["entry", "key"]) part(`${name}-${place}`)?.classList.toggle("off", off);
       button.setAttribute("aria-pressed", String(!off));
