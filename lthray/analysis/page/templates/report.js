@@ -158,7 +158,7 @@ function animate(picture) {
   }
 
   const visible = () => points.filter((line) => line.length && !hidden.has(line[0].series.entry));
-  svg.addEventListener("pointermove", (event) => {
+  const follow = (event) => {
     const at = new DOMPoint(event.clientX, event.clientY).matrixTransform(svg.getScreenCTM().inverse());
     let [nearest, least] = [null, REACH];
     for (const point of visible().flat()) {
@@ -166,7 +166,8 @@ function animate(picture) {
       if (distance < least) [nearest, least] = [point, distance];
     }
     if (nearest !== current) show(nearest);
-  });
+  };
+  for (const kind of ["pointermove", "pointerdown"]) svg.addEventListener(kind, follow);
   svg.addEventListener("pointerleave", () => show(null));
   picture.addEventListener("blur", () => show(null));
   picture.addEventListener("keydown", (event) => {
