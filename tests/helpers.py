@@ -257,3 +257,7 @@ class Page(HTMLParser):
 
     def all(self, tag):
         return [attributes for name, attributes in self.elements if name == tag]
+
+    def pictures(self):
+        """The figures of a report that are part of the page."""
+        return [attributes for attributes in self.all("svg") if "data-series" in attributes]

@@ -1,13 +1,22 @@
 """`lthray report`: draws the results as a page."""
 
 import os
+from enum import Enum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 import typer
 
 from lthray.cli.options import make_console, mistakes
 from lthray.errors import InputError
+
+
+class WidthName(Enum):
+    """The values of `--width`."""
+
+    column: Final = "column"
+    text: Final = "text"
+    page: Final = "page"
 
 
 def report(
@@ -47,6 +56,10 @@ def report(
             show_default="what the sweep file says, or the whole range",
         ),
     ] = None,
+    width: Annotated[
+        WidthName,
+        typer.Option(help="How wide figures are printed: a paper's column, its text, or a page across."),
+    ] = WidthName.page,
 ) -> None:
     """Draw the results as a page: the poster's figures and tables, and a verdict on each of its claims."""
     with mistakes():
@@ -67,6 +80,7 @@ def report(
                 margin=None if margin is None else margin / 100,
                 at=None if at is None else _parse_share(at),
                 by=by or [],
+                width=width.value,
                 processes=os.cpu_count() or 1,
             )
         except (NotResultsError, LayoutError) as error:

@@ -67,3 +67,11 @@ def test_no_folder_is_a_mistake_in_one_line(tmp_path):
     done = run(tmp_path / "nothing")
     assert done.exit_code == BAD_INPUT
     assert "no such folder" in done.output
+
+
+def test_width_is_that_of_the_figures(folders):
+    done = run(folders[0], "--width", "column")
+    assert done.exit_code == 0, done.output
+    picture = (folders[0] / "report" / "figures" / "figure-2-fashion-mnist.svg").read_text(encoding="utf-8")
+    assert f'width="{3.3 * 72:g}pt"' in picture
+    assert run(folders[0], "--width", "wide").exit_code == BAD_INPUT

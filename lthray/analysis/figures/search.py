@@ -1,89 +1,100 @@
-"""Figures 4 and 5: what a search found, parameter by parameter and all together."""
+"""What a search found, parameter by parameter and all together."""
 
 import math
 from typing import Any
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
-from matplotlib import colormaps
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from lthray.analysis.figures import layout, style
+from lthray.analysis.figures import captions, layout, style
+from lthray.analysis.figures.grid import make_grid
 from lthray.analysis.numbers.fields import select, show
 from lthray.analysis.numbers.search import COMPLETE, Search, Space
 
-_WIDTH, _COLUMNS = 11.0, 3
-_GREY = "#8c959f"
+_COLUMNS = 3
 _EDGE = 0.04
 
 
-def draw_parameters(samples: pd.DataFrame, search: Search) -> Figure:
+def draw_parameters(samples: pd.DataFrame, search: Search, *, width: style.Width = "page") -> Figure:
     """The metric of every sample against each parameter that was searched.
 
     A point per sample, with a bar of one standard deviation either side where it has several seeds; a colour and a
     marker per cell of the grid; hollow where the sample is not complete, because its metric is from an earlier round.
+    The figure's label (`get_label`) is its caption.
 
     Args:
         samples: The rows of `search.samples`.
         search: Their search.
+        width: The width that it is printed at: "column" (3.3 inches), "text" (6.9) or "page" (11 or more).
 
     Raises:
-        ValueError: There are no samples.
+        ValueError: There are no samples, or no such width.
     """
     cells = _cells(samples, search)
     looks = dict(enumerate(style.styles("cell", [str(place) for place in range(len(cells))]).values()))
     columns = min(_COLUMNS, len(search.space))
     rows = math.ceil(len(search.space) / columns)
-    with style.fonts():
-        figure = style.canvas(rows, columns, _WIDTH if columns > 1 else 6.0)
-        grid = figure.subplots(rows, columns, sharey=True, squeeze=False)
-        for place, axes in enumerate(grid.flat):
-            if place >= len(search.space):
-                axes.set_visible(False)
-                continue
-            field, space = list(search.space.items())[place]
-            style.prepare(axes, integer=False)
+    with style.settings(width):
+        grid = make_grid(rows, columns, width)
+        for axes in grid.panels[len(search.space) :]:
+            axes.set_visible(False)
+        panels = grid.panels[: len(search.space)]
+        for axes, (field, space) in zip(panels, search.space.items(), strict=True):
+            style.prepare(axes, _metric_label(search))
             scale = _Scale(space, samples[field])
             for number, cell in enumerate(cells):
                 shift = (number - (len(cells) - 1) / 2) * min(0.12, 0.5 / len(cells)) if scale.choices else 0.0
                 _points(axes, select(samples, cell), search, field, scale, looks[number], shift)
             scale.label(axes)
-            axes.set_xlabel(field.replace("_", " "), color=style.INK)
-        for row in grid:
-            row[0].set_ylabel(_metric_label(search), color=style.INK)
+            axes.set_xlabel(field.replace("_", " "))
+        low, high = zip(*(axes.get_ylim() for axes in panels), strict=True)
+        for axes in panels:
+            axes.set_ylim(min(low), max(high))
+        grid.hide_inner_y()
+        grid.figure.supylabel(_metric_label(search), fontsize=mpl.rcParams["font.size"])
         handles = [_dot(layout.label(cell) or "samples", looks[number]) for number, cell in enumerate(cells)]
         if (samples["state"] != COMPLETE).any():
-            handles.append(_dot("stopped or partial: an earlier round", ("#57606a", "o"), hollow=True))
-        figure.suptitle(_title(samples, search), x=0.008, ha="left", fontsize=12, color=style.INK, parse_math=False)
-        figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 4), frameon=False)
-    return figure
+            dot = _dot("stopped or partial: an earlier round", style.Style(style.GREY, "o"), hollow=True)
+            handles.append(dot)
+        style.legend(grid.figure, handles)
+    grid.figure.set_label(
+        f"{search.words} of every sample against each parameter of the search. {_describe(samples)} Bars are ± one"
+        " sample standard deviation, hollow points are samples that are not complete."
+    )
+    return grid.figure
 
 
-def draw_parallel_coordinates(samples: pd.DataFrame, search: Search) -> Figure:
+def draw_parallel_coordinates(samples: pd.DataFrame, search: Search, *, width: style.Width = "page") -> Figure:
     """Parallel coordinates: a line per sample through its parameters to its metric, a row per cell of the grid.
 
-    Colour follows the metric, from dark (worst) to bright (best); the best is thick, samples that are not complete
+    Colour follows the metric, from blue (worst) to ochre (best); the best is thick, samples that are not complete
     are grey and end before the metric.
 
     Args:
-        samples: As for `draw_parameters`, with the same error if there are none.
+        samples: As for `draw_parameters`, with the same errors.
         search: Their search.
+        width: As for `draw_parameters`.
     """
     cells = _cells(samples, search)
     done = samples[samples["state"] == COMPLETE]
     scales = {field: _Scale(space, samples[field]) for field, space in search.space.items()}
     metric = _Scale(Space("uniform", ()), (done if len(done) else samples)["mean"] * (100 if search.percent else 1))
-    with style.fonts():
-        figure = style.canvas(len(cells), 1, _WIDTH)
-        grid = figure.subplots(len(cells), 1, squeeze=False)
-        for axes, cell in zip(grid[:, 0], cells, strict=True):
+    with style.settings(width):
+        grid = make_grid(len(cells), 1, width)
+        for (axes,), cell in zip(grid.rows, cells, strict=True):
             _frame(axes, [*scales.items(), (_metric_label(search), metric)])
             _lines(axes, select(samples, cell), search, scales, metric)
-            axes.set_title(layout.label(cell), loc="left", fontsize=10, fontweight="bold", color=style.INK, pad=18)
-        figure.suptitle(_title(samples, search), x=0.008, ha="left", fontsize=12, color=style.INK, parse_math=False)
-    return figure
+            axes.set_title(layout.label(cell), pad=1.8 * float(mpl.rcParams["font.size"]))
+    grid.figure.set_label(
+        f"A line for each sample through its parameters to its metric. {_describe(samples)} Colour goes from blue"
+        " (worst) to ochre (best), the best is thick; grey samples are not complete."
+    )
+    return grid.figure
 
 
 class _Scale:
@@ -162,40 +173,35 @@ def _metric_label(search: Search) -> str:
     return f"{words}, %" if search.percent else words
 
 
-def _title(samples: pd.DataFrame, search: Search) -> str:
+def _describe(samples: pd.DataFrame) -> str:
     done = int((samples["state"] == COMPLETE).sum())
-    return f"{len(samples)} samples, {done} complete, mean of {style.seeds_label(samples['n'])}"
+    return f"{len(samples)} samples, {done} complete; mean of {captions.count_seeds(samples['n'])}."
 
 
 def _points(
     axes: Axes, part: pd.DataFrame, search: Search, field: str, scale: _Scale, look: style.Style, shift: float
 ) -> None:
-    colour, marker = look
     factor = 100 if search.percent else 1
     for complete, group in part.groupby(part["state"] == COMPLETE):
         x = scale.positions(group[field]) + shift
         mean, deviation = group["mean"].to_numpy(float) * factor, group["sd"].to_numpy(float) * factor
         if complete:
-            axes.errorbar(x, mean, np.nan_to_num(deviation), fmt="none", ecolor=colour, alpha=0.45, linewidth=1.2)
+            axes.errorbar(x, mean, np.nan_to_num(deviation), fmt="none", ecolor=look.colour, alpha=0.45)
         axes.plot(
-            x, mean, linestyle="none", marker=marker, markersize=5.5 if complete else 4.5, color=colour,
-            markerfacecolor=colour if complete else "white", markeredgewidth=1.1,
-            alpha=0.9 if complete else 0.55, zorder=3 if complete else 2,
+            x, mean, linestyle="none", marker=look.marker, color=look.colour,
+            markerfacecolor=look.colour if complete else style.WHITE, zorder=3 if complete else 2,
         )  # fmt: skip
 
 
 def _dot(label: str, look: style.Style, *, hollow: bool = False) -> Line2D:
-    colour, marker = look
-    face = "white" if hollow else colour
-    return Line2D(
-        [], [], linestyle="none", color=colour, marker=marker, markerfacecolor=face, markersize=6, label=label
-    )
+    face = style.WHITE if hollow else look.colour
+    return Line2D([], [], linestyle="none", color=look.colour, marker=look.marker, markerfacecolor=face, label=label)
 
 
 def _frame(axes: Axes, scales: list[tuple[str, _Scale]]) -> None:
     axes.set_xlim(-0.15, len(scales) - 0.7)
     axes.set_ylim(-0.04, 1.04)
-    axes.set_xticks(range(len(scales)), [name.replace("_", " ") for name, _ in scales], fontsize=9, color=style.INK)
+    axes.set_xticks(range(len(scales)), [name.replace("_", " ") for name, _ in scales])
     axes.xaxis.tick_top()
     axes.tick_params(length=0)
     axes.set_yticks([])
@@ -205,8 +211,8 @@ def _frame(axes: Axes, scales: list[tuple[str, _Scale]]) -> None:
         for share, text in scale.ticks():
             axes.plot([place - 0.012, place + 0.012], [share, share], color=style.INK, linewidth=1, zorder=4)
             axes.text(
-                place + 0.025, share, text, fontsize=8, color=style.INK, va="center", zorder=5,
-                bbox={"facecolor": "white", "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
+                place + 0.025, share, text, va="center", zorder=5,
+                bbox={"facecolor": style.WHITE, "edgecolor": "none", "alpha": 0.75, "pad": 0.8},
             )  # fmt: skip
 
 
@@ -220,12 +226,12 @@ def _lines(axes: Axes, part: pd.DataFrame, search: Search, scales: dict[str, _Sc
     for number, (index, row) in enumerate(ordered.iterrows()):
         points = [float(places[field][number]) for field in scales]
         if row["state"] != COMPLETE:
-            axes.plot(range(len(points)), points, color=_GREY, linewidth=0.9, alpha=0.5, zorder=1)
+            axes.plot(range(len(points)), points, color=style.GREY, linewidth=0.9, zorder=1)
             continue
         share = float(heights[number])
         goodness = share if sign == 1 else 1 - share
         is_best = len(done) > 0 and index == done.index[-1]
         axes.plot(
-            range(len(points) + 1), [*points, share], color=colormaps["viridis"](0.85 * goodness),
-            linewidth=2.8 if is_best else 1.2, alpha=1.0 if is_best else 0.8, zorder=3 if is_best else 2,
+            range(len(points) + 1), [*points, share], color=to_hex(style.COLOURS(goodness)),
+            linewidth=2.8 if is_best else 1.2, alpha=1.0 if is_best else 0.9, zorder=3 if is_best else 2,
         )  # fmt: skip

@@ -1,19 +1,15 @@
-"""Figures 2 and 11: what sparsity does to early stopping and to both accuracies, by share and by number of weights."""
+"""What sparsity does to early stopping and to both accuracies, by share and by number of weights."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import pandas as pd
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from lthray.analysis.figures import layout, style
-from lthray.analysis.numbers.fields import distinct, select, show
+from lthray.analysis.figures import captions, layout, style
+from lthray.analysis.figures.grid import make_grid
+from lthray.analysis.numbers.fields import distinct, select
 from lthray.analysis.numbers.frames import NETWORKS, SUMMARY, takes
-from lthray.analysis.numbers.summary import Panel
-
-_WIDTH, _COLUMN = 11.0, 3.4
 
 
 @dataclass(frozen=True)
@@ -31,26 +27,29 @@ _NUMBER = _Weights("weights_remaining_count", 1, "Weights remaining", "{:,.0f}".
 
 
 @takes(summary=SUMMARY)
-def draw_sparsity(summary: pd.DataFrame, place: layout.Layout | None = None) -> Figure:
+def draw_sparsity(summary: pd.DataFrame, place: layout.Layout | None = None, *, width: style.Width = "page") -> Figure:
     """Figure 2 of the poster: what sparsity does to early stopping and to both accuracies.
 
     Three columns (early-stopping iteration, adversarial and natural test accuracy in %, all at early stopping) against
     the weights remaining in %, a row per pair of train and eval attack, a line per strategy: the mean over seeds, with
     a band of one standard deviation either side where there are two seeds or more. A field on colour moves the
-    strategies to the rows; one on column divides every measure.
+    strategies to the rows; one on column divides every measure. A column's panels have the same vertical axis, unless
+    that would flatten one. The figure's label (`get_label`) is its caption.
 
     Args:
         summary: The rows of `summarise` for one data set and one setting, apart from placed fields.
         place: The fields on colour, row and column; strategies on colour by default.
+        width: The width that it is printed at: "column" (3.3 inches), "text" (6.9) or "page" (11 or more).
 
     Raises:
-        ValueError: There are no rows, or rows of more than one figure.
+        ValueError: There are no rows, or rows of more than one figure, or no such width.
     """
-    return _figure(summary, place or layout.Layout(), layout.MOMENTS[0][1], _SHARE)
+    caption = "Early-stopping iteration, adversarial and natural test accuracy at early stopping, by weights remaining."
+    return _figure(summary, place or layout.Layout(), width, layout.MOMENTS[0][1], _SHARE, caption)
 
 
 @takes(summary=NETWORKS)
-def draw_networks(summary: pd.DataFrame) -> Figure:
+def draw_networks(summary: pd.DataFrame, *, width: style.Width = "page") -> Figure:
     """Networks compared by the number of their weights: is a large sparse one better than a small dense one?
 
     Two columns (adversarial and natural test accuracy in %, at early stopping) against the number of weights remaining,
@@ -58,62 +57,62 @@ def draw_networks(summary: pd.DataFrame) -> Figure:
 
     Args:
         summary: The rows of `networks` for one data set and one setting.
+        width: As for `draw_sparsity`.
 
     Raises:
-        ValueError: There are no rows, or rows of more than one figure.
+        ValueError: There are no rows, or rows of more than one figure, or no such width.
     """
-    return _figure(summary, layout.Layout(colour="network"), layout.MOMENTS[0][1][1:], _NUMBER)
+    caption = (
+        "Adversarial and natural test accuracy at early stopping, by the number of weights remaining, a line for each"
+        " network."
+    )
+    return _figure(summary, layout.Layout(colour="network"), width, layout.MOMENTS[0][1][1:], _NUMBER, caption)
 
 
 def _figure(
-    summary: pd.DataFrame, place: layout.Layout, measures: Sequence[tuple[str, str]], weights: _Weights
+    summary: pd.DataFrame,
+    place: layout.Layout,
+    width: style.Width,
+    measures: Sequence[tuple[str, str]],
+    weights: _Weights,
+    caption: str,
 ) -> Figure:
-    panel = style.single_panel(summary, place.fields)
+    style.single_panel(summary, place.fields)
     free = [name for name in (*layout.ATTACKS, "strategy") if name not in place.fields]
     rows = layout.facets(summary, [*free, *([place.row] if place.row else [])])
     parts = layout.facets(summary, [place.column] if place.column else [])
     columns = [(measure, name, part) for measure, name in measures for part in parts]
     looks = style.styles(place.colour, [value for (value,) in distinct(summary, [place.colour])])
-    with style.fonts():
-        figure = style.canvas(len(rows), len(columns), max(_WIDTH, _COLUMN * len(columns)))
-        grid = figure.subplots(len(rows), len(columns), sharex=True, squeeze=False)
-        style.label_weights(grid[0][0], summary[weights.column] * weights.scale, weights.text)
-        for row, facet in zip(grid, rows, strict=True):
-            for axes, (measure, _, part) in zip(row, columns, strict=True):
-                _draw(axes, select(summary, facet | part), measure, weights, place.colour, looks)
-            row[0].set_ylabel(layout.label(facet, "\n"), fontsize=10, fontweight="bold", color=style.INK)
-        for axes, (_, name, part) in zip(grid[0], columns, strict=True):
-            title = f"{name}\n{layout.label(part)}" if part else name
-            axes.set_title(title, loc="left", fontsize=10, fontweight="bold", color=style.INK)
-        for axes in grid[-1]:
-            axes.set_xlabel(weights.name, color=style.INK)
-        figure.suptitle(_title(panel), x=0.008, ha="left", fontsize=12, color=style.INK, parse_math=False)
-        lines = [style.legend_line(layout.label({place.colour: value}), look) for value, look in looks.items()]
-        style.legend(figure, lines)
-    return figure
-
-
-def _title(panel: Panel) -> str:
-    seeds = panel.summary["early_stopping_iteration_n"]
-    band = ", band ± 1 standard deviation" if seeds.max() > 1 else ""
-    return f"{panel.title}\nat early stopping, mean of {style.seeds_label(seeds)}{band}"
-
-
-def _draw(
-    axes: Axes, rows: pd.DataFrame, measure: str, weights: _Weights, colour: str, looks: dict[Any, style.Style]
-) -> None:
-    style.prepare(axes, integer=measure.endswith("_iteration"))
-    for value, look in looks.items():
-        scale = 1 if measure.endswith("_iteration") else 100
-        chosen = select(rows, {colour: value})
-        style.draw_means(axes, chosen, measure, look, scale, show(value), weights.column, weights.scale)
-    _limit(axes, measure)
-
-
-def _limit(axes: Axes, measure: str) -> None:
-    """Iterations from zero on; accuracies where they lie, but never beyond 0 and 100 % by more than the markers."""
-    low, high = axes.get_ylim()
-    if measure.endswith("_iteration"):
-        axes.set_ylim(0, max(high, 1))
-    else:
-        axes.set_ylim(max(low, -2), min(high, 102))
+    with style.settings(width):
+        grid = make_grid(len(rows), len(columns), width)
+        for row, facet in zip(grid.rows, rows, strict=True):
+            for axes, (measure, name, part) in zip(row, columns, strict=True):
+                counted = measure.endswith("_iteration")
+                style.prepare(axes, name, integer=counted)
+                style.label_weights(axes, summary[weights.column] * weights.scale, weights.text)
+                panel = select(summary, facet | part)
+                for value, look in looks.items():
+                    chosen, label = select(panel, {place.colour: value}), layout.label({place.colour: value})
+                    style.draw_means(
+                        axes, chosen, measure, look, 1 if counted else 100, label, weights.column, weights.scale
+                    )
+                if counted:
+                    axes.set_ylim(0, max(axes.get_ylim()[1], 1))
+                else:
+                    style.limit_accuracies(axes)
+        apart = [name.partition(",")[0].lower() for _, name in measures if not style.share_y(grid.showing(name))]
+        for measure, name in measures:
+            for axes in grid.showing(name) if not measure.endswith("_iteration") else ():
+                style.draw_chance(axes)
+        grid.name(
+            [layout.label(facet, "\n") for facet in rows],
+            [f"{name}\n{layout.label(part)}" if part else name for _, name, part in columns],
+        )
+        grid.hide_inner_y()
+        grid.label_x(weights.name)
+        style.legend(
+            grid.figure, [style.legend_line(layout.label({place.colour: v}), look) for v, look in looks.items()]
+        )
+    means = captions.describe_means(summary["early_stopping_iteration_n"])
+    grid.figure.set_label(" ".join([caption, means, *captions.describe_axes(apart)]))
+    return grid.figure

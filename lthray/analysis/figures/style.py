@@ -1,64 +1,116 @@
-"""What the figures have in common: colours, markers, axes."""
+"""What the figures have in common: sizes, colours, markers, axes."""
 
 import math
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, Literal, NamedTuple
 
 import matplotlib as mpl
+import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap, to_hex
 from matplotlib.figure import Figure
-from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
-from lthray.analysis.notebook import NotebookFigure
+from lthray.analysis.figures.series import Series, add_series
 from lthray.analysis.numbers.summary import Panel, panels
 
-INK, FAINT = "#1f2328", "#d0d7de"
+Width = Literal["column", "text", "page"]
+"""How wide a figure is printed: one column of a paper, its whole text, or a page across."""
+
+
+@dataclass(frozen=True)
+class Paper:
+    """What a figure's width decides; inches, but for the letters, which are in points."""
+
+    width: float
+    font: float
+    row: float
+    """The height of a row of panels."""
+    panel: float
+    """The least width of a panel."""
+    height: float | None
+    """The height up to which panels are stacked; a higher figure has as many side by side as fit. None where the figure
+    grows instead."""
+
+
+PAPERS: dict[Width, Paper] = {
+    "column": Paper(3.3, 7.0, 1.35, 1.6, 8.0),
+    "text": Paper(6.9, 7.5, 1.75, 2.0, 0.0),
+    "page": Paper(11.0, 9.5, 2.7, 2.6, None),
+}
+
+INK, FAINT, GREY, WHITE = "#1f2328", "#d0d7de", "#6e7781", "#ffffff"
+"""Lines and letters, grid, what stands for no network, background. On the page, all but GREY follow its own colours."""
 MARKERS = ("o", "s", "^", "D", "v", "P", "X", "<", ">", "*")
+PALETTE = ("#0072b2", "#d55e00", "#009e73", "#c4689b", "#7a6bd0", "#9a7400", "#6e7781")
+"""After Okabe and Ito, told apart with any common colour vision; those too light for paper were made darker."""
+SEQUENCE = ("#0f6cbd", "#6b5bd6", "#a94bb0", "#cf3f6b", "#cc5a1e", "#b88a00")
+"""From dense to sparse. Like the palette's, their contrast is at least 3:1 on white and on the page's dark background,
+so that lightness hardly orders them: hue, markers and dashes do."""
+DASHES = ("-", (0, (4, 1.6)), (0, (1, 1.4)), (0, (6, 1.6, 1, 1.6)))
+COLOURS = LinearSegmentedColormap.from_list("weights", SEQUENCE)
+CHANCE = 10.0
+"""The accuracy of a guess, in %: every data set here has ten classes."""
 
-# Okabe and Ito's palette, told apart with any common colour vision; markers tell the lines apart without colour.
-_STRATEGIES = {"reset": ("#0072B2", "o"), "random": ("#D55E00", "s"), "continued": ("#009E73", "^")}
-_PALETTE = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000")
+_STRATEGIES = ("reset", "random", "continued")
+_FONTS = ["DejaVu Sans", "Verdana", "Arial", "Helvetica", "sans-serif"]
 _MAX_TICKS = 7
-# What a row takes beside its axes.
-_MARGIN, _ROW = 1.3, 2.5
-
-Style = tuple[str, str]
-"""A colour and a marker."""
+_NEAR = 1 / 3
+_FLAT = 0.2
 
 
-def fonts() -> AbstractContextManager[None]:
-    """The settings under which every figure is drawn."""
-    return mpl.rc_context({"font.family": "DejaVu Sans", "font.size": 9, "axes.unicode_minus": True})
+class Style(NamedTuple):
+    """How a line looks."""
+
+    colour: str
+    marker: str
+    dashes: Any = "-"
 
 
-def canvas(rows: int, columns: int, width: float) -> Figure:
-    """An empty figure for a grid of axes."""
-    size = (width, _MARGIN + _ROW * rows)
-    return NotebookFigure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=0.08, w_pad=0.08), facecolor="white")
+def settings(width: Width) -> AbstractContextManager[None]:
+    """The settings of matplotlib under which a figure of this width is drawn.
+
+    Raises:
+        ValueError: There is no such width.
+    """
+    if width not in PAPERS:
+        raise ValueError(f"width {width!r} is none of {', '.join(PAPERS)}")
+    size = PAPERS[width].font
+    inked = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
+    sizes = ("font.size", "axes.titlesize", "axes.labelsize", "xtick.labelsize", "ytick.labelsize", "legend.fontsize")
+    chosen: dict[Any, Any] = {
+        "font.family": "sans-serif", "font.sans-serif": _FONTS, "axes.unicode_minus": True,
+        "axes.titlelocation": "left", "axes.titleweight": "bold", "axes.titlecolor": INK, "text.parse_math": False,
+        "lines.linewidth": size / 6, "lines.markersize": size * 0.38, "legend.frameon": False,
+        "legend.title_fontsize": size, "axes.linewidth": size / 12, "xtick.major.width": size / 12,
+        "ytick.major.width": size / 12, "xtick.major.size": size / 3, "ytick.major.size": size / 3,
+        **dict.fromkeys(inked, INK), **dict.fromkeys(sizes, size),
+    }  # fmt: skip
+    return mpl.rc_context(chosen)
 
 
 def styles(field: str, values: Sequence[Any]) -> dict[Any, Style]:
-    """A colour and a marker for each value: strategies have their own in every figure, numbers a sequence."""
+    """A look for each value: strategies have their own in every figure, numbers a sequence."""
     if field == "strategy":
-        known = {value: _STRATEGIES[value] for value in values if value in _STRATEGIES}
-        spare = list(zip(_PALETTE[3:], MARKERS[3:], strict=False))
-        others = [value for value in values if value not in known]
-        return known | {value: spare[place % len(spare)] for place, value in enumerate(others)}
-    markers = [MARKERS[place % len(MARKERS)] for place in range(len(values))]
+        known = [value for value in _STRATEGIES if value in values]
+        fixed = {value: _look(_STRATEGIES.index(value), PALETTE) for value in known}
+        others = [value for value in values if value not in fixed]
+        spare = len(PALETTE) - len(_STRATEGIES)
+        looks = {value: _look(len(_STRATEGIES) + place % spare, PALETTE) for place, value in enumerate(others)}
+        return {value: (fixed | looks)[value] for value in values}
     ordered = all(isinstance(value, int | float) and not isinstance(value, bool) for value in values)
-    if (ordered and len(values) > 2) or len(values) > len(_PALETTE):
-        return dict(zip(values, zip(sequence(len(values)), markers, strict=True), strict=True))
-    return {value: (_PALETTE[place], markers[place]) for place, value in enumerate(values)}
+    few = len(values) <= (2 if ordered else len(PALETTE))
+    colours = PALETTE if few else sequence(len(values))
+    return {value: _look(place, colours) for place, value in enumerate(values)}
 
 
 def sequence(count: int) -> list[str]:
-    """Colours from dark to light whose order is seen with any colour vision and in print (viridis, its end cut off)."""
-    colours = mpl.colormaps["viridis"]
-    return [mpl.colors.to_hex(colours(0.78 * place / max(1, count - 1))) for place in range(count)]
+    """Colours from dense to sparse, or from small to large."""
+    return [to_hex(COLOURS(place / max(1, count - 1))) for place in range(count)]
 
 
 def percent_label(value: float) -> str:
@@ -66,10 +118,10 @@ def percent_label(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0") if value >= 1 else f"{value:.2g}"
 
 
-def weight_ticks(weights: Sequence[float]) -> list[float]:
+def weight_ticks(weights: Sequence[float], most: int = _MAX_TICKS) -> list[float]:
     """The weights remaining to write on an axis: rounds' own, from the densest on, far enough apart to read."""
     values = sorted({float(f"{value:.3g}") for value in weights}, reverse=True)
-    gap = math.log(values[0] / values[-1]) / _MAX_TICKS
+    gap = math.log(values[0] / values[-1]) / most
     ticks = values[:1]
     for value in values[1:]:
         if math.log(ticks[-1] / value) >= gap:
@@ -78,23 +130,24 @@ def weight_ticks(weights: Sequence[float]) -> list[float]:
 
 
 def label_weights(axes: Axes, weights: pd.Series, text: Callable[[float], str] = percent_label) -> None:
-    """From dense on the left to sparse on the right; axes that share x follow."""
+    """An axis from dense on the left to sparse on the right."""
     dense, sparse = float(weights.max()), float(weights.min())
     margin = max((dense / sparse) ** 0.04, 1.05)
     axes.set_xscale("log")
     axes.set_xlim(dense * margin, sparse / margin)
-    ticks = weight_ticks(weights.tolist())
+    room = 75 * axes.get_position().width * axes.figure.get_figwidth() / mpl.rcParams["font.size"]  # type: ignore[union-attr]
+    widest = max(len(text(float(value))) for value in weights)
+    ticks = weight_ticks(weights.tolist(), max(2, min(_MAX_TICKS, int(room / (0.62 * widest + 0.8)))))
     axes.xaxis.set_major_locator(FixedLocator(ticks))
     axes.xaxis.set_major_formatter(FixedFormatter([text(tick) for tick in ticks]))
     axes.xaxis.set_minor_locator(NullLocator())
 
 
-def prepare(axes: Axes, *, integer: bool) -> None:
-    """Quiet axes with a horizontal grid."""
+def prepare(axes: Axes, measure: str, *, integer: bool = False) -> None:
+    """Quiet axes with a horizontal grid; `measure` says what they show (`Axes.get_label`)."""
+    axes.set_label(measure)
     axes.spines[["top", "right"]].set_visible(False)
-    axes.spines[["left", "bottom"]].set_color(INK)
     axes.grid(axis="y", color=FAINT, linewidth=0.6)
-    axes.tick_params(colors=INK, labelsize=9)
     axes.yaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 2.5, 5, 10], integer=integer))
     axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}" if integer else "{x:g}"))
 
@@ -105,7 +158,7 @@ def draw_means(
     measure: str,
     look: Style,
     scale: float,
-    label: str = "",
+    label: str,
     weights: str = "weights_remaining",
     weights_scale: float = 100,
 ) -> None:
@@ -113,44 +166,83 @@ def draw_means(
 
     Args:
         axes: Where to draw.
-        rows: One row per round, with `weights`, `<measure>_mean` and `<measure>_sd`; without rows nothing is drawn.
+        rows: One row per round, with `weights`, `<measure>_mean`, `_sd` and `_n`; without rows nothing is drawn.
         measure: What to draw.
-        look: Its colour and marker.
+        look: How the line looks.
         scale: 100 for shares to be shown in %.
-        label: The line's name.
+        label: The line's name in the legend.
         weights: The column of the horizontal axis.
         weights_scale: 100 for shares to be shown in %.
     """
     if rows.empty:
         return
-    colour, marker = look
     rows = rows.sort_values("round")
-    left, means = rows[weights] * weights_scale, rows[f"{measure}_mean"] * scale
-    deviations = rows[f"{measure}_sd"] * scale
-    axes.plot(
-        left.to_numpy(), means.to_numpy(float), color=colour, marker=marker, markersize=4, linewidth=1.6,
-        label=label, zorder=3,
-    )  # fmt: skip
+    left, means = (rows[weights] * weights_scale).to_numpy(float), rows[f"{measure}_mean"].to_numpy(float) * scale
+    deviations = rows[f"{measure}_sd"].to_numpy(float) * scale
+    series = Series(label, label, deviations, rows[f"{measure}_n"].to_numpy(int))
+    line = add_series(axes, left, means, series, color=look.colour, marker=look.marker, linestyle=look.dashes)
     if len(rows) == 1:
-        axes.errorbar(left, means, deviations, color=colour, capsize=3, linewidth=1.2, zorder=2)
-    elif deviations.notna().any():
-        low, high = (means - deviations).to_numpy(float), (means + deviations).to_numpy(float)
-        axes.fill_between(left.to_numpy(), low, high, color=colour, alpha=0.18, linewidth=0, zorder=2)
+        _, caps, bars = axes.errorbar(left, means, deviations, color=look.colour, capsize=3, zorder=2)
+        line.companions += [*caps, *bars]
+
+
+def limit_accuracies(axes: Axes) -> None:
+    """An axis of accuracies, in %: little beyond 0 and 100, and with what a guess would reach where that is near."""
+    low, high = axes.get_ylim()
+    low, high = max(low, -2), min(high, 102)
+    axes.set_ylim(low, high)
+    near = _NEAR * (high - low)
+    if low - near <= CHANCE <= high + near:
+        axes.set_ylim(min(low, CHANCE - near / 5), max(high, CHANCE + near / 5))
+
+
+def draw_chance(axes: Axes) -> None:
+    """A dashed line at what a guess would reach, where an axis of accuracies, in %, has it."""
+    low, high = axes.get_ylim()
+    if not low <= CHANCE <= high:
+        return
+    first, last = (min((_distance(line, step) for line in axes.lines), default=0.0) for step in (1, -1))
+    side, right = ("left", 2) if first > last else ("right", -2)
+    edge, up = ("top", -1) if high - CHANCE < (high - low) / 5 else ("bottom", 1)
+    axes.axhline(CHANCE, color=GREY, linewidth=0.8, linestyle=(0, (5, 3)), zorder=1.5)
+    axes.annotate(
+        "chance", (0 if side == "left" else 1, CHANCE), (right, up), xycoords=axes.get_yaxis_transform(),
+        textcoords="offset points", ha=side, va=edge, color=GREY,
+    )  # fmt: skip
+
+
+def share_y(axes: Sequence[Axes]) -> bool:
+    """Give panels the same vertical axis, unless a fifth of it would hold all that one of them shows.
+
+    Returns:
+        Whether they have the same.
+    """
+    drawn = [panel for panel in axes if panel.has_data()]
+    limits = [panel.get_ylim() for panel in drawn]
+    if not limits:
+        return True
+    low, high = min(low for low, _ in limits), max(high for _, high in limits)
+    if any(top - bottom < _FLAT * (high - low) for bottom, top in limits):
+        return False
+    for panel in axes:
+        panel.set_ylim(low, high)
+    return True
 
 
 def legend_line(label: str, look: Style) -> Line2D:
     """A line as `draw_means` draws it, for the legend."""
-    colour, marker = look
-    return Line2D([], [], color=colour, marker=marker, markersize=5, linewidth=1.8, label=label)
+    return Line2D([], [], color=look.colour, marker=look.marker, linestyle=look.dashes, label=label)
 
 
-def legend(figure: Figure, handles: Sequence[Line2D], most: int = 7) -> None:
+def legend(figure: Figure, handles: Sequence[Line2D], title: str | None = None) -> None:
     """The lines' names below a figure, as many in a row as there is room for."""
     longest = max((len(str(handle.get_label())) for handle in handles), default=0)
-    room = int(figure.get_figwidth() * 13 / (longest + 8))
+    room = int(figure.get_figwidth() * 72 / (mpl.rcParams["font.size"] * 0.62 * (longest + 8)))
+    columns = max(1, min(len(handles), 7, room))
+    columns = math.ceil(len(handles) / math.ceil(len(handles) / columns)) if handles else 1
     figure.legend(
-        handles=list(handles), loc="outside lower center", ncols=max(1, min(len(handles), most, room)), frameon=False,
-        fontsize=10,
+        handles=list(handles), loc="outside lower center", ncols=columns, title=title, handlelength=2.6,
+        columnspacing=1.4,
     )  # fmt: skip
 
 
@@ -166,8 +258,11 @@ def single_panel(frame: pd.DataFrame, fields: Sequence[str]) -> Panel:
     return parts[0]
 
 
-def seeds_label(counts: pd.Series) -> str:
-    """How many seeds are behind the points: "3 seeds", "1 seed", "2 to 3 seeds"."""
-    least, most = (int(counts.min()), int(counts.max())) if len(counts) else (0, 0)
-    span = str(most) if least == most else f"{least} to {most}"
-    return f"{span} seed{'' if most == 1 else 's'}"
+def _distance(line: Line2D, step: Literal[1, -1]) -> float:
+    """How near to chance a line comes in the first third of its points, or in the last (-1)."""
+    values = np.asarray(line.get_ydata(), float)[::step]
+    return float(np.nanmin(np.abs(values[: len(values) // 3 + 1] - CHANCE), initial=100.0))
+
+
+def _look(place: int, colours: Sequence[str]) -> Style:
+    return Style(colours[place], MARKERS[place % len(MARKERS)], DASHES[place % len(DASHES)])

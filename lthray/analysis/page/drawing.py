@@ -1,11 +1,10 @@
 """The figures of a report as files, drawn side by side where there are many."""
 
-import base64
 import io
 import multiprocessing
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -14,38 +13,67 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lthray.analysis import figures
-from lthray.analysis.figures import layout, style
+from lthray.analysis.figures import layout
+from lthray.analysis.figures.style import Width
 from lthray.analysis.files import replace_file
 from lthray.analysis.numbers.summary import Panel, list_attack_pairs, list_strategies
+from lthray.analysis.page.inline import inline_svg, name_series, read_series
 
 _Task = TypeVar("_Task")
 _Drawn = TypeVar("_Drawn")
 
+_DPI = 200
 _MANY = 24
 """From this number of figures on, further processes save more seconds than they take to start."""
 
 
+EMBEDDED = 10_000_000
+"""From this many characters of pictures on, the page shows those beside it: browsers are slow with a larger one."""
+
+
 @dataclass(frozen=True)
 class Drawing:
-    """A figure on the page: its number, caption and files' name, its picture as a data URI, and its alternative."""
+    """A figure on the page: its number, caption and files' name, its picture as SVG, and its alternative."""
 
-    number: int
+    number: str
     caption: str
     name: str
-    source: str
+    picture: str
     alternative: str
     numbers: str
     """The CSV file that has the figure's numbers."""
 
 
+@dataclass
+class Album:
+    """Where the figures of a report go, how wide they are printed, and how they are numbered."""
+
+    folder: Path
+    width: Width = "page"
+    _kinds: list[str] = field(default_factory=list)
+
+    def number(self, kind: str) -> str:
+        """The poster's figures have their own numbers; others are S1, S2, ... as the page first shows their kind."""
+        if kind in POSTER:
+            return POSTER[kind]
+        if kind not in self._kinds:
+            self._kinds.append(kind)
+        return f"S{self._kinds.index(kind) + 1}"
+
+
+POSTER = {"accuracy-curves": "1", "sparsity": "2", "loss-curves": "3"}
+"""The poster's figures; their files' names give the number alone."""
+
+
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A panel to draw: its means, the means of its learning curves if there are any, and where its files go."""
+    """A panel to draw: its heading, its means, the means of its learning curves if there are any, its files' name."""
 
+    heading: str
     panel: Panel
     curves: pd.DataFrame | None
     place: layout.Layout
-    folder: Path
+    album: Album
     anchor: str
 
 
@@ -62,88 +90,73 @@ def map_tasks(
 
 def write_panel(task: Task) -> list[Drawing]:
     """Draw the figures of a panel and write their files."""
-    seeds = style.seeds_label(task.panel.summary["early_stopping_iteration_n"])
-    caption = (
-        "Early-stopping iteration, adversarial and natural test accuracy at early stopping, by weights remaining."
-        f" Mean of {seeds}; bands are ± one sample standard deviation over seeds."
+    width = task.album.width
+    sparsity = _write(
+        "sparsity", figures.draw_sparsity(task.panel.summary, task.place, width=width), task, "figure_2.csv"
     )
-    sparsity = _write(2, figures.draw_sparsity(task.panel.summary, task.place), task, caption, "figure_2.csv")
     if task.curves is None:
         return [sparsity]
     accuracy, loss = (
-        _write(number, draw(task.curves, task.place), task, f"{measure} {_TRAINING}", "learning_curves.csv")
-        for number, draw, measure in (
-            (1, figures.draw_accuracy_curves, "Adversarial test accuracy"),
-            (3, figures.draw_loss_curves, "Adversarial validation loss"),
-        )
+        _write(kind, draw(task.curves, task.place, width=width), task, "learning_curves.csv")
+        for kind, draw in (("accuracy-curves", figures.draw_accuracy_curves), ("loss-curves", figures.draw_loss_curves))
     )
     return [accuracy, sparsity, loss]
 
 
-def write_networks(panel: Panel, folder: Path, anchor: str) -> Drawing:
+def write_networks(heading: str, panel: Panel, album: Album, anchor: str) -> Drawing:
     """Draw the figure that compares a panel's networks (`networks`) and write its files."""
-    seeds = style.seeds_label(panel.summary["early_stopping_iteration_n"])
-    caption = (
-        "Adversarial and natural test accuracy at early stopping, by the number of weights remaining, a line for each"
-        f" network. Mean of {seeds}; bands are ± one sample standard deviation over seeds."
-    )
-    task = Task(panel, None, layout.Layout(colour="network"), folder, anchor)
-    return _write(11, figures.draw_networks(panel.summary), task, caption, "figure_2.csv")
+    task = Task(heading, panel, None, layout.Layout(colour="network"), album, anchor)
+    return _write("networks", figures.draw_networks(panel.summary, width=album.width), task, "figure_2.csv")
 
 
 def write_figure(
-    number: int, figure: Figure, folder: Path, name: str, caption: str, alternative: str, numbers: str
+    kind: str, figure: Figure, album: Album, heading: str, anchor: str, numbers: str, details: str = ""
 ) -> Drawing:
-    """Write a figure as SVG and PNG. The same numbers give the same bytes.
+    """Write a figure as SVG, PDF and PNG. The same numbers give the same bytes.
 
     Args:
-        number: The figure's number.
-        figure: The figure, which is not laid out again.
-        folder: Where the files go.
-        name: The files' name without `.svg` and `.png`.
-        caption: What stands below it.
-        alternative: What it shows, for readers who do not see it.
+        kind: What it shows: part of the files' names, and what decides its number.
+        figure: The figure, which is not laid out again. Its label is its caption.
+        album: Where the files go.
+        heading: What its networks are: data set, network, setting.
+        anchor: The end of the files' names, which tells it from others of its kind.
         numbers: The CSV file that has its numbers.
+        details: What its alternative says further; by default, that the CSV file gives the numbers.
     """
-    with mpl.rc_context({"svg.hashsalt": "lthray", "svg.fonttype": "path"}):
+    number = album.number(kind)
+    name = "-".join(["figure", number, *([kind] if kind not in POSTER else []), anchor])
+    caption = f"{heading}. {figure.get_label()}"
+    alternative = f"{caption} {details or 'The CSV file gives the numbers.'}"
+    # Letters stay letters: in SVG as text, in PDF as TrueType.
+    with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none", "pdf.fonttype": 42}):
         # Each format would lay the figure out again, which takes half of a report's time.
         if (engine := figure.get_layout_engine()) is not None:
             engine.execute(figure)
         figure.set_layout_engine("none")
+        name_series(figure)
         svg = _render(figure, "svg", {"Date": None, "Creator": None, "Title": alternative})
+        pdf = _render(figure, "pdf", {"CreationDate": None, "Creator": None, "Producer": None, "Title": alternative})
         png = _render(figure, "png", {"Software": None})
-    replace_file(folder / f"{name}.svg", svg)
-    replace_file(folder / f"{name}.png", png)
-    source = f"data:image/svg+xml;base64,{base64.b64encode(svg).decode()}"
-    return Drawing(number, caption, name, source, alternative, numbers)
+    for form, content in (("svg", svg), ("pdf", pdf), ("png", png)):
+        replace_file(album.folder / f"{name}.{form}", content)
+    picture = inline_svg(svg, name, alternative, read_series(figure))
+    return Drawing(number, caption, name, picture, alternative, numbers)
 
 
-_TRAINING = (
-    "as training proceeds, a curve for each of the weights remaining. Mean over seeds; bands, where a strategy is"
-    " alone, are ± one sample standard deviation."
-)
+def _write(kind: str, figure: Figure, task: Task, numbers: str) -> Drawing:
+    return write_figure(kind, figure, task.album, task.heading, task.anchor, numbers, _describe(task.panel))
 
 
-def describe(title: str, caption: str) -> str:
-    """The alternative of a figure whose numbers are in a CSV file alone."""
-    return f"{title}. {caption} The CSV file gives the numbers."
-
-
-def _write(number: int, figure: Figure, task: Task, caption: str, numbers: str) -> Drawing:
-    name = f"figure-{number}-{task.anchor}"
-    return write_figure(number, figure, task.folder, name, caption, _describe(task.panel, caption), numbers)
-
-
-def _describe(panel: Panel, caption: str) -> str:
+def _describe(panel: Panel) -> str:
     pairs = ", ".join(f"{train} → {attack}" for train, attack in list_attack_pairs(panel.summary))
     return (
-        f"{panel.title}. {caption} Train attack → eval attack: {pairs}. Strategies:"
-        f" {', '.join(list_strategies(panel.summary))}. The tables below give the numbers."
+        f"Train attack → eval attack: {pairs}. Strategies: {', '.join(list_strategies(panel.summary))}. The tables"
+        " below give the numbers."
     )
 
 
 def _render(figure: Figure, form: str, metadata: dict[str, str | None]) -> bytes:
     buffer = io.BytesIO()
     options: dict[str, Any] = {"pil_kwargs": {"compress_level": 1}} if form == "png" else {}
-    figure.savefig(buffer, format=form, dpi=160, metadata=metadata, **options)
+    figure.savefig(buffer, format=form, dpi=_DPI, metadata=metadata, **options)
     return buffer.getvalue()

@@ -3,35 +3,27 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
 from lthray.analysis import figures
 from lthray.analysis.figures import layout
-from lthray.analysis.figures.masks import select_pairs
-from lthray.analysis.figures.style import seeds_label
+from lthray.analysis.figures.masks import BETWEEN
 from lthray.analysis.files import replace_file
 from lthray.analysis.load import Results
 from lthray.analysis.numbers.fields import as_floats, trajectory_keys
 from lthray.analysis.numbers.masks import Masks, layer_density, overlaps, summarise_density, summarise_overlaps
 from lthray.analysis.numbers.summary import panels
 from lthray.analysis.page import drawing
+from lthray.analysis.page.headings import describe_panel
 from lthray.analysis.page.tables import csv
 
 BUDGET = 600_000_000
 """The most weights whose masks are read, a byte each; of more, only some rounds. The paper's 90 trajectories of 21
 rounds have 503 million."""
 
-NUMBERS = {"strategy": 7, "seed": 8, "train_attack": 9, "dataset": 10}
-"""The figures' numbers."""
-_WHAT = {
-    "strategy": "between strategies at the same seed",
-    "seed": "between seeds of the same setting",
-    "train_attack": "between train attacks at the same seed",
-    "dataset": "between data sets at the same seed",
-}
+_DENSITY = "layer-density"
 
 
 @dataclass(frozen=True)
@@ -55,7 +47,7 @@ def section(
     rounds: pd.DataFrame,
     place: layout.Layout,
     anchors: dict[str, str],
-    out: Path,
+    album: drawing.Album,
     processes: int = 1,
 ) -> MaskSection:
     """The section, with its figures and tables written to their files.
@@ -65,7 +57,7 @@ def section(
         rounds: The table of rounds that is reported.
         place: The fields that the figures place.
         anchors: The name of each panel's files, by its title.
-        out: The report's folder.
+        album: Where the figures go; the tables go beside its folder.
         processes: The number of processes that draw.
     """
     numbers = choose_rounds(rounds)
@@ -73,10 +65,12 @@ def section(
     chosen = rounds[rounds["round"].isin(numbers)]
     density, pairs = layer_density(chosen, masks), overlaps(chosen, masks)
     for name, frame in (("layer_density", density), ("mask_overlap", pairs)):
-        replace_file(out / "tables" / f"{name}.csv", csv(frame))
+        replace_file(album.folder.parent / "tables" / f"{name}.csv", csv(frame))
     notes = list(_notes(rounds, chosen, masks, density, pairs))
-    tasks = list(_tasks(density, pairs, place, anchors)) if len(density) else []
-    drawings = drawing.map_tasks(partial(_write_task, place, out / "figures"), tasks, processes)
+    tasks = list(_tasks(rounds, density, pairs, place, anchors)) if len(density) else []
+    for task in tasks:
+        album.number(task.kind)  # before the figures are drawn by several processes
+    drawings = drawing.map_tasks(partial(_write_task, place, album), tasks, processes)
     parts: dict[str, list[drawing.Drawing]] = {}
     for task, drawn in zip(tasks, drawings, strict=True):
         parts.setdefault(task.title, []).append(drawn)
@@ -107,12 +101,12 @@ def _notes(
         if "prune.scope" not in rounds or set(rounds["prune.scope"]) == {"layerwise"}:
             yield (
                 "Pruning was layerwise: the rates alone decide what each layer keeps, and all lines of a layer in"
-                " Figure 6 coincide."
+                " the figure of layers coincide."
             )
         else:
             yield (
-                "Pruning was global: the scores decide what each layer keeps. In Figure 6, a layer below the diagonal"
-                " lost more than its share."
+                "Pruning was global: the scores decide what each layer keeps. A layer whose share falls below the"
+                " network's lost more than its share."
             )
     keys = [*trajectory_keys(chosen), "round"]
     lacking = sum(row[-1] not in masks.get(row[:-1], {}) for row in chosen[keys].itertuples(index=False, name=None))
@@ -130,55 +124,41 @@ def _notes(
 
 @dataclass(frozen=True, eq=False)
 class _Task:
-    """A figure to draw: its number, its part of the page, the name of its files, and its means."""
+    """A figure to draw: what it shows, its part of the page, the name of its files, and its means."""
 
-    number: int
+    kind: str
     title: str
     anchor: str
     summary: pd.DataFrame
 
 
 def _tasks(
-    density: pd.DataFrame, pairs: pd.DataFrame, place: layout.Layout, anchors: dict[str, str]
+    rounds: pd.DataFrame, density: pd.DataFrame, pairs: pd.DataFrame, place: layout.Layout, anchors: dict[str, str]
 ) -> Iterator[_Task]:
     summary, overlap = summarise_density(density), summarise_overlaps(pairs)
     alike, across = overlap[overlap["between"] != "dataset"], overlap[overlap["between"] == "dataset"]
-    others = {panel.title: panel.summary for panel in panels(alike)} if len(alike) else {}
-    for place_, panel in enumerate(panels(summary, place.fields)):
-        anchor = anchors.get(panel.title, f"masks-{place_ + 1}")
-        yield _Task(6, panel.title, anchor, panel.summary)
-        yield from _overlaps(others.pop(panel.title, alike.iloc[:0]), panel.title, anchor)
-    # Figure 6 shows several settings at once where their fields are placed; their overlaps stand on their own.
-    for place_, (title, part) in enumerate(others.items()):
-        yield from _overlaps(part, title, f"overlap-{place_ + 1}")
-    for place_, panel in enumerate(panels(across, ["dataset"]) if len(across) else ()):
-        yield from _overlaps(panel.summary, panel.title, f"data-sets-{place_ + 1}")
+    others = {panel.title: panel for panel in panels(alike)} if len(alike) else {}
+    for number, panel in enumerate(panels(summary, place.fields), 1):
+        title, anchor = describe_panel(rounds, panel), anchors.get(panel.title, f"masks-{number}")
+        yield _Task(_DENSITY, title, anchor, panel.summary)
+        if (own := others.pop(panel.title, None)) is not None:
+            yield from _overlaps(own.summary, title, anchor)
+    # The figure of layers shows several settings at once where their fields are placed; their overlaps stand alone.
+    for number, panel in enumerate(others.values(), 1):
+        yield from _overlaps(panel.summary, describe_panel(rounds, panel), f"overlap-{number}")
+    for number, panel in enumerate(panels(across, ["dataset"]) if len(across) else (), 1):
+        yield from _overlaps(panel.summary, describe_panel(rounds, panel), f"data-sets-{number}")
 
 
 def _overlaps(overlap: pd.DataFrame, title: str, anchor: str) -> Iterator[_Task]:
-    for between, number in NUMBERS.items():
+    for between in BETWEEN:
         if len(part := overlap[overlap["between"] == between]):
-            yield _Task(number, title, anchor, part)
+            yield _Task(f"overlap-{between.replace('_', '-')}", title, anchor, part)
 
 
-def _write_task(place: layout.Layout, folder: Path, task: _Task) -> drawing.Drawing:
-    name = f"figure-{task.number}-{task.anchor}"
-    if task.number == 6:
-        caption = (
-            "Weights remaining of each layer against those of the network. Mean of"
-            f" {seeds_label(task.summary['density_n'])}; bands are ± one sample standard deviation over seeds."
-        )
-        figure = figures.draw_layer_density(task.summary, place)
-        return drawing.write_figure(
-            6, figure, folder, name, caption, drawing.describe(task.title, caption), "layer_density.csv"
-        )
-    _, dropped = select_pairs(task.summary)
-    caption = (
-        f"Overlap of masks {_WHAT[str(task.summary['between'].iloc[0])]}, against the weights remaining. Means over"
-        " pairs, with bands of ± one sample standard deviation over them; dashed, independent random masks of the same"
-        " densities."
-    ) + (f" Pairs without the first strategy ({dropped}) are in the CSV file only." if dropped else "")
-    figure = figures.draw_overlap(task.summary)
-    return drawing.write_figure(
-        task.number, figure, folder, name, caption, drawing.describe(task.title, caption), "mask_overlap.csv"
-    )
+def _write_task(place: layout.Layout, album: drawing.Album, task: _Task) -> drawing.Drawing:
+    if task.kind == _DENSITY:
+        figure, numbers = figures.draw_layer_density(task.summary, place, width=album.width), "layer_density.csv"
+    else:
+        figure, numbers = figures.draw_overlap(task.summary, width=album.width), "mask_overlap.csv"
+    return drawing.write_figure(task.kind, figure, album, task.title, task.anchor, numbers)

@@ -9,6 +9,7 @@ import jinja2
 import pandas as pd
 
 from lthray.analysis.figures import layout
+from lthray.analysis.figures.style import Width
 from lthray.analysis.files import replace_file
 from lthray.analysis.load import Results
 from lthray.analysis.looks import Look, take_look
@@ -19,7 +20,8 @@ from lthray.analysis.numbers.summary import Panel, networks, panels, summarise
 from lthray.analysis.numbers.verdicts import LEVEL, MARGIN, Judgement, judge
 from lthray.analysis.page import alerts, claims, evaluations, facts, lead, masks, overview, search, tables, words
 from lthray.analysis.page.claims_json import claims_json
-from lthray.analysis.page.drawing import Drawing, Task, map_tasks, write_networks, write_panel
+from lthray.analysis.page.drawing import EMBEDDED, Album, Drawing, Task, map_tasks, write_networks, write_panel
+from lthray.analysis.page.headings import describe_panel
 from lthray.analysis.page.plan import judged_seeds, planned_seeds
 
 _MAX_NAME = 100
@@ -44,14 +46,15 @@ def write_report(
     margin: float | None = None,
     at: float | None = None,
     by: Sequence[str] = (),
+    width: Width = "page",
     processes: int = 1,
 ) -> Path:
-    """Write a report: `index.html`, `figures/*.svg` and `.png`, `tables/*` and `claims.json`.
+    """Write a report: `index.html`, `figures/*.svg`, `.pdf` and `.png`, `tables/*` and `claims.json`.
 
     Of a search, the page shows its samples, and verdicts and figures of its best settings only.
 
-    The page holds all it shows; the other files are for use elsewhere. Each file is written atomically, the page last.
-    Files of an earlier report are replaced.
+    The page holds all it shows, unless its figures exceed 10 MB: then it shows those beside it. The other files are for
+    use elsewhere. Each file is written atomically, the page last. Files of an earlier report are replaced.
 
     Args:
         results: What to report (`load`). Unless `by` places something, several folders are shown as rows of the same
@@ -61,6 +64,7 @@ def write_report(
         at: Weights remaining, in (0, 1), at which alone the claims are tested; by default what the sweep file says, or
             no such declaration.
         by: What the figures show beside the poster's fields (`layout.parse`): `pgd.steps`, `row=pgd.steps`.
+        width: How wide the figures are printed: "column" (3.3 inches), "text" (6.9) or "page" (11 or more).
         processes: The number of processes that draw the figures of large reports. Further processes import the main
             module again, so that a script needs `if __name__ == "__main__":`.
 
@@ -69,18 +73,24 @@ def write_report(
 
     Raises:
         LayoutError: `by` names a field that does not vary, or a place twice.
+        ValueError: There is no such width.
     """
     out = Path(out)
-    searches, rounds = search.sections(results, out)
+    album = Album(out / "figures", width)
+    searches, rounds = search.sections(results, album)
     place = _placed(rounds, by)
     summary = summarise(rounds)
     curves = _curves(results, summary, place, rounds)
     measured = results.evaluations()
     judgement, look = _judge(results, rounds, measured, margin, at)
-    drawn = _sections(rounds, summary, curves, place, out / "figures", processes)
-    anchors = {section.title: section.anchor for section in drawn}
-    mask_section = masks.section(results, rounds, place, anchors, out, processes)
-    sections = [*_networks(summary, out / "figures"), *drawn]
+    compared = _networks(rounds, summary, album)
+    parts = list(panels(summary, place.fields))
+    drawn = _sections(rounds, parts, curves, place, album, processes)
+    anchors = {panel.title: section.anchor for panel, section in zip(parts, drawn, strict=True)}
+    mask_section = masks.section(results, rounds, place, anchors, album, processes)
+    sections = [*compared, *drawn]
+    shown = [part.drawings for part in searches] + [part.drawings for part in sections]
+    shown += [part.drawings for part in mask_section.parts]
     _write_tables(out / "tables", summary, curves, judgement.evidence)
     replace_file(out / "claims.json", claims_json(judgement).encode())
     groups = claims.group_verdicts(judgement)
@@ -101,6 +111,8 @@ def write_report(
         sections=sections,
         evaluations=_evaluations(measured, rounds, out / "tables"),
         masks=mask_section,
+        width=width,
+        linked=sum(len(drawing.picture) for drawings in shown for drawing in drawings) > EMBEDDED,
     )
     return replace_file(out / "index.html", page.encode())
 
@@ -138,42 +150,44 @@ def _curves(results: Results, summary: pd.DataFrame, place: layout.Layout, round
     return learning_curves(results.curves(CURVES_READ, filters), rounds)
 
 
-def _networks(summary: pd.DataFrame, folder: Path) -> list[Section]:
+def _networks(rounds: pd.DataFrame, summary: pd.DataFrame, album: Album) -> list[Section]:
     """A section for every data set and setting under which several networks were trained."""
     compared = networks(summary)
     parts = [] if compared is None else list(panels(compared, ("network",)))
     parts = [panel for panel in parts if len(panel.summary["network"].unique()) > 1]
+    headings = [describe_panel(rounds, panel) for panel in parts]
     return [
-        Section(f"networks-{anchor}", f"{panel.title}: networks", [write_networks(panel, folder, anchor)], [], {})
-        for panel, anchor in zip(parts, _anchors(parts), strict=True)
+        Section(
+            f"networks-{anchor}", f"{panel.title}: networks", [write_networks(heading, panel, album, anchor)], [], {}
+        )
+        for heading, panel, anchor in zip(headings, parts, _anchors(parts), strict=True)
     ]
 
 
 def _sections(
     rounds: pd.DataFrame,
-    summary: pd.DataFrame,
+    parts: list[Panel],
     curves: pd.DataFrame,
     place: layout.Layout,
-    folder: Path,
+    album: Album,
     processes: int,
 ) -> list[Section]:
-    parts = list(panels(summary, place.fields))
     trained = {panel.title: panel.summary for panel in panels(curves, place.fields)}
     anchors = _anchors(parts)
     tasks = [
-        Task(panel, trained.get(panel.title), place, folder, anchor)
+        Task(describe_panel(rounds, panel), panel, trained.get(panel.title), place, album, anchor)
         for panel, anchor in zip(parts, anchors, strict=True)
     ]
     return [
         Section(
             anchor=anchor,
-            title=panel.title,
+            title=task.heading,
             drawings=drawings,
-            tables=tables.page_tables(panel.summary, place.fields),
+            tables=tables.page_tables(task.panel.summary, place.fields),
             setting=setting,
         )
-        for panel, anchor, drawings, setting in zip(
-            parts,
+        for task, anchor, drawings, setting in zip(
+            tasks,
             anchors,
             map_tasks(write_panel, tasks, processes, 3),
             overview.list_settings(rounds, parts),
@@ -191,6 +205,7 @@ def _write_tables(folder: Path, summary: pd.DataFrame, curves: pd.DataFrame, evi
         replace_file(folder / f"{name}.csv", tables.csv(frame))
     replace_file(folder / "accuracies.md", tables.markdown(printed).encode())
     replace_file(folder / "accuracies.tex", tables.latex(printed).encode())
+    replace_file(folder / "accuracies_column.tex", tables.latex_column(accuracies).encode())
 
 
 def _evaluations(measured: pd.DataFrame, rounds: pd.DataFrame, folder: Path) -> list[evaluations.EvaluationTable]:

@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -42,10 +41,10 @@ class SearchSection:
     """The best settings as printed."""
 
 
-def sections(results: Results, out: Path) -> tuple[list[SearchSection], pd.DataFrame]:
+def sections(results: Results, album: drawing.Album) -> tuple[list[SearchSection], pd.DataFrame]:
     """The searches among results, and the table of rounds in which only their best settings are left.
 
-    Writes `figures/figure-4-*`, `figures/figure-5-*` and `tables/search-*.csv` into the report's folder.
+    Writes their figures into the album, and `tables/search-*.csv` beside its folder.
     """
     several = len(results.folders) > 1
     made: list[SearchSection] = []
@@ -58,7 +57,7 @@ def sections(results: Results, out: Path) -> tuple[list[SearchSection], pd.DataF
             kept.append(rounds)
             continue
         name = "search" if not several else f"search-{len(made) + 1}"
-        made.append(_section(search, rounds, table, name, f"Search: {label}" if several else "Search", out))
+        made.append(_section(search, rounds, table, name, f"Search: {label}" if several else "Search", album))
         kept.append(of_the_best(rounds, search, table))
     return made, pd.concat(kept, ignore_index=True) if made else results.rounds
 
@@ -115,30 +114,16 @@ def printed(table: pd.DataFrame, search: Search) -> tuple[list[str], list[list[s
 
 
 def _section(
-    search: Search, rounds: pd.DataFrame, table: pd.DataFrame, name: str, title: str, out: Path
+    search: Search, rounds: pd.DataFrame, table: pd.DataFrame, name: str, title: str, album: drawing.Album
 ) -> SearchSection:
     numbers = f"{name}.csv"
-    replace_file(out / "tables" / numbers, csv(table))
-    captions = {
-        4: f"{search.words} of every sample against each parameter of the search. Means over seeds; bars are ± one"
-        " sample standard deviation, hollow points are samples that are not complete.",
-        5: "A line for each sample through its parameters to its metric. Brighter is better, the best is thick; grey"
-        " samples are not complete.",
-    }
-    drawings = []
-    for number, draw in ((4, figures.draw_parameters), (5, figures.draw_parallel_coordinates)):
-        figure, file = draw(table, search), f"figure-{number}-{name}"
-        drawings.append(
-            drawing.write_figure(
-                number,
-                figure,
-                out / "figures",
-                file,
-                captions[number],
-                drawing.describe(title, captions[number]),
-                numbers,
-            )
+    replace_file(album.folder.parent / "tables" / numbers, csv(table))
+    drawings = [
+        drawing.write_figure(kind, draw(table, search, width=album.width), album, title, name, numbers)
+        for kind, draw in (
+            ("parameters", figures.draw_parameters), ("parallel-coordinates", figures.draw_parallel_coordinates)
         )
+    ]  # fmt: skip
     headings, rows = printed(best(table, search), search)
     return SearchSection(name, title, notes(search, rounds, table), drawings, headings, rows)
 

@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.csv as pacsv
 
 from lthray.analysis.figures import layout
+from lthray.analysis.numbers.curves import rounds_shown
 from lthray.analysis.numbers.fields import select, show
 from lthray.analysis.numbers.summary import SERIES, list_strategies, setting_keys
 
@@ -124,6 +125,36 @@ def latex(text: pd.DataFrame) -> str:
     ))  # fmt: skip
 
 
+def latex_column(table: pd.DataFrame) -> str:
+    """Accuracies at early stopping as tables that fit a column of a paper; needs the package booktabs.
+
+    A `tabular` for each data set, setting and pair of attacks, with the rounds that Figures 1 and 3 show: weights
+    remaining, strategy, natural and adversarial accuracy in %, mean ± standard deviation.
+
+    Args:
+        table: What `accuracies` returns.
+    """
+    shown = table[table["round"].isin(rounds_shown(table))]
+    keys = [*setting_keys(table), *layout.ATTACKS]
+    parts = ["% needs \\usepackage{booktabs}; mean \\pm standard deviation over seeds, at early stopping\n"]
+    for facet in layout.facets(shown, ["dataset", *keys]):
+        rows = select(shown, facet).sort_values("round", kind="stable")
+        parts.append(f"\n% {layout.label(facet)}\n{{\\footnotesize\\setlength{{\\tabcolsep}}{{4pt}}%\n")
+        parts.append(
+            "\\begin{tabular}{rlrr}\n\\toprule\n"
+            + _latex_row(["weights, %", "strategy", "natural, %", "adversarial, %"])
+        )
+        before = None
+        for row in rows.to_dict("records"):
+            weights = percent(row["weights_remaining"])
+            rule, first = ("\\midrule\n", weights) if row["round"] != before else ("", "")
+            before = row["round"]
+            cells = [_short(row, f"early_stopping_{kind}_accuracy_test") for kind in ("natural", "adversarial")]
+            parts.append(rule + _latex_row([first, str(row["strategy"]), *cells]))
+        parts.append("\\bottomrule\n\\end{tabular}}\n")
+    return "".join(parts)
+
+
 def format_cell(mean: float, deviation: float, seeds: int, *, percent: bool) -> Cell | None:
     """Mean and deviation as printed: shares in % with one decimal, iterations as whole numbers."""
     if seeds == 0 or math.isnan(mean):
@@ -141,6 +172,12 @@ _LATEX = str.maketrans({
 
 def _latex_row(values: Sequence[str]) -> str:
     return " & ".join(value.translate(_LATEX) for value in values) + " \\\\\n"
+
+
+def _short(row: dict[Hashable, Any], measure: str) -> str:
+    """A cell without the number of seeds."""
+    cell = _cell(row, measure)
+    return "–" if cell is None else f"{cell.mean} ± {cell.deviation}" if cell.deviation else cell.mean
 
 
 def _title(facet: layout.Facet) -> str:

@@ -42,7 +42,7 @@ def test_of_many_pairs_those_with_the_first_strategy_are_drawn(tmp_path):
         *(f"reset – {name}" for name in ("random", "continued", "kept-signs", "shuffled")),
         "independent random masks",
     ]
-    assert "6 more pairs are in the CSV file" in figure.get_suptitle()
+    assert "6 more pairs, without the first strategy, are in the CSV file" in figure.get_label()
 
 
 def test_criteria_can_be_placed_on_colour(tmp_path):

@@ -45,9 +45,9 @@ def test_a_figure_has_a_line_a_network_against_the_number_of_its_weights():
         "Adversarial test accuracy, %", "Natural test accuracy, %",
     ]  # fmt: skip
     for axes, measure in zip(figure.axes, ("adversarial", "natural"), strict=True):
-        assert [line.get_label() for line in axes.lines] == ["100-50", "300-100", "1000-300"]
+        assert [line.get_label() for line in axes.lines] == ["network 100-50", "network 300-100", "network 1000-300"]
         for line in axes.lines:
-            rows = summary[summary["widths"] == line.get_label()]
+            rows = summary[summary["widths"] == line.get_label().removeprefix("network ")]
             assert list(line.get_xdata()) == rows["weights_remaining_count"].tolist()
             expected = rows[f"early_stopping_{measure}_accuracy_test_mean"] * 100
             assert list(line.get_ydata()) == pytest.approx(expected.tolist())
@@ -74,7 +74,7 @@ def test_names_stand_with_widths_where_neither_tells_all():
 def test_a_report_compares_the_networks_of_a_folder(chosen, by, shown, tmp_path):
     folder = synthetic.write(tmp_path / "r", trajectories(chosen, seed=[0, 1], rounds=1))
     page = write_report(load(folder), tmp_path / "out", by=by).read_text(encoding="utf-8")
-    assert page.count("<strong>Figure 11.</strong>") == shown
-    assert len(list((tmp_path / "out" / "figures").glob("figure-11-*.png"))) == shown
+    assert page.count("<strong>Figure S1.</strong>") == shown
+    assert len(list((tmp_path / "out" / "figures").glob("figure-S1-networks-*.png"))) == shown
     assert ("fashion-mnist: networks" in page) == bool(shown)
     assert "weights_remaining_count" in (tmp_path / "out" / "tables" / "figure_2.csv").read_text(encoding="utf-8")

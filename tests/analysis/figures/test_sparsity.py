@@ -4,7 +4,7 @@ import matplotlib as mpl
 import pandas as pd
 import pytest
 
-from lthray.analysis import Layout, figures, panels, summarise
+from lthray.analysis import Layout, figures, summarise
 from tests.analysis import synthetic
 
 
@@ -55,20 +55,18 @@ def test_the_lines_are_the_numbers_of_the_summary():
     assert (low, high) == pytest.approx((40, 60 + 100 * math.sqrt(0.02)))
 
 
-def test_title_states_data_set_setting_and_seeds():
-    numbers = summary(*synthetic.grid(train_attack="pgd", pgd__steps=[7, 40], seed=[0, 1], rounds=1))
-    panel = next(iter(panels(numbers)))
-    title = figures.draw_sparsity(panel.summary).get_suptitle()
-    assert "fashion-mnist · pgd.steps 7" in title
-    assert "2 seeds" in title
-    assert "standard deviation" in title
+def test_the_label_is_a_caption_and_nothing_of_it_is_in_the_picture():
+    figure = figures.draw_sparsity(full(seed=[0, 1]))
+    assert "Mean of 2 seeds" in figure.get_label()
+    assert "standard deviation" in figure.get_label()
+    assert figure.get_suptitle() == ""
 
 
 def test_one_seed_has_no_band():
     figure = figures.draw_sparsity(full(seed=[0]))
     assert all(not axes.collections for axes in figure.axes)
-    assert "1 seed" in figure.get_suptitle()
-    assert "deviation" not in figure.get_suptitle()
+    assert "Mean of 1 seed." in figure.get_label()
+    assert "deviation" not in figure.get_label()
 
 
 @pytest.mark.parametrize("seeds", [[0], [0, 1]])

@@ -18,7 +18,11 @@ def test_the_page_shows_masks_and_says_what_is_missing(tmp_path):
     folder, _ = with_tickets(tmp_path, synthetic.grid(train_attack="fgsm", strategy=["reset", "random"], seed=[0, 1]))
     write_report(load(folder), folder / "report")
     page = (folder / "report" / "index.html").read_text(encoding="utf-8")
-    assert [f"Figure {number}." in page for number in range(6, 11)] == [True, True, True, False, False]
+    assert [f"Figure S{number}." in page for number in range(1, 5)] == [True, True, True, False]
+    assert sorted(path.name for path in (folder / "report" / "figures").glob("figure-S*.pdf")) == [
+        "figure-S1-layer-density-fashion-mnist.pdf", "figure-S2-overlap-strategy-fashion-mnist.pdf",
+        "figure-S3-overlap-seed-fashion-mnist.pdf",
+    ]  # fmt: skip
     assert "no ticket" not in page.lower()
     assert "Pruning was layerwise" in page
     assert len(pd.read_csv(folder / "report" / "tables" / "layer_density.csv")) == 4 * 3 * 3
@@ -33,7 +37,7 @@ def test_a_folder_without_tickets_is_no_error(tmp_path):
     write_report(load(folder), folder / "report")
     page = (folder / "report" / "index.html").read_text(encoding="utf-8")
     assert "These results have no tickets" in page
-    assert "Figure 6." not in page
+    assert "Figure S1." not in page
 
 
 def test_two_folders_are_told_apart(tmp_path):

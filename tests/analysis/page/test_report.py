@@ -1,4 +1,3 @@
-import base64
 import json
 import re
 
@@ -9,6 +8,7 @@ import yaml
 from lthray.analysis import LayoutError, load, write_report
 from lthray.analysis.numbers.summary import summarise
 from lthray.analysis.page import drawing, tables
+from lthray.analysis.page import report as report_page
 from tests.analysis import synthetic
 from tests.helpers import Page
 
@@ -38,14 +38,23 @@ def test_every_figure_is_in_the_page_and_beside_it(written):
     folder, page = written
     files = sorted(path.name for path in (folder / "report" / "figures").iterdir())
     stems = [f"figure-{number}-{dataset}" for dataset in ("fashion-mnist", "mnist") for number in (1, 2, 3)]
-    assert files == sorted(f"{stem}.{form}" for stem in stems for form in ("png", "svg"))
-    images = page.all("img")
-    assert len(images) == 6
-    for image, name in zip(images, (f"{stem}.svg" for stem in stems), strict=True):
-        kind, content = image["src"].split(",", 1)
-        assert kind == "data:image/svg+xml;base64"
-        assert base64.b64decode(content) == (folder / "report" / "figures" / name).read_bytes()
-        assert {"1": "test accuracy", "2": "early stopping", "3": "validation loss"}[name[7]] in image["alt"]
+    assert files == sorted(f"{stem}.{form}" for stem in stems for form in ("pdf", "png", "svg"))
+    assert [picture["id"] for picture in page.pictures()] == stems
+    for picture in page.pictures():
+        shown = {"1": "test accuracy", "2": "early stopping", "3": "validation loss"}[picture["id"][7]]
+        assert shown in picture["aria-label"]
+        assert "mnist · LeNet-300-100 · ε = 0.3. " in picture["aria-label"]
+
+
+def test_above_some_size_the_page_shows_the_figures_beside_it(tmp_path, trajectories, monkeypatch):
+    monkeypatch.setattr(report_page, "EMBEDDED", 1000)
+    page = report(tmp_path, trajectories)
+    assert page.pictures() == []
+    assert [image["loading"] for image in page.all("img")] == ["lazy"] * 6
+    for image in page.all("img"):
+        assert (tmp_path / "report" / image["src"]).is_file()
+        assert "LeNet-300-100" in image["alt"]
+    assert "it needs the folder figures" in page.text
 
 
 def test_the_page_needs_no_network(written):
@@ -70,7 +79,7 @@ def test_hostile_names_and_errors_are_text(tmp_path, trajectories):
     synthetic.write_failure(tmp_path, "<img src=x onerror=alert(2)>", 1, seed=9)
     page = report(tmp_path, trajectories, name=hostile)
     assert page.all("script") == [{}]
-    assert len(page.all("img")) == 6
+    assert len(page.pictures()) == 6
     assert hostile in page.text
     assert "<img src=x onerror=alert(2)>" in page.text
 
@@ -132,7 +141,7 @@ def test_with_one_strategy_alone_another_varied_field_is_a_line_for_each_value(t
 def test_another_varied_field_makes_its_own_figures(tmp_path):
     axes = {"strategy": ["reset", "random"], "pgd__step_size": [0.05, 0.1], "seed": [0, 1]}
     page = report(tmp_path, synthetic.grid(train_attack="pgd", rounds=1, **axes))
-    assert len(page.all("img")) == 6
+    assert len(page.pictures()) == 6
     assert "fashion-mnist · pgd.step_size 0.05" in page.text
     assert opened(page) == [True, True]
     names = sorted(path.name for path in (tmp_path / "report" / "figures").glob("figure-2-*.svg"))
@@ -239,7 +248,7 @@ def test_several_folders_are_shown_in_one_figure(tmp_path):
     results = load(tmp_path / "a", tmp_path / "b")
     assert results.rounds.groupby("folder").size().to_dict() == {"a": 4, "b": 4}
     page = Page(write_report(results, tmp_path / "out").read_text(encoding="utf-8"))
-    assert len(page.all("img")) == 3
+    assert len(page.pictures()) == 3
     assert "fashion-mnist · folder b · trained against pgd" in page.text
     assert "attacked with pgd, folder a" in page.text
 
@@ -248,7 +257,7 @@ def test_by_places_a_field(tmp_path):
     frames = synthetic.grid(train_attack="pgd", pgd__steps=[7, 40], seed=[0, 1], rounds=1)
     results = load(synthetic.write(tmp_path, frames))
     page = Page(write_report(results, tmp_path / "out", by=["pgd.steps"]).read_text(encoding="utf-8"))
-    assert len(page.all("img")) == 3
+    assert len(page.pictures()) == 3
     with pytest.raises(LayoutError, match="'seed' does not vary"):
         write_report(results, tmp_path / "out", by=["seed"])
 
@@ -258,7 +267,7 @@ def test_without_curves_figure_2_stands_alone(tmp_path, trajectories):
     for path in (folder / "curves").iterdir():
         path.unlink()
     page = Page(write_report(load(folder), tmp_path / "out").read_text(encoding="utf-8"))
-    assert len(page.all("img")) == 2
+    assert len(page.pictures()) == 2
 
 
 def test_further_processes_draw_the_same(tmp_path, trajectories, monkeypatch):

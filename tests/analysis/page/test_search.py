@@ -31,13 +31,13 @@ def test_the_page_of_a_search(search_folder):
     page = write_report(load(search_folder), search_folder / "report")
     text = page.read_text(encoding="utf-8")
     seen = Page(text)
-    assert len(seen.all("img")) == 2 + 2 * 3  # those of the search, and the poster's for the two best settings
+    assert len(seen.pictures()) == 2 + 2 * 3  # those of the search, and the poster's for the two best settings
     assert "Best settings" in seen.text
     assert "80.2 ± 14.1 (2)" in seen.text
     assert "11 (7 complete, 2 stopped, 2 partial)" in seen.text
     assert "2 trajectories are not complete" in seen.text
-    assert sorted(one.name for one in (search_folder / "report" / "figures").glob("figure-[45]*")) == [
-        "figure-4-search.png", "figure-4-search.svg", "figure-5-search.png", "figure-5-search.svg",
+    assert sorted(one.name for one in (search_folder / "report" / "figures").glob("figure-S*.svg")) == [
+        "figure-S1-parameters-search.svg", "figure-S2-parallel-coordinates-search.svg",
     ]  # fmt: skip
     table = pd.read_csv(search_folder / "report" / "tables" / "search.csv")
     assert len(table) == 6
