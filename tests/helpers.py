@@ -37,7 +37,14 @@ CPU = torch.device("cpu")
 
 TINY = {
     "name": "tiny",
-    "trajectory": {"dataset": "digits-8x8", "train_attack": "fgsm", "rounds": 2, "iterations": 30, "eval_every": 10},
+    "trajectory": {
+        "dataset": "digits-8x8",
+        "train_attack": "fgsm",
+        "rounds": 2,
+        "iterations": 30,
+        "eval_every": 10,
+        "end_attacks": [],  # which would take longer than all the rest
+    },
     "grid": {"strategy": ["reset", "random", "continued"], "seed": [0, 1]},
     "resources": {"cpus": 1, "gpus": 0},
 }
