@@ -131,6 +131,11 @@ def tables(folder) -> tuple[pd.DataFrame, pd.DataFrame]:
     )
 
 
+def evaluations(folder) -> pd.DataFrame:
+    """The table that the end attacks have rows in."""
+    return pd.read_parquet(f"{folder}/evaluations").sort_values([*KEYS, "moment", "images"], ignore_index=True)
+
+
 def start(sweep: Path, out: Path, *options: str, **variables: str) -> subprocess.Popen[str]:
     return subprocess.Popen(
         command("sweep", sweep, "--out", out, *options),
