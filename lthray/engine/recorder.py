@@ -105,20 +105,17 @@ class Recorder:
             return rows
         began = time.perf_counter()
         running = [i for i in range(len(self.specs)) if i not in self.failures]
-        final = [Snapshot(state.iteration, math.nan, tuple(w[i] for w in state.weights)) for i in running]
-        early = [(i, best) for i in running if (best := self.early_stopped[i]) and best.iteration != state.iteration]
-        for networks in (early, list(zip(running, final, strict=True))):
-            if not networks:
-                continue
-            members = [i for i, _ in networks]
-            iterations = [snapshot.iteration for _, snapshot in networks]
-            weights = [
-                torch.stack(layer) for layer in zip(*(snapshot.weights for _, snapshot in networks), strict=True)
-            ]
+        final = [(i, state.iteration, tuple(layer[i] for layer in state.weights)) for i in running]
+        snapshots = [(i, snapshot) for i in running if (snapshot := self.early_stopped[i])]
+        early = [(i, best.iteration, best.weights) for i, best in snapshots if best.iteration != state.iteration]
+        for networks in filter(None, (early, final)):
+            members, iterations, weights = zip(*networks, strict=True)
+            stacked = tuple(map(torch.stack, zip(*weights, strict=True)))
             specs, splits = [self.specs[i] for i in members], {"test": self.end_images}
-            for one in evaluate_under(self.end_attacks, tuple(weights), specs, splits, self.number, iterations):
-                for place, i in enumerate(members):
-                    rows[i] += [self._row(one, place, iterations[place])] if one.attack != NATURAL else []
+            for measurement in evaluate_under(self.end_attacks, stacked, specs, splits, self.number, iterations):
+                if measurement.attack != NATURAL:
+                    for place, i in enumerate(members):
+                        rows[i].append(self._row(measurement, place, iterations[place]))
         self.evaluating += time.perf_counter() - began
         return rows
 
