@@ -54,8 +54,8 @@ OVERLAPS = Frame("analysis.overlaps(rounds, masks)", (*_MEANS, "between", "layer
 MEAN_OVERLAPS = Frame("analysis.summarise_overlaps(pairs)", (*_MEANS, "between", "layer", "place", "overlap_mean"))
 
 _KINDS = (
-    NETWORKS, SUMMARY, MEAN_EVALUATIONS, MEAN_CURVES, DENSITY, MEAN_DENSITY, OVERLAPS, MEAN_OVERLAPS, EVALUATIONS, CURVES,
-    ROUNDS,
+    NETWORKS, SUMMARY, MEAN_EVALUATIONS, MEAN_CURVES, DENSITY, MEAN_DENSITY, OVERLAPS, MEAN_OVERLAPS, EVALUATIONS,
+    CURVES, ROUNDS,
 )  # fmt: skip
 """The most particular first: a frame is of the first kind whose columns it has."""
 
