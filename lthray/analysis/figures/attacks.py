@@ -58,4 +58,4 @@ def draw_attacks(means: pd.DataFrame, *, width: style.Width = "page") -> Figure:
 
 def _name(attack: layout.Facet) -> str:
     moment = "early stopping" if attack["moment"] == "early_stopping" else "the end"
-    return f"{describe_attack(attack['attack'])}\nat {moment}, {attack['images']:,} images"
+    return f"{describe_attack(attack['attack'])}\nat {moment}, {attack['images']:,} images: accuracy, %"
