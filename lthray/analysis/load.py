@@ -1,21 +1,28 @@
 """Results folders as frames."""
 
-import io
 import json
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 from upath import UPath
 
 from lthray.analysis import ticket_masks
-from lthray.analysis.numbers.fields import BOOKKEEPING, FIELD, ROLES, UNITS, name_sources
+from lthray.analysis.notebook import describe_results, results_html
+from lthray.analysis.numbers.fields import BOOKKEEPING, ROLES, name_sources
+from lthray.analysis.parquet import (
+    Filters,
+    NotResultsError,
+    add_label,
+    concatenate,
+    list_files,
+    read_content,
+    read_tables,
+)
 from lthray.errors import first_line
 
 REQUIRED = (
@@ -24,15 +31,8 @@ REQUIRED = (
 )  # fmt: skip
 """The columns that every table of rounds has."""
 
-Filters = list[tuple[str, str, Any]] | list[list[tuple[str, str, Any]]]
-"""Conditions as `pyarrow.parquet.read_table` takes them: joined by and, or lists of such joined by or."""
 
-
-class NotResultsError(ValueError):
-    """A folder that holds no readable results; the message is one line that names the folder and what is missing."""
-
-
-@dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False, repr=False)
 class Results:
     """Results folders, read once; `curves` reads on demand.
 
@@ -60,6 +60,17 @@ class Results:
     failures: pd.DataFrame
     stopped: dict[str, set[str]] = field(default_factory=dict)
 
+    def __repr__(self) -> str:
+        facts = "; ".join(f"{heading}: {value}" for heading, value in self._facts().items())
+        return f"<Results of {', '.join(self.folders)}; {facts}>"
+
+    def _repr_html_(self) -> str:
+        """What was run, how far it got and what to call next, for notebooks."""
+        return results_html(f"Results of {', '.join(self.folders)}", self._facts())
+
+    def _facts(self) -> dict[str, str]:
+        return describe_results(self.folders, self.rounds, self.failures, set().union(*self.stopped.values()))
+
     def curves(self, columns: Sequence[str] | None = None, filters: Filters | None = None) -> pd.DataFrame:
         """The learning curves: one row per trajectory, round, iteration, split and attack.
 
@@ -79,7 +90,7 @@ class Results:
         """
         names = None if columns is None else list(columns)
         tables = self._tables("curves", names, filters)
-        return _concatenate(tables, categories=True) if tables else pd.DataFrame(columns=names)
+        return concatenate(tables, categories=True) if tables else pd.DataFrame(columns=names)
 
     def evaluations(self) -> pd.DataFrame:
         """Accuracies under attacks that `rounds` has no columns for, measured by a sweep or by `lthray evaluate`.
@@ -95,13 +106,13 @@ class Results:
             NotResultsError: A file cannot be read.
         """
         tables = self._tables("evaluations", None, None)
-        return _concatenate(tables) if tables else pd.DataFrame()
+        return concatenate(tables) if tables else pd.DataFrame()
 
     def _tables(self, name: str, columns: list[str] | None, filters: Filters | None) -> list[pa.Table]:
         tables: list[pa.Table] = []
         for label, folder in self.folders.items():
-            own = _read_tables(folder / name, columns, filters)
-            tables += [_add_label(table, label) if len(self.folders) > 1 else table for table in own]
+            own = read_tables(folder / name, columns, filters)
+            tables += [add_label(table, label) if len(self.folders) > 1 else table for table in own]
         return tables
 
     def masks(self, numbers: Sequence[int] | None = None) -> dict[tuple[Any, ...], ticket_masks.Rounds]:
@@ -139,16 +150,16 @@ def load(*folders: str | Path | UPath) -> Results:
     read = {label: _read_rounds(folder) for label, folder in labels.items()}
     failed = {label: _read_failures(folder / "failures") for label, folder in labels.items()}
     several = len(labels) > 1
-    tables = [_add_label(table, label) if several else table for label, frames in read.items() for table in frames]
+    tables = [add_label(table, label) if several else table for label, frames in read.items() for table in frames]
     lost = [part.assign(folder=label) if several else part for label, part in failed.items()]
     order = [*(["folder"] if several else []), "trajectory_id", "round"]
     return Results(
         folders=labels,
-        rounds=name_sources(_with_round_iterations(_concatenate(tables).sort_values(order, ignore_index=True))),
+        rounds=name_sources(_with_round_iterations(concatenate(tables).sort_values(order, ignore_index=True))),
         sweeps={label: _read_sweep(folder / "sweep.yaml") for label, folder in labels.items()},
         failures=pd.concat([part for part in lost if len(part)] or lost[:1], ignore_index=True),
         stopped={
-            label: {path.name.removesuffix(".json") for path in _files(folder / "stopped", ".json")}
+            label: {path.name.removesuffix(".json") for path in list_files(folder / "stopped", ".json")}
             for label, folder in labels.items()
         },
     )
@@ -169,65 +180,15 @@ def _labels(folders: list[UPath]) -> dict[str, UPath]:
 def _read_rounds(folder: UPath) -> list[pa.Table]:
     if not folder.is_dir():
         raise NotResultsError(f"{folder}: no such folder; a results folder with rounds/*.parquet was looked for")
-    tables = _read_tables(folder / "rounds")
+    tables = read_tables(folder / "rounds")
     if not tables:
-        lost = len(_files(folder / "failures", ".json"))
+        lost = len(list_files(folder / "failures", ".json"))
         failed = f" ({lost} failed trajectories in failures/)" if lost else ""
         raise NotResultsError(f"{folder}: no results, there is no rounds/*.parquet{failed}")
     present = {name for table in tables for name in table.column_names}
     if missing := [name for name in REQUIRED if name not in present]:
         raise NotResultsError(f"{folder}: rounds/*.parquet lacks the columns {', '.join(missing)}")
     return tables
-
-
-def _files(folder: UPath, suffix: str) -> list[UPath]:
-    """The finished files of a folder; a leading dot marks one that is being written."""
-    if not folder.is_dir():
-        return []
-    return sorted((path for path in folder.iterdir() if path.name.endswith(suffix) and path.name[0] != "."), key=str)
-
-
-def _read_tables(folder: UPath, columns: list[str] | None = None, filters: Filters | None = None) -> list[pa.Table]:
-    with ThreadPoolExecutor() as threads:
-        tables = threads.map(lambda path: _read_table(path, columns, filters), _files(folder, ".parquet"))
-        return [table for table in tables if table is not None]
-
-
-def _read_table(path: UPath, columns: list[str] | None, filters: Filters | None) -> pa.Table | None:
-    """A file's table, None if the file is gone; with one handle, a file replaced meanwhile is read as it was."""
-    try:
-        with path.open("rb") if not path.protocol else io.BytesIO(_content(path)) as handle:
-            return pq.read_table(handle, columns=columns, filters=filters, use_threads=False)
-    except FileNotFoundError:
-        return None
-    except pa.ArrowException as error:
-        raise NotResultsError(f"{path}: {first_line(error)}") from error
-
-
-def _content(path: UPath) -> bytes:
-    """A file's content, read atomically: by URL with a single request, so that no piece is of a newer file."""
-    content: bytes = path.read_bytes() if not path.protocol else path.fs.cat_file(path.path)
-    return content
-
-
-def _add_label(table: pa.Table, label: str) -> pa.Table:
-    column = pa.field("folder", pa.string(), metadata={"role": FIELD})
-    return table.add_column(0, column, pa.array([label] * len(table), pa.string()))
-
-
-def _concatenate(tables: list[pa.Table], *, categories: bool = False) -> pd.DataFrame:
-    if categories:
-        tables = [_with_categories(table) for table in tables]
-    whole = pa.concat_tables(tables, promote_options="permissive")
-    frame: pd.DataFrame = (whole.unify_dictionaries() if categories else whole).to_pandas()
-    frame.attrs = {ROLES: _read_metadata(whole.schema, b"role"), UNITS: _read_metadata(whole.schema, b"unit")}
-    return frame
-
-
-def _read_metadata(schema: pa.Schema, key: bytes) -> dict[str, str]:
-    """What files say of their columns, by column; files of lthray 0.1 say nothing (see `field_columns`)."""
-    values = {column.name: (column.metadata or {}).get(key) for column in schema}
-    return {name: value.decode() for name, value in values.items() if value is not None}
 
 
 def _with_round_iterations(rounds: pd.DataFrame) -> pd.DataFrame:
@@ -240,17 +201,9 @@ def _with_round_iterations(rounds: pd.DataFrame) -> pd.DataFrame:
     return rounds.assign(iterations=field, round_iterations=rounds["iterations"])
 
 
-def _with_categories(table: pa.Table) -> pa.Table:
-    for place, column in enumerate(table.schema):
-        if pa.types.is_string(column.type) or pa.types.is_large_string(column.type):
-            encoded = table.column(place).dictionary_encode()
-            table = table.set_column(place, column.with_type(encoded.type), encoded)
-    return table
-
-
 def _read_sweep(path: UPath) -> dict[str, Any] | None:
     try:
-        sweep = yaml.safe_load(_content(path).decode())
+        sweep = yaml.safe_load(read_content(path).decode())
     except FileNotFoundError:
         return None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -259,14 +212,14 @@ def _read_sweep(path: UPath) -> dict[str, Any] | None:
 
 
 def _read_failures(folder: UPath) -> pd.DataFrame:
-    rows = [row for path in _files(folder, ".json") if (row := _read_failure(path)) is not None]
+    rows = [row for path in list_files(folder, ".json") if (row := _read_failure(path)) is not None]
     frame = pd.DataFrame(rows, columns=None if rows else ["trajectory_id", "round", "error"])
     return frame.astype({"round": "Int64"})
 
 
 def _read_failure(path: UPath) -> dict[str, Any] | None:
     try:
-        record = json.loads(_content(path).decode())
+        record = json.loads(read_content(path).decode())
     except FileNotFoundError:
         return None
     except ValueError:

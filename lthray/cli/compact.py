@@ -1,25 +1,47 @@
-"""`lthray compact`: packs the tickets of each trajectory into a few files."""
+"""`lthray compact`: packs a results folder for readers."""
+
+from functools import partial
 
 from lthray.cli.options import Folder, make_console, mistakes
 
 
 def compact(folder: Folder) -> None:
-    """Pack the tickets of each trajectory into a few files.
+    """Pack a results folder: few ticket files, one table of all rounds, the same columns in every file.
 
-    A sweep does this itself when a trajectory is complete; use this command on the folder of a sweep that did not.
+    It merges the tickets between each trajectory's first and last into one file (a sweep does so itself when a
+    trajectory is complete); gives files of older versions of lthray the columns of this one; and writes rounds.parquet
+    and evaluations.parquet, which hold the rows of all trajectories. Sweeps and evaluations remove these two when they
+    add rows: run it again then.
     """
     console = make_console()
     with mistakes():
         from rich.progress import track
 
         from lthray.cli.live import counted
-        from lthray.store.folder import Store
+        from lthray.errors import InputError
+        from lthray.spec.sweepfile import load
+        from lthray.store import merged_tables
+        from lthray.store.folder import SWEEP, Store
+        from lthray.store.tables import TABLES
         from lthray.sweep.lock import hold
+        from lthray.sweep.opening import migrate
         from lthray.sweep.progress import SweepProgress
 
         store = Store(folder)
         store.require()
-        with hold(store.folder, SweepProgress().snapshot, lambda: None, console.print):
-            names = store.with_tickets()
-            packed = [store.compact(name) for name in track(names, "compacting", console=console, transient=True)]
-    console.print(f"compacted {sum(packed)} of {counted(len(packed), 'trajectory')}")
+        say = partial(console.print, soft_wrap=True)
+        migrate(store, *load(store.folder / SWEEP), say)
+        with hold(store.folder, SweepProgress().snapshot, lambda: None, say):
+            try:
+                updated = sum(merged_tables.update_columns(store, part) for part in TABLES)
+                merged = merged_tables.merge(store)
+                names = store.with_tickets()
+                shown = track(names, "compacting", console=console, transient=True, disable=not console.is_terminal)
+                packed = [store.compact(name) for name in shown]
+            except OSError as error:
+                raise InputError(f"{store.folder}: can't be written: {error.strerror or error}") from None
+    say(f"compacted the tickets of {sum(packed)} of {counted(len(packed), 'trajectory')}")
+    if updated:
+        say(f"gave {counted(updated, 'file')} of older versions the columns of this one")
+    for table in merged:
+        say(f"wrote {table.name}: {counted(table.rows, 'row')} of {counted(table.trajectories, 'trajectory')}")

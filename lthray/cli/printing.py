@@ -152,6 +152,8 @@ def _driver_lines(status: Status) -> Iterator[RenderableType]:
     driver = status.driver
     if status.outdated:
         yield Text(status.outdated, style="red")
+    if status.stale:
+        yield Text(f"out of date: {', '.join(status.stale)}; run lthray compact {status.folder}", style="red")
     if status.undrawn:
         yield Text(f"{counted(status.undrawn, 'more trajectory')} to come, of samples not drawn yet", style="dim")
     if driver is None:

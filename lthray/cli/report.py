@@ -39,9 +39,23 @@ def report(
         ),
     ] = None,
     margin: Annotated[
-        float,
-        typer.Option(min=0, max=100, metavar="POINTS", help="Accuracy loss, in percentage points, that is ignored."),
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            min=0,
+            max=100,
+            metavar="POINTS",
+            help="Accuracy loss, in percentage points, that is ignored.",
+            show_default="what the sweep file says, or 1",
+        ),
+    ] = None,
+    at: Annotated[
+        str | None,
+        typer.Option(
+            metavar="WEIGHTS",
+            help="Weights remaining, such as 20% or 0.2, declared beforehand: each claim is tested there alone.",
+            show_default="what the sweep file says, or the whole range",
+        ),
+    ] = None,
     width: Annotated[
         WidthName,
         typer.Option(help="How wide figures are printed: a paper's column, its text, or a page across."),
@@ -61,10 +75,28 @@ def report(
             target = out or (beside.resolve().parent if beside else Path()) / name
         try:
             page = write_report(
-                load(*where), target, margin=margin / 100, by=by or [], width=width.value, processes=os.cpu_count() or 1
+                load(*where),
+                target,
+                margin=None if margin is None else margin / 100,
+                at=None if at is None else _parse_share(at),
+                by=by or [],
+                width=width.value,
+                processes=os.cpu_count() or 1,
             )
         except (NotResultsError, LayoutError) as error:
             raise InputError(str(error)) from None
         except OSError as error:
             raise InputError(f"{target}: can't be written: {error.strerror or error}") from None
     make_console().print(f"report: {page}", soft_wrap=True)
+
+
+def _parse_share(text: str) -> float:
+    """A share in (0, 1) from a number, or from one in %."""
+    number, percent, rest = text.partition("%")
+    try:
+        share = float(number) / (100 if percent else 1)
+    except ValueError:
+        share = 0
+    if not 0 < share < 1 or rest.strip():
+        raise InputError(f"--at {text}: allowed are weights remaining between 0 and 100 %, such as 20% or 0.2")
+    return share

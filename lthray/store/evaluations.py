@@ -7,7 +7,7 @@ import pyarrow as pa
 
 from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.trajectory import TrajectorySpec
-from lthray.store.folder import Store, write_table
+from lthray.store.folder import Store
 from lthray.store.tables import EVALUATIONS, MEASURED, refit, versions
 
 
@@ -42,7 +42,7 @@ def write_evaluation(store: Store, spec: TrajectorySpec, row: Mapping[str, Any])
     rows = [earlier for earlier in before if _key(earlier) != _key(row)]
     rows.append({"trajectory_id": spec.trajectory_id, **spec.flat()} | dict(row) | versions())
     rows.sort(key=_key)
-    write_table(store.path("evaluations", spec.trajectory_id), pa.Table.from_pylist(rows, EVALUATIONS))
+    store.write_table("evaluations", spec.trajectory_id, pa.Table.from_pylist(rows, EVALUATIONS))
 
 
 def _key(row: Mapping[str, Any]) -> tuple[Any, ...]:

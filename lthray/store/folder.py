@@ -34,6 +34,8 @@ FILES = {
     "checkpoints": ".safetensors",
 }
 """The subfolders that hold one file for each trajectory, with the file's suffix."""
+MERGED = ("rounds", "evaluations")
+"""The tables that `merged_tables.merge` writes into one file as well."""
 READERS = 16
 """Files read in parallel: on remote storage most of the time is spent waiting."""
 
@@ -249,6 +251,25 @@ class Store:
         """The path of a trajectory's file in one of the subfolders `FILES`."""
         return self.folder / part / f"{trajectory_id}{FILES[part]}"
 
+    def merged(self, part: str) -> UPath:
+        """The path of a merged table, one of `MERGED`."""
+        return self.folder / f"{part}.parquet"
+
+    def remove_merged(self) -> None:
+        """Removes the merged tables before rows change, so that none is out of date."""
+        for part in MERGED:
+            self.merged(part).unlink(missing_ok=True)
+
+    def write_table(self, part: str, trajectory_id: str, table: pa.Table) -> None:
+        """Writes a trajectory's rows of a table atomically, and removes the merged table, which lacks them.
+
+        Raises:
+            OSError: it can't be written.
+        """
+        if part in MERGED:
+            self.merged(part).unlink(missing_ok=True)
+        replace(self.path(part, trajectory_id), parquet(table))
+
     def tickets(self, trajectory_id: str) -> UPath:
         """The folder of a trajectory's tickets."""
         return self.folder / "tickets" / trajectory_id
@@ -260,11 +281,11 @@ class Store:
         new = pa.Table.from_pylist(list(rows), schema)
         if (old := self.read(table, spec.trajectory_id)) is not None:
             new = pa.concat_tables([refit(old.filter(pc.less(old["round"], number)), schema, spec), new])
-        write_table(self.path(table, spec.trajectory_id), new)
+        self.write_table(table, spec.trajectory_id, new)
 
 
-def write_table(path: UPath, table: pa.Table) -> None:
-    """Writes a table atomically."""
+def parquet(table: pa.Table) -> bytes:
+    """A table as the content of a Parquet file."""
     content = io.BytesIO()
     pq.write_table(table, content, compression="zstd")
-    replace(path, content.getvalue())
+    return content.getvalue()

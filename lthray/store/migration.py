@@ -19,11 +19,9 @@ from lthray.spec.search import Sample
 from lthray.spec.sweepfile import load
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store import sources
-from lthray.store.folder import FILES, READERS, SWEEP, Store, write_table
+from lthray.store.folder import FILES, READERS, SWEEP, Store
 from lthray.store.sources import Source
-from lthray.store.tables import CURVES, EVALUATIONS, ROUNDS, refit
-
-TABLES = {"rounds": ROUNDS, "curves": CURVES, "evaluations": EVALUATIONS}
+from lthray.store.tables import TABLES, refit
 
 
 @dataclass(frozen=True)
@@ -80,6 +78,7 @@ def migrate(store: Store, outdated: Outdated) -> None:
         InputError: a file is damaged.
         OSError: a file can't be read, written or removed; run it again to continue.
     """
+    store.remove_merged()
     for old, source in outdated.sources.items():
         _copy_source(store, old, source)
     for old, spec in outdated.trajectories.items():
@@ -147,7 +146,7 @@ def _write_anew(store: Store, old: str, spec: TrajectorySpec) -> None:
             files.replace(store.path(part, new), json.dumps(record, indent=1).encode())
     for part in ("evaluations", "curves", "rounds"):
         if (table := store.read(part, old)) is not None:
-            write_table(store.path(part, new), refit(table, TABLES[part], spec))
+            store.write_table(part, new, refit(table, TABLES[part], spec))
 
 
 def _remove(store: Store, old: str) -> None:

@@ -1,5 +1,6 @@
 """The tables of a results folder: their columns, and a round's rows."""
 
+import json
 import platform
 from importlib.metadata import version
 from itertools import product
@@ -10,6 +11,8 @@ import pyarrow as pa
 from lthray import __version__
 from lthray.engine.results import CurveRow, RoundResult
 from lthray.methods.attacks import ATTACKS, NATURAL, Attack
+from lthray.spec.dotted import nest
+from lthray.spec.identity import bases
 from lthray.spec.metrics import ACCURACIES, MOMENTS, SPLITS, ZERO_GRADIENTS
 from lthray.spec.trajectory import TrajectorySpec
 
@@ -20,6 +23,10 @@ _FIELD_UNITS = {
     "batch_size": "images", "validation_size": "images", "pgd.steps": "steps",
 }  # fmt: skip
 """The fields that count something, and what they count."""
+
+_BASE_VALUES = {name: base.value for name, base in bases(TrajectorySpec).items() if not base.rule}
+_AT_BASE = TrajectorySpec.model_validate(nest(_BASE_VALUES)).flat()
+"""What each field is in the rows of versions that did not have it yet, as the tables write it."""
 
 
 def _column(name: str, kind: type, role: str, unit: str = "") -> pa.Field:
@@ -38,7 +45,10 @@ def _column(name: str, kind: type, role: str, unit: str = "") -> pa.Field:
 def _field(name: str, value: object) -> pa.Field:
     # The source's id differs from seed to seed: it names a trajectory, as `trajectory_id` does, and is no setting.
     role = "identity" if name == "transfer.source" else "field"
-    return _column(name, type(value), role, _FIELD_UNITS.get(name, ""))
+    column = _column(name, type(value), role, _FIELD_UNITS.get(name, ""))
+    if name not in _BASE_VALUES:  # other fields decide
+        return column
+    return column.with_metadata(column.metadata | {b"base": json.dumps(_AT_BASE[name]).encode()})
 
 
 _SHARED = [
@@ -86,6 +96,8 @@ EVALUATIONS = pa.schema(
         *_VERSIONS,
     ]
 )
+TABLES = {"rounds": ROUNDS, "curves": CURVES, "evaluations": EVALUATIONS}
+"""The columns of each table, by the name of its subfolder."""
 OTHERWISE = "training"
 """The moment of an evaluation that is neither early stopping nor the end."""
 MEASURED = ("round", "moment", "split", "attack", "images")

@@ -6,6 +6,7 @@ from typing import Any
 
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
+from lthray.store import merged_tables
 from lthray.store.folder import Store
 from lthray.sweep import lock, samples
 from lthray.sweep.opening import outdated_line
@@ -51,6 +52,8 @@ class Status:
     """Trajectories of samples that a searcher has not drawn yet; in no tally."""
     outdated: str | None
     """A warning that results of an older lthray have to be migrated; they are in no tally."""
+    stale: list[str]
+    """The merged tables that are not of the trajectories' files as they are now."""
     driver: dict[str, Any] | None
     """The folder's lock, with the progress of the sweep that holds it; `alive` is false if that sweep died."""
 
@@ -73,6 +76,7 @@ class Status:
             },
             "undrawn": self.undrawn,
             "outdated": self.outdated,
+            "stale": self.stale,
             "driver": self.driver,
         }
 
@@ -119,5 +123,6 @@ def status(sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], store: Stor
         failures={name: failure for name, failure in failures.items() if name in known},
         undrawn=sweep.size() - len(trajectories),
         outdated=outdated_line(store, sweep, trajectories),
+        stale=merged_tables.find_stale(store),
         driver=driver,
     )

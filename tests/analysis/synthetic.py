@@ -129,6 +129,15 @@ def grid(**axes: Any) -> list[pd.DataFrame]:
     ]
 
 
+def evaluations(
+    rounds: pd.DataFrame, attack: str, accuracy: float, *, moment: str = "early_stopping", images: int = 2_000
+) -> pd.DataFrame:
+    """Rows of `evaluations`: every network of a table of rounds under one attack, on test images."""
+    kept = rounds[["trajectory_id", *FIELDS, "round", "weights_remaining", "weights_remaining_count"]]
+    measured = {"moment": moment, "iteration": 50_000, "split": "test", "attack": attack, "loss": 1.0}
+    return kept.assign(**measured, accuracy=accuracy, zero_gradient_share=0.0, images=images, seconds=1.0)
+
+
 def curves(rounds: pd.DataFrame) -> pd.DataFrame:
     """A short learning curve for every round of a trajectory."""
     rows = []
@@ -184,7 +193,8 @@ def _at(given: float | list[float] | None, number: int, otherwise: float) -> flo
 
 def _made_up(setting: dict[str, Any], number: int) -> dict[str, float]:
     """Numbers of a plausible shape: resetting stops earlier and holds its accuracy longer."""
-    noise = random.Random(f"{identity(setting)}-{number}")
+    # Under every strategy of a seed, round 0 is the same.
+    noise = random.Random(f"{identity(setting if number else setting | {'strategy': ''})}-{number}")
     pace = {"reset": 0.93, "random": 1.06, "continued": 0.8}.get(setting["strategy"], 1.0)
     fall = {"reset": 0.0006, "random": 0.0016, "continued": 0.0003}.get(setting["strategy"], 0.001) * number**1.7
     robust = {"none": 0.06, "fgsm": 0.80, "pgd": 0.72}[setting["train_attack"]]

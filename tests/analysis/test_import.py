@@ -25,7 +25,7 @@ def test_importing_it_loads_neither_torch_nor_ray_nor_the_rest_of_lthray(tmp_pat
     loaded = python("-c", LOADED, cwd=tmp_path).split()
     assert "lthray.analysis.page.report" in loaded
     others = {name for name in loaded if not name.startswith("lthray.analysis")}
-    assert others <= {"lthray", "lthray.errors"}
+    assert others <= {"lthray", "lthray.errors", "lthray.files"}
 
 
 def test_a_report_is_written_beside_a_folder_of_the_users_named_analysis(tmp_path):

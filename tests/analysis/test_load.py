@@ -129,13 +129,13 @@ def test_a_broken_sweep_file_is_named(folder):
 
 def test_a_file_that_goes_while_it_reads_is_passed_over(folder, monkeypatch):
     gone = sorted((folder / "rounds").iterdir())[0]
-    module = importlib.import_module("lthray.analysis.load")
-    listed = module._files
+    module = importlib.import_module("lthray.analysis.parquet")
+    listed = module.list_files
 
     def files(of, suffix):
         found = listed(of, suffix)
         gone.unlink(missing_ok=True)
         return found
 
-    monkeypatch.setattr(module, "_files", files)
+    monkeypatch.setattr(module, "list_files", files)
     assert load(folder).rounds["trajectory_id"].nunique() == 3

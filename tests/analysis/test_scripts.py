@@ -53,12 +53,11 @@ def test_the_scripts_answer_the_posters_questions(results, tmp_path):
 
 
 def test_the_notebooks_cells_run(results, tmp_path):
-    """In order and in one process, but outside Jupyter, and so without its magics."""
+    """In order and in one process, but outside Jupyter."""
     notebook = json.loads(NOTEBOOK.read_text(encoding="utf-8"))
     cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
     assert len(cells) > 5
-    code = "\n".join(line for cell in cells for line in cell.splitlines() if not line.startswith("%"))
-    (tmp_path / "cells.py").write_text(code, encoding="utf-8")
+    (tmp_path / "cells.py").write_text("\n".join(cells), encoding="utf-8")
     python(tmp_path / "cells.py", cwd=_beside(results))
     outputs = [output for cell in notebook["cells"] for output in cell.get("outputs", ())]
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 3

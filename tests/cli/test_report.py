@@ -29,6 +29,21 @@ def test_one_folder_is_reported_inside_itself(folders):
     assert said["margin"] == 0.005
 
 
+@pytest.mark.parametrize("at", ["64%", "64 %", "0.64"])
+def test_a_sparsity_is_declared_as_a_share_or_in_percent(folders, at):
+    done = run(folders[0], "--at", at)
+    assert done.exit_code == 0, done.output
+    said = json.loads((folders[0] / "report" / "claims.json").read_text(encoding="utf-8"))
+    assert said["at"] == 0.64
+
+
+@pytest.mark.parametrize("at", ["64", "0", "100%", "much", "6%4"])
+def test_an_impossible_sparsity_is_a_mistake_in_one_line(folders, at):
+    done = run(folders[0], "--at", at)
+    assert done.exit_code == BAD_INPUT
+    assert f"--at {at}: allowed are weights remaining between 0 and 100 %" in done.output
+
+
 def test_several_are_reported_beside_the_first(folders):
     done = run(*folders)
     assert done.exit_code == 0, done.output

@@ -36,6 +36,12 @@ def test_units_are_those_of_columns_that_count():
     assert units["learning_rate"] is units["strategy"] is None
 
 
+def test_a_field_says_what_it_was_before_it_existed():
+    bases = {column.name: column.metadata.get(b"base") for column in ROUNDS}
+    assert (bases["norm"], bases["pgd.restarts"], bases["pgd.random_start"]) == (b'"linf"', b"1", b"true")
+    assert bases["retrain.iterations"] is bases["final_pgd_accuracy_test"] is None  # follows a field; is none
+
+
 def test_a_file_without_roles_gets_them_with_its_next_round(make, digits, tmp_path):
     first, second, _ = (result for (result,) in run([make(iterations=10, eval_every=10)], digits))
     store = Store(tmp_path / "results")

@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 
 from lthray.analysis.figures.style import PAPERS, WHITE, Paper, Width
+from lthray.analysis.notebook import NotebookFigure
 
 _LETTER = 0.68
 """The mean width of a bold letter, in its height."""
@@ -81,7 +82,7 @@ def make_grid(rows: int, columns: int, width: Width) -> Grid:
     breaks = math.ceil(wide / across)
     size = max(paper.width, paper.panel * wide if paper.height is None else 0), _BESIDE + paper.row * down * breaks
     pad = mpl.rcParams["font.size"] / 110
-    figure = Figure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=pad, w_pad=pad), facecolor=WHITE)
+    figure = NotebookFigure(figsize=size, layout=ConstrainedLayoutEngine(h_pad=pad, w_pad=pad), facecolor=WHITE)
     lines: list[list[Axes]] = []
     for place, line in enumerate(figure.subplots(down * breaks, across, squeeze=False)):
         used = min(across, wide - place % breaks * across)

@@ -17,6 +17,7 @@ from lthray.analysis.figures.grid import Grid, make_grid
 from lthray.analysis.figures.series import Series, add_series, series_lines
 from lthray.analysis.numbers.curves import rounds_shown
 from lthray.analysis.numbers.fields import select
+from lthray.analysis.numbers.frames import MEAN_CURVES, takes
 from lthray.analysis.numbers.summary import list_strategies
 
 _MARKS = 6
@@ -46,6 +47,7 @@ class _Column:
     strategies: list[str]
 
 
+@takes(curves=MEAN_CURVES)
 def draw_accuracy_curves(
     curves: pd.DataFrame, place: layout.Layout | None = None, *, width: style.Width = "page"
 ) -> Figure:
@@ -67,6 +69,7 @@ def draw_accuracy_curves(
     return _figure(curves, place or layout.Layout(), width, _ACCURACY)
 
 
+@takes(curves=MEAN_CURVES)
 def draw_loss_curves(
     curves: pd.DataFrame, place: layout.Layout | None = None, *, width: style.Width = "page"
 ) -> Figure:

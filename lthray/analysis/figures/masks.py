@@ -13,6 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 from lthray.analysis.figures import captions, layout, style
 from lthray.analysis.figures.grid import make_grid
 from lthray.analysis.numbers.fields import distinct, select
+from lthray.analysis.numbers.frames import MEAN_DENSITY, MEAN_OVERLAPS, takes
 from lthray.analysis.numbers.masks import PAIR
 
 MOST_LINES = 6
@@ -29,6 +30,7 @@ BETWEEN = {
 _EXPECTED: dict[str, Any] = {"color": style.GREY, "linewidth": 1.0, "linestyle": (0, (4, 2))}
 
 
+@takes(density=MEAN_DENSITY)
 def draw_layer_density(
     density: pd.DataFrame, place: layout.Layout | None = None, *, width: style.Width = "page"
 ) -> Figure:
@@ -65,6 +67,7 @@ def draw_layer_density(
     return figure
 
 
+@takes(overlap=MEAN_OVERLAPS)
 def draw_overlap(overlap: pd.DataFrame, *, width: style.Width = "page") -> Figure:
     """How much of each layer's mask two networks have in common: |A ∩ B| / |A ∪ B| in %.
 

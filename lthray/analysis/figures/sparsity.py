@@ -9,6 +9,7 @@ from matplotlib.figure import Figure
 from lthray.analysis.figures import captions, layout, style
 from lthray.analysis.figures.grid import make_grid
 from lthray.analysis.numbers.fields import distinct, select
+from lthray.analysis.numbers.frames import NETWORKS, SUMMARY, takes
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ _SHARE = _Weights("weights_remaining", 100, "Weights remaining, %", style.percen
 _NUMBER = _Weights("weights_remaining_count", 1, "Weights remaining", "{:,.0f}".format)
 
 
+@takes(summary=SUMMARY)
 def draw_sparsity(summary: pd.DataFrame, place: layout.Layout | None = None, *, width: style.Width = "page") -> Figure:
     """Figure 2 of the poster: what sparsity does to early stopping and to both accuracies.
 
@@ -46,6 +48,7 @@ def draw_sparsity(summary: pd.DataFrame, place: layout.Layout | None = None, *, 
     return _figure(summary, place or layout.Layout(), width, layout.MOMENTS[0][1], _SHARE, caption)
 
 
+@takes(summary=NETWORKS)
 def draw_networks(summary: pd.DataFrame, *, width: style.Width = "page") -> Figure:
     """Networks compared by the number of their weights: is a large sparse one better than a small dense one?
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from lthray.analysis.numbers.fields import EVAL_ATTACKS, sort_key, trajectory_keys, varied
+from lthray.analysis.numbers.frames import CURVES, OBJECTIVES, ROUNDS, takes
 from lthray.analysis.numbers.summary import SERIES
 
 POSTER_WEIGHTS = (1.0, 0.513, 0.169, 0.087, 0.036, 0.018)
@@ -14,6 +15,7 @@ CURVES_READ = ("trajectory_id", "round", "iteration", "split", "attack", "loss",
 _CURVE = ["_series", "eval_attack", "round", "iteration"]
 
 
+@takes(curves=OBJECTIVES)
 def early_stopping(curves: pd.DataFrame) -> pd.DataFrame:
     """Where training would have stopped early: the first iteration with the smallest validation objective.
 
@@ -46,6 +48,7 @@ def early_stopping(curves: pd.DataFrame) -> pd.DataFrame:
     return table.astype({"early_stopping_iteration": "Int64"})
 
 
+@takes(curves=CURVES, rounds=ROUNDS)
 def learning_curves(curves: pd.DataFrame, rounds: pd.DataFrame) -> pd.DataFrame:
     """Means over seeds as training proceeds: one row per setting, strategy, eval attack, round and iteration.
 

@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 
 from lthray.analysis.numbers.fields import hashable, sort_key, trajectory_keys, varied
+from lthray.analysis.numbers.frames import DENSITY, OVERLAPS, ROUNDS, takes
 from lthray.analysis.numbers.summary import setting_keys
 from lthray.analysis.ticket_masks import Rounds
 
@@ -22,6 +23,7 @@ Masks = Mapping[tuple[Any, ...], Rounds]
 _FIELDS = ["dataset", "train_attack", "strategy"]
 
 
+@takes(rounds=ROUNDS)
 def layer_density(rounds: pd.DataFrame, masks: Masks) -> pd.DataFrame:
     """How many of its weights each layer has left.
 
@@ -48,6 +50,7 @@ def layer_density(rounds: pd.DataFrame, masks: Masks) -> pd.DataFrame:
     return _sorted(pd.DataFrame(rows, columns=[*settings, *_FIELDS, *measured]), [*settings, *_FIELDS, "seed", "round"])
 
 
+@takes(rounds=ROUNDS)
 def overlaps(rounds: pd.DataFrame, masks: Masks) -> pd.DataFrame:
     """How much of each layer's mask two networks of a round have in common.
 
@@ -86,11 +89,13 @@ def overlaps(rounds: pd.DataFrame, masks: Masks) -> pd.DataFrame:
     return frame
 
 
+@takes(density=DENSITY)
 def summarise_density(density: pd.DataFrame) -> pd.DataFrame:
     """`layer_density` as means over seeds: `density_mean`, `_sd` (sample standard deviation) and `_n` (seeds)."""
     return _means(density, [*setting_keys(density), *_FIELDS, "round", "place", "layer"], "density", [])
 
 
+@takes(pairs=OVERLAPS)
 def summarise_overlaps(pairs: pd.DataFrame) -> pd.DataFrame:
     """`overlaps` as means over pairs: `overlap_mean`, `_sd` (over pairs), `_n` (pairs), and `expected` (mean).
 

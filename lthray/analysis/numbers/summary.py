@@ -17,6 +17,7 @@ from lthray.analysis.numbers.fields import (
     trajectory_keys,
     varied,
 )
+from lthray.analysis.numbers.frames import ROUNDS, SUMMARY, takes
 
 SERIES = ("dataset", "train_attack", "eval_attack", "strategy")
 """What a line of a figure stands for, within a panel's setting."""
@@ -52,6 +53,7 @@ class Panel:
         return " · ".join([self.dataset, *(f"{name} {show(value)}" for name, value in self.setting.items())])
 
 
+@takes(rounds=ROUNDS)
 def tidy_rounds(rounds: pd.DataFrame) -> pd.DataFrame:
     """One row per trajectory, round and eval attack.
 
@@ -90,6 +92,7 @@ def one_per_seed(rounds: pd.DataFrame) -> pd.DataFrame:
     return tidy_rounds(rounds).sort_values(trajectory_keys(rounds)).drop_duplicates(keys)
 
 
+@takes(rounds=ROUNDS)
 def summarise(rounds: pd.DataFrame) -> pd.DataFrame:
     """Means over seeds: one row per setting, data set, train attack, eval attack, strategy and round.
 
@@ -112,6 +115,7 @@ def summarise(rounds: pd.DataFrame) -> pd.DataFrame:
     return summary.sort_values(keys, key=sort_key, ignore_index=True)
 
 
+@takes(summary=SUMMARY)
 def networks(summary: pd.DataFrame) -> pd.DataFrame | None:
     """A summary with one column `network` in place of those of `NETWORK`, to compare networks by their weights.
 

@@ -12,15 +12,17 @@ from lthray.analysis.figures import layout
 from lthray.analysis.figures.style import Width
 from lthray.analysis.files import replace_file
 from lthray.analysis.load import Results
-from lthray.analysis.numbers.attack_audit import describe_audit
-from lthray.analysis.numbers.claims import LEVEL, MARGIN, evidence, verdicts
+from lthray.analysis.looks import Look, take_look
 from lthray.analysis.numbers.curves import CURVES_READ, learning_curves, rounds_shown
 from lthray.analysis.numbers.evaluations import summarise_evaluations
 from lthray.analysis.numbers.fields import EVAL_ATTACKS, show, varied
 from lthray.analysis.numbers.summary import Panel, networks, panels, summarise
-from lthray.analysis.page import claims, evaluations, masks, overview, search, tables
+from lthray.analysis.numbers.verdicts import LEVEL, MARGIN, Judgement, judge
+from lthray.analysis.page import alerts, claims, evaluations, facts, lead, masks, overview, search, tables, words
+from lthray.analysis.page.claims_json import claims_json
 from lthray.analysis.page.drawing import EMBEDDED, Album, Drawing, Task, map_tasks, write_networks, write_panel
 from lthray.analysis.page.headings import describe_panel
+from lthray.analysis.page.plan import judged_seeds, planned_seeds
 
 _MAX_NAME = 100
 _OPEN_GROUPS = 4
@@ -41,7 +43,8 @@ def write_report(
     results: Results,
     out: Path,
     *,
-    margin: float = MARGIN,
+    margin: float | None = None,
+    at: float | None = None,
     by: Sequence[str] = (),
     width: Width = "page",
     processes: int = 1,
@@ -57,7 +60,9 @@ def write_report(
         results: What to report (`load`). Unless `by` places something, several folders are shown as rows of the same
             figures, and where all trajectories have one strategy, colour shows the first field that varies instead.
         out: The folder to write to, made where it is missing.
-        margin: Accuracy loss, as a share, that verdicts ignore.
+        margin: Accuracy loss, as a share, that verdicts ignore; by default what the sweep file says, or `MARGIN`.
+        at: Weights remaining, in (0, 1), at which alone the claims are tested; by default what the sweep file says, or
+            no such declaration.
         by: What the figures show beside the poster's fields (`layout.parse`): `pgd.steps`, `row=pgd.steps`.
         width: How wide the figures are printed: "column" (3.3 inches), "text" (6.9) or "page" (11 or more).
         processes: The number of processes that draw the figures of large reports. Further processes import the main
@@ -76,8 +81,8 @@ def write_report(
     place = _placed(rounds, by)
     summary = summarise(rounds)
     curves = _curves(results, summary, place, rounds)
-    proof = evidence(rounds, margin)
-    judged = verdicts(rounds, proof)
+    measured = results.evaluations()
+    judgement, look = _judge(results, rounds, measured, margin, at)
     compared = _networks(rounds, summary, album)
     parts = list(panels(summary, place.fields))
     drawn = _sections(rounds, parts, curves, place, album, processes)
@@ -86,27 +91,45 @@ def write_report(
     sections = [*compared, *drawn]
     shown = [part.drawings for part in searches] + [part.drawings for part in sections]
     shown += [part.drawings for part in mask_section.parts]
-    _write_tables(out / "tables", summary, curves, proof)
-    measured = _evaluations(results, rounds, out / "tables")
-    replace_file(out / "claims.json", claims.claims_json(judged, proof, margin).encode())
-    groups = claims.group_verdicts(judged, proof, margin)
+    _write_tables(out / "tables", summary, curves, judgement.evidence)
+    replace_file(out / "claims.json", claims_json(judgement).encode())
+    groups = claims.group_verdicts(judgement)
     page = _template().render(
         name=overview.sweep_name(results),
-        facts=overview.list_facts(results),
-        warnings=overview.list_warnings(results, summary),
-        audited=describe_audit(results.rounds),
+        lead=lead.write_lead(judgement),
+        facts=facts.list_facts(results, measured),
+        review=alerts.review(results, measured, summary),
         searches=searches,
         groups=groups,
+        matrix=lead.build_matrix(judgement, [group.anchor for group in groups]),
         all_open=len(groups) <= _OPEN_GROUPS,
-        margin=claims.format_points(margin),
+        margin=words.format_points(judgement.margin),
+        at=None if judgement.at is None else words.percent(judgement.at),
+        look=look,
+        questions=judgement.questions,
         level=f"{LEVEL:.0%}".replace("%", " %"),
         sections=sections,
-        evaluations=measured,
+        evaluations=_evaluations(measured, rounds, out / "tables"),
         masks=mask_section,
         width=width,
         linked=sum(len(drawing.picture) for drawings in shown for drawing in drawings) > EMBEDDED,
     )
     return replace_file(out / "index.html", page.encode())
+
+
+def _judge(
+    results: Results, rounds: pd.DataFrame, evaluations: pd.DataFrame, margin: float | None, at: float | None
+) -> tuple[Judgement, Look]:
+    """The verdicts, and which look at the folders they are; the folders record it."""
+    declared = [(sweep or {}).get("verdicts") or {} for sweep in results.sweeps.values()]
+    margin = next((part["margin"] for part in declared if "margin" in part), MARGIN) if margin is None else margin
+    at = next((part["at"] for part in declared if "at" in part), None) if at is None else at
+    planned = planned_seeds(results)
+    judgement = judge(rounds, evaluations, margin=margin, at=at, planned=planned)
+    look = take_look(results.folders.values(), judged_seeds(rounds, judgement), {"margin": margin, "at": at})
+    if look.number > 1:
+        judgement = judge(rounds, evaluations, margin=margin, at=at, planned=planned, look=look.number)
+    return judgement, look
 
 
 def _placed(rounds: pd.DataFrame, by: Sequence[str]) -> layout.Layout:
@@ -185,9 +208,8 @@ def _write_tables(folder: Path, summary: pd.DataFrame, curves: pd.DataFrame, evi
     replace_file(folder / "accuracies_column.tex", tables.latex_column(accuracies).encode())
 
 
-def _evaluations(results: Results, rounds: pd.DataFrame, folder: Path) -> list[evaluations.EvaluationTable]:
+def _evaluations(measured: pd.DataFrame, rounds: pd.DataFrame, folder: Path) -> list[evaluations.EvaluationTable]:
     """The tables of further attacks, whose numbers are written beside the others; none where there were none."""
-    measured = results.evaluations()
     if measured.empty:
         return []
     summary = summarise_evaluations(measured, rounds)

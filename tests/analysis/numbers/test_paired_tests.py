@@ -6,7 +6,7 @@ import pytest
 from scipy import stats as sps
 
 from lthray.analysis import compare
-from lthray.analysis.numbers.paired_tests import holm, seeds_needed
+from lthray.analysis.numbers.paired_tests import CONFIDENCE, holm
 from tests.analysis import synthetic
 
 ADVERSARIAL = "early_stopping_adversarial_accuracy_test"
@@ -38,7 +38,8 @@ def test_three_pairs_by_hand():
     t = (0.2 / 3 + 0.01) / (row["test_sd"] / math.sqrt(3))
     assert row["p_above"] == pytest.approx(sps.t.sf(t, 2))
     assert row["p_below"] == pytest.approx(sps.t.cdf(t, 2))
-    assert 0.039 < row["ci_low"] < row["mean_difference"] < row["ci_high"] < 0.101
+    half = sps.t.isf((1 - CONFIDENCE) / 2, 2) * row["test_sd"] / math.sqrt(3)
+    assert (row["ci_low"], row["ci_high"]) == pytest.approx((0.2 / 3 - half, 0.2 / 3 + half))
 
 
 def test_dense_is_the_same_seeds_round_0():
@@ -117,12 +118,3 @@ def test_holm_by_hand():
     assert holm(p).tolist() == pytest.approx([0.03, 0.06, math.nan, 0.06, 0.02], nan_ok=True)
     assert holm(np.array([0.5, 0.9])).tolist() == [1, 1]
     assert holm(np.array([])).tolist() == []
-
-
-def test_seeds_needed():
-    assert seeds_needed(1, 0.025, 0.8) == 10  # a paired t test at 5 % two-sided, effect size 1, power 80 %
-    assert seeds_needed(0.5, 0.025, 0.8) == 34
-    assert seeds_needed(100, 0.025, 0.8) == 2
-    assert seeds_needed(0.001, 0.025, 0.8) is None
-    assert seeds_needed(0, 0.025, 0.8) is None
-    assert seeds_needed(-1, 0.025, 0.8) is None

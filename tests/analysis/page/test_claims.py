@@ -4,120 +4,177 @@ import math
 import pandas as pd
 import pytest
 
-from lthray.analysis import evidence
-from lthray.analysis.numbers.claims import verdicts
-from lthray.analysis.page import claims
+from lthray.analysis.numbers.verdicts import judge
+from lthray.analysis.page import claims, lead, words
+from lthray.analysis.page.claims_json import claims_json
 from tests.analysis import synthetic
+from tests.analysis.numbers.test_verdicts import STRONG, seeds_of, sweep
 
 
-def sweep(reset, random=None, measure="adversarial"):
-    frames = []
-    for strategy, values in (("reset", reset), ("random", random or [])):
-        for seed, of in enumerate(values):
-            fields = {"train_attack": "fgsm", "strategy": strategy, "seed": seed, "rounds": len(of) - 1}
-            frames.append(synthetic.trajectory(**fields, **{measure: of}))
-    return pd.concat(frames, ignore_index=True)
-
-
-def told(rounds, claim, against, margin=0.01):
-    shown = evidence(rounds, margin)
-    (group,) = claims.group_verdicts(verdicts(rounds, shown), shown, margin)
-    (verdict,) = [one for one in group.verdicts if (one.number, one.against) == (claim, against)]
-    return verdict
-
-
-STEADY = [[0.8 + seed / 1000, 0.81 + seed / 1000 + seed % 2 / 5000] for seed in range(5)]
-POOR = [[0.8 + seed / 1000, 0.7 + seed / 1000] for seed in range(5)]
+def verdict_of(rounds, claim, evaluations=None, **options):
+    judgement = judge(rounds, evaluations, **options)
+    (group,) = claims.group_verdicts(judgement)
+    return group.verdicts[judgement.verdicts["claim"].tolist().index(claim)]
 
 
 def test_supported_in_words():
-    verdict = told(sweep(STEADY), 1, "dense")
-    assert verdict.verdict == "supported"
+    verdict = verdict_of(sweep(seeds_of(0.8, 0.81, 0.82)), "robust")
+    assert (verdict.kind, verdict.badge) == ("supported", "supported")
     assert verdict.words.startswith(
-        "At 1 of 1 sparsity levels, down to 80 % of the weights, tickets lose at most 1 point against the dense"
-        " network."
+        "Measured with PGD from the predicted label, 10 steps, 1 start, ε 0.3 (L∞) (at early stopping), under which the"
+        " dense network has 80.0 %. At all 2 sparsity levels tested, down to 64 % of the weights, the tickets'"
+        " adversarial accuracy is at most the margin below that of the dense network."
     )
-    assert "At 80 % of the weights, the mean difference is +1.01 points (+1.00 to +1.02)." in verdict.words
+    assert "5 seeds cannot exclude that up to 45 % of seeds fare otherwise." in verdict.words
+
+
+def test_a_range_in_words():
+    verdict = verdict_of(sweep(seeds_of(0.8, 0.8, 0.8, 0.79, 0.5, 0.4)), "robust")
+    assert (verdict.kind, verdict.badge) == ("partly", "holds to 64 %")
+    assert "Down to 64 % of the weights, the tickets' adversarial accuracy is at most the margin below" in verdict.words
+    assert "From 41 % of the weights down, the tickets' adversarial accuracy is more than the margin" in verdict.words
+    assert "Tested to 32.8 %; between, we cannot tell." in verdict.words
 
 
 def test_contradicted_in_words():
-    verdict = told(sweep(POOR), 1, "dense")
-    assert verdict.verdict == "contradicted"
-    assert verdict.words.startswith(
-        "At the one sparsity level tested, tickets lose more than 1 point against the dense network."
-    )
-    assert "−10.00 points" in verdict.words
-
-
-def test_supported_everywhere_in_words():
-    verdict = told(sweep(STEADY, POOR), 4, "random")
-    assert verdict.words.startswith(
-        "At the one sparsity level tested, tickets lose at most 1 point against random networks."
-    )
+    verdict = verdict_of(sweep(seeds_of(0.8, 0.7)), "robust")
+    assert (verdict.kind, verdict.badge) == ("contradicted", "contradicted")
+    assert "is more than the margin below that of the dense network." in verdict.words
+    assert "−10.00 points" in verdict.words or "−9.9" in verdict.words
 
 
 def test_undecided_in_words():
-    verdict = told(sweep([[0.80, 0.80], [0.80, 0.81]]), 1, "dense")
-    assert verdict.words.startswith(
-        "With 2 seeds we cannot tell at the one sparsity level tested whether tickets lose more than 1 point"
-        " against the dense network."
+    verdict = verdict_of(sweep([[0.80, 0.80], [0.80, 0.81]]), "robust")
+    assert (verdict.kind, verdict.badge) == ("undecided", "cannot be told")
+    assert "we cannot tell whether the tickets' adversarial accuracy is at most the margin below" in verdict.words
+    assert "If the means seen were the truth, " in verdict.words
+    assert verdict.words.endswith("seeds would show it at the next level.")
+
+
+def test_a_declared_sparsity_in_words():
+    rounds = sweep(seeds_of(0.8, 0.8, 0.5))
+    assert "At the declared 64 % of the weights, the tickets'" in verdict_of(rounds, "robust", at=0.6).words
+    assert "we cannot tell whether" in verdict_of(sweep([[0.8, 0.8], [0.8, 0.81]]), "robust", at=0.8).words
+    assert verdict_of(rounds, "robust", at=0.1).words == "No round is near the declared sparsity."
+
+
+def test_withheld_in_words_once_and_then_by_reference():
+    rounds = sweep(seeds_of(0.8, 0.8), eval_attacks="fgsm")
+    first = verdict_of(rounds, "robust")
+    assert (first.kind, first.badge) == ("withheld", "not evidence of robustness")
+    assert first.words == (
+        "These networks were trained against fgsm, and the strongest attack that they met is FGSM from the predicted"
+        " label, ε 0.3 (L∞). Accuracy under it is no evidence of robustness: no stronger attack was measured. The"
+        " command lthray evaluate measures one."
     )
-    assert verdict.words.endswith("About 5 seeds would decide it.")
+    again = verdict_of(rounds, "better")
+    assert again.words == "Withheld for the same reason as the verdict on claim 1: no stronger attack."
+
+
+def test_a_dense_network_at_chance_in_words():
+    verdict = verdict_of(sweep(seeds_of(0.024, 0.024)), "robust")
+    assert verdict.badge == "not evidence of robustness"
+    assert (
+        "the dense network itself has an accuracy of 2.4 %, which is not clearly above a guess (10 %)" in verdict.words
+    )
 
 
 def test_iterations_in_words():
     early = [[9000 + 500 * seed, 3000 + 500 * seed] for seed in range(5)]
-    assert told(sweep(early, measure="stop"), 3, "dense").words.startswith(
-        "At 1 of 1 sparsity levels, down to 80 % of the weights, tickets stop earlier than the dense network."
-    )
-    same = [[9000, 9000], [9000, 9500]]
-    assert (
-        "whether tickets stop earlier or later than the dense network."
-        in told(sweep(same, measure="stop"), 3, "dense").words
-    )
+    verdict = verdict_of(sweep(early, measure="stop"), "faster")
+    assert "tickets stop earlier than the dense network." in verdict.words
+    assert verdict.unit == "iterations"
+    capped = [[50_000, 50_000] for _ in range(5)]
+    verdict = verdict_of(sweep(capped, measure="stop"), "faster")
+    assert verdict.badge == "training too short"
+    assert "In over 20 % of the networks" in verdict.words
 
 
-def test_without_a_margin_tickets_are_as_good_or_worse():
-    assert "tickets are worse than the dense network." in told(sweep(POOR), 1, "dense", margin=0).words
-    assert "tickets are at least as good as the dense network." in told(sweep(STEADY), 1, "dense", margin=0).words
+def test_missing_seeds_in_words():
+    assert verdict_of(sweep([[0.8, 0.8]]), "accurate").words.startswith("One seed cannot tell")
+    lacking = verdict_of(sweep(seeds_of(0.8, 0.8)), "accurate", planned={"": range(9)})
+    assert lacking.words.startswith("Not all of the 9 planned seeds are there")
+    assert lacking.comparisons[0].seeds == "5 of 9"
+    assert lacking.comparisons[0].shown == "not tested: seeds are missing"
+    nothing = verdict_of(sweep(seeds_of(0.8, 0.8)), "robust-as-random").words
+    assert nothing == "There are no random networks of the same seeds to compare."
 
 
-def test_one_seed_in_words():
-    verdict = told(sweep([[0.8, 0.8]]), 1, "dense")
-    assert (verdict.verdict, verdict.words[:8]) == ("no verdict", "One seed")
-    assert told(sweep([[0.8, 0.8]]), 4, "random").words == "There are no random networks of the same seeds to compare."
+def test_a_collapsed_seed_in_words():
+    values = seeds_of(0.8, 0.8, 0.8)
+    values[3][2] = 0.4
+    text = verdict_of(sweep(values), "robust").words
+    assert "Seed 3 lies far from the others: seed 3 by −39.95 points" in text
+    assert "at 64 %" in text
 
 
 def test_the_tally_counts_each_kind():
-    rounds = sweep(STEADY)
-    shown = evidence(rounds)
-    (group,) = claims.group_verdicts(verdicts(rounds, shown), shown, 0.01)
-    assert group.title == "fashion-mnist · trained against fgsm, attacked with fgsm"
-    assert group.tally.endswith("3 no verdict")
+    (group,) = claims.group_verdicts(judge(sweep(seeds_of(0.8, 0.8), eval_attacks="fgsm")))
+    assert group.title == "fashion-mnist · trained against fgsm"
+    assert "3 withheld" in group.tally
+    assert "3 without a verdict" in group.tally
 
 
 @pytest.mark.parametrize(("share", "text"), [(0.01, "1 point"), (0.005, "0.5 points"), (0.02, "2 points")])
 def test_points(share, text):
-    assert claims.format_points(share) == text
+    assert words.format_points(share) == text
+
+
+def test_the_page_s_first_sentence():
+    (withheld,) = lead.write_lead(judge(sweep(seeds_of(0.8, 0.8), eval_attacks="fgsm")))
+    assert withheld.startswith(
+        "fashion-mnist · trained against fgsm, 5 seeds. No evidence of robustness: no attack stronger than the one"
+        " trained against was measured."
+    )
+    rounds = sweep(seeds_of(0.8, 0.8), train="pgd", eval_attacks="pgd")
+    accuracy = 0.5 + rounds["seed"] * 0.001 + (rounds["seed"] + rounds["round"]) % 2 * 0.0005
+    (shown,) = lead.write_lead(judge(rounds, synthetic.evaluations(rounds, STRONG, accuracy)))
+    assert "Robustness was measured with PGD from the true label, 50 steps, 3 starts, ε 0.3 (L∞)." in shown
+    assert "Holds: robustness as the dense network's, down to 80 % of the weights" in shown
+
+
+def test_many_groups_are_counted_and_in_a_matrix():
+    one = sweep(seeds_of(0.8, 0.8))
+    parts = [one.assign(epsilon=value, trajectory_id=one["trajectory_id"] + str(value)) for value in (1, 2, 3, 4, 5)]
+    judgement = judge(pd.concat(parts, ignore_index=True))
+    assert lead.write_lead(judgement)[0].startswith("5 groups of networks, 40 verdicts: ")
+    anchors = [group.anchor for group in claims.group_verdicts(judgement)]
+    matrix = lead.build_matrix(judgement, anchors)
+    assert [row[1] for row in matrix.rows] == [f"verdicts-{number}" for number in range(1, 6)]
+    assert len(matrix.headings) == len(matrix.rows[0][2]) == 8
+    assert lead.build_matrix(judge(one), anchors[:1]) is None
+
+
+def test_json_says_all_that_the_page_says():
+    rounds = sweep(seeds_of(0.8, 0.8, 0.5), train="pgd", eval_attacks="pgd")
+    accuracy = 0.5 + rounds["seed"] * 0.001 + (rounds["seed"] + rounds["round"]) % 2 * 0.0005
+    judgement = judge(rounds, synthetic.evaluations(rounds, STRONG, accuracy, moment="final", images=500))
+    tree = json.loads(claims_json(judgement))
+    assert (tree["schema"], tree["version"], tree["look"], tree["at"]) == ("lthray-claims", 2, 1, None)
+    entry = tree["claims"][0]
+    assert (entry["claim"], entry["number"], entry["verdict"], entry["reason"]) == ("robust", 1, "supported", "")
+    assert entry["attack"]["name"] == STRONG
+    assert (entry["attack"]["moment"], entry["attack"]["images"]) == ("final", 500)
+    assert [row["round"] for row in entry["evidence"]] == [1, 2]
+    withheld = json.loads(claims_json(judge(rounds)))["claims"][0]
+    assert (withheld["verdict"], withheld["reason"]) == ("withheld", "no-stronger-attack")
 
 
 def test_json_has_null_where_there_is_no_number():
-    rounds = sweep([[0.8, 0.8]]).assign(epsilon=math.nan)
-    shown = evidence(rounds)
-    text = claims.claims_json(verdicts(rounds, shown), shown, 0.01)
-    entry = json.loads(text)["claims"][0]
+    text = claims_json(judge(sweep([[0.8, 0.8]]).assign(epsilon=math.nan)))
+    entry = json.loads(text)["claims"][1]
     assert entry["verdict"] is None
-    assert entry["seeds_needed"] is None
-    assert entry["smallest_weights_remaining"] is None
+    assert entry["seeds_low"] is None
+    assert entry["holds_to"] is None
     assert entry["evidence"][0]["sd_difference"] is None
     assert entry["evidence"][0]["n"] == 1
     assert "NaN" not in text
 
 
 def test_json_names_the_setting():
-    rounds = pd.concat([sweep(STEADY).assign(epsilon=value) for value in (0.1, 0.3)])
-    rounds["trajectory_id"] += rounds["epsilon"].astype(str)
-    shown = evidence(rounds)
-    entries = json.loads(claims.claims_json(verdicts(rounds, shown), shown, 0.01))["claims"]
-    assert [entry["setting"] for entry in entries[::6]] == [{"epsilon": 0.1}, {"epsilon": 0.3}]
-    assert entries[0]["rule"] == "somewhere"
+    one = sweep(seeds_of(0.8, 0.8))
+    rounds = pd.concat(
+        [one.assign(epsilon=value, trajectory_id=one["trajectory_id"] + str(value)) for value in (0.1, 0.3)]
+    )
+    entries = json.loads(claims_json(judge(rounds)))["claims"]
+    assert [entry["setting"] for entry in entries[::8]] == [{"epsilon": 0.1}, {"epsilon": 0.3}]

@@ -3,10 +3,11 @@ import re
 
 import pandas as pd
 import pytest
+import yaml
 
 from lthray.analysis import LayoutError, load, write_report
 from lthray.analysis.numbers.summary import summarise
-from lthray.analysis.page import drawing, overview, tables
+from lthray.analysis.page import drawing, tables
 from lthray.analysis.page import report as report_page
 from tests.analysis import synthetic
 from tests.helpers import Page
@@ -165,55 +166,56 @@ def test_writing_again_gives_the_same_bytes_and_leaves_nothing_beside(tmp_path, 
     assert not [path for path in first if path.name.startswith(".")]
 
 
-def test_states_of_trajectories(tmp_path):
-    folder = synthetic.write(
-        tmp_path,
-        [
-            synthetic.trajectory(train_attack="fgsm", seed=0),
-            synthetic.trajectory(train_attack="fgsm", seed=1, upto=0),
-            synthetic.trajectory(train_attack="fgsm", seed=2, upto=1),
-        ],
-    )
-    synthetic.write_failure(folder, "boom", 2, train_attack="fgsm", seed=2)
-    synthetic.write_failure(folder, "at once", None, train_attack="fgsm", seed=3)
-    synthetic.write_failure(folder, "long since mended", 1, train_attack="fgsm", seed=0)
-    results = load(folder)
-    table = overview.trajectory_states(results.rounds, results.failures)
-    assert table.set_index("seed")["state"].to_dict() == {0: "complete", 1: "partial", 2: "failed", 3: "failed"}
-    facts = overview.list_facts(results)
-    assert facts["Trajectories"] == "4 (1 complete, 1 partial, 2 failed)"
-    assert facts["Versions"] == "lthray 0.1.0; torch 2.11.0; Python 3.11.9"
-    failed, partial = overview.list_warnings(results, summarise(results.rounds))
-    assert failed.title == "2 trajectories failed"
-    assert any(case.endswith(", round 2: boom") and "seed 2" in case for case in failed.cases)
-    assert any(case.endswith(": at once") for case in failed.cases)
-    assert partial.title == "1 trajectory is not complete: later rounds may rest on fewer seeds"
-    assert "1 of 3 rounds" in partial.cases[0]
-
-
 def test_a_clean_folder_has_no_warnings(written):
     text = " ".join(written[1].text.split())
     assert "Warnings and audit None." in text
-
-
-def test_facts_are_in_the_customary_order(tmp_path):
-    frames = synthetic.grid(strategy=["continued", "random", "reset"], seed=[0, 1, 2, 7], rounds=0)
-    facts = overview.list_facts(load(synthetic.write(tmp_path, frames)))
-    assert facts["Strategies"] == "reset, random, continued"
-    assert facts["Seeds"] == "0, 1, 2, 7"
 
 
 def test_verdicts_come_before_figures_and_in_json_too(written):
     folder, page = written
     assert page.text.index("What was run") < page.text.index("Verdicts on") < page.text.index("Figure 1.")
     said = json.loads((folder / "report" / "claims.json").read_text(encoding="utf-8"))
-    assert (said["schema"], said["version"], said["margin"]) == ("lthray-claims", 1, 0.01)
-    assert len(said["claims"]) == 2 * 6
+    assert (said["schema"], said["version"], said["margin"]) == ("lthray-claims", 2, 0.01)
+    assert len(said["claims"]) == 2 * 8
     first = said["claims"][0]
-    assert first["dataset"] == "fashion-mnist"
-    assert [row["round"] for row in first["evidence"]] == [1, 2]
-    assert said["claims"][5]["verdict"] is None
-    assert said["claims"][5]["against"] == "continued"
+    assert (first["dataset"], first["verdict"]) == ("fashion-mnist", "withheld")
+    accurate, against_continued = said["claims"][1], said["claims"][6]
+    assert [row["round"] for row in accurate["evidence"]] == [1, 2]
+    assert (against_continued["verdict"], against_continued["against"]) == (None, "continued")
+
+
+def test_a_folder_remembers_how_often_verdicts_were_asked_of_it(tmp_path):
+    first = synthetic.grid(train_attack="fgsm", strategy=["reset"], seed=[0, 1], rounds=1)
+    assert "This is look" not in report(tmp_path, first).text
+    assert "This is look" not in report(tmp_path, first).text
+    more = synthetic.grid(train_attack="fgsm", strategy=["reset"], seed=[2], rounds=1)
+    assert "This is look 2 at these results" in report(tmp_path, more).text
+    looks = json.loads((tmp_path / "looks.json").read_text(encoding="utf-8"))["looks"]
+    assert [list(look["seeds"].values()) for look in looks] == [[[0, 1]], [[0, 1, 2]]]
+
+
+def test_verdicts_wait_for_the_seeds_that_the_sweep_file_names(tmp_path):
+    rows = synthetic.grid(train_attack="fgsm", strategy=["reset"], seed=[0, 1], rounds=1)
+    synthetic.write(tmp_path, rows)
+    sweep = {"name": "planned", "grid": {"seed": [0, 1, 2]}, "verdicts": {"at": 0.8, "margin": 0.02}}
+    (tmp_path / "sweep.yaml").write_text(yaml.safe_dump(sweep), encoding="utf-8")
+    write_report(load(tmp_path), tmp_path / "report")
+    said = json.loads((tmp_path / "report" / "claims.json").read_text(encoding="utf-8"))
+    assert (said["at"], said["margin"]) == (0.8, 0.02)
+    assert (said["claims"][1]["reason"], said["claims"][1]["seeds"]) == ("incomplete", 3)
+    assert not (tmp_path / "looks.json").exists()
+    write_report(load(tmp_path), tmp_path / "report", margin=0.01, at=0.64)
+    said = json.loads((tmp_path / "report" / "claims.json").read_text(encoding="utf-8"))
+    assert (said["at"], said["margin"]) == (0.64, 0.01)
+
+
+def test_a_failed_seed_counts_as_planned(tmp_path):
+    rows = synthetic.grid(train_attack="fgsm", strategy=["reset"], seed=[0, 1], rounds=1)
+    synthetic.write(tmp_path, rows)
+    synthetic.write_failure(tmp_path, "out of memory", 0, train_attack="fgsm", strategy="reset", seed=2, rounds=1)
+    write_report(load(tmp_path), tmp_path / "report")
+    said = json.loads((tmp_path / "report" / "claims.json").read_text(encoding="utf-8"))
+    assert (said["claims"][1]["reason"], said["claims"][1]["seeds"]) == ("incomplete", 3)
 
 
 def test_accuracies_as_csv_markdown_and_latex(tmp_path):
@@ -249,7 +251,6 @@ def test_several_folders_are_shown_in_one_figure(tmp_path):
     assert len(page.pictures()) == 3
     assert "fashion-mnist · folder b · trained against pgd" in page.text
     assert "attacked with pgd, folder a" in page.text
-    assert overview.list_facts(results)["Trajectories"] == "4 (4 complete)"
 
 
 def test_by_places_a_field(tmp_path):
@@ -267,25 +268,6 @@ def test_without_curves_figure_2_stands_alone(tmp_path, trajectories):
         path.unlink()
     page = Page(write_report(load(folder), tmp_path / "out").read_text(encoding="utf-8"))
     assert len(page.pictures()) == 2
-
-
-def test_training_that_always_stops_at_the_end_is_named(tmp_path):
-    frames = [synthetic.trajectory(train_attack="fgsm", seed=seed, rounds=1, stop=50_000) for seed in (0, 1)]
-    page = report(tmp_path, frames)
-    assert "1 group of networks was often still improving at the last iteration" in page.text
-    assert "in 100 % of 4 rounds" in page.text
-
-
-def test_an_attack_that_is_weaker_than_it_should_be_is_named(tmp_path):
-    frame = synthetic.trajectory(train_attack="none", rounds=1)
-    frame["final_fgsm_accuracy_test"], frame["final_pgd_accuracy_test"] = [0.5, 0.5], [0.5, 0.62]
-    frame["final_zero_gradient_share_test"] = [0.0, 0.25]
-    page = report(tmp_path, [frame])
-    text = " ".join(page.text.split())
-    assert "1 group of networks looks more robust to PGD than to FGSM" in text
-    assert "by up to 12.0 points (round 1, final, test, seed 0)" in text
-    assert "up to 25.0 % of the inputs (round 1, final, test, seed 0)" in text
-    assert "2 shares of inputs without a gradient were checked" in text
 
 
 def test_further_processes_draw_the_same(tmp_path, trajectories, monkeypatch):
