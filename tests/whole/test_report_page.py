@@ -191,7 +191,7 @@ def test_linked_figures_are_images(page, monkeypatch, tmp_path):
 
 def test_every_table_sorts_by_a_press_on_its_heading(found):
     sorted_tables = found[0]["tables"]
-    assert len(sorted_tables) == 2 * (5 + 2)
+    assert len(sorted_tables) == 2 * (7 + 2)
     for table in sorted_tables:
         assert table["focused"]
         assert (table["said"], table["saidThen"], table["single"]) == ("ascending", "descending", 1)

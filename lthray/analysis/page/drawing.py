@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 
 from lthray.analysis import figures
 from lthray.analysis.figures import layout
-from lthray.analysis.figures.style import Width
+from lthray.analysis.figures.style import Width, settings
 from lthray.analysis.files import replace_file
 from lthray.analysis.numbers.fields import show
 from lthray.analysis.numbers.summary import Panel, list_attack_pairs, list_strategies
@@ -145,7 +145,8 @@ def write_figure(
     caption = f"{heading}. {figure.get_label()}"
     alternative = f"{caption} {details or 'The CSV file gives the numbers.'}"
     # Letters stay letters: in SVG as text, in PDF as TrueType.
-    with mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none", "pdf.fonttype": 42}):
+    letters = mpl.rc_context({"svg.hashsalt": name, "svg.fonttype": "none", "pdf.fonttype": 42})
+    with settings(album.width), letters:
         # Each format would lay the figure out again, which takes half of a report's time.
         if (engine := figure.get_layout_engine()) is not None:
             engine.execute(figure)

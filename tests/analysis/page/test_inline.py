@@ -31,6 +31,11 @@ def test_letters_stay_letters_and_titles_stay_out(drawing, tmp_path):
     texts = [element.text for element in root.iter("{http://www.w3.org/2000/svg}text")]
     assert {"reset", "random", "Early-stopping iteration", "Weights remaining, %"} <= set(texts)
     assert not [text for text in texts if "seed" in text or "mnist" in text]
+    stacks = {
+        element.get("style").partition("font-family: ")[2] for element in root.iter() if element.text in STRATEGIES
+    }
+    (stack,) = stacks
+    assert stack.startswith("'DejaVu Sans', 'Verdana', 'Arial', 'Helvetica', sans-serif")
     content = (tmp_path / "figure-2-mnist.pdf").read_bytes()
     assert b"/FontFile2" in content  # TrueType
     assert b"/Type3" not in content
