@@ -39,7 +39,7 @@ def make() -> Callable[..., TrajectorySpec]:
     """Makes a small trajectory on digits-8x8; keywords are fields."""
 
     def make(**fields) -> TrajectorySpec:
-        small = {"dataset": "digits-8x8", "rounds": 2, "iterations": 40, "eval_every": 20}
+        small = {"dataset": "digits-8x8", "rounds": 2, "iterations": 40, "eval_every": 20, "end_attacks": []}
         return TrajectorySpec.model_validate(small | fields)
 
     return make

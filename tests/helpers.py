@@ -37,7 +37,14 @@ CPU = torch.device("cpu")
 
 TINY = {
     "name": "tiny",
-    "trajectory": {"dataset": "digits-8x8", "train_attack": "fgsm", "rounds": 2, "iterations": 30, "eval_every": 10},
+    "trajectory": {
+        "dataset": "digits-8x8",
+        "train_attack": "fgsm",
+        "rounds": 2,
+        "iterations": 30,
+        "eval_every": 10,
+        "end_attacks": [],  # which would take longer than all the rest
+    },
     "grid": {"strategy": ["reset", "random", "continued"], "seed": [0, 1]},
     "resources": {"cpus": 1, "gpus": 0},
 }
@@ -122,6 +129,11 @@ def tables(folder) -> tuple[pd.DataFrame, pd.DataFrame]:
         rounds.drop(columns=CLOCKS).sort_values(KEYS[:2], ignore_index=True),
         curves.sort_values(KEYS, ignore_index=True),
     )
+
+
+def evaluations(folder) -> pd.DataFrame:
+    """The table that the end attacks have rows in."""
+    return pd.read_parquet(f"{folder}/evaluations").sort_values([*KEYS, "moment", "images"], ignore_index=True)
 
 
 def start(sweep: Path, out: Path, *options: str, **variables: str) -> subprocess.Popen[str]:

@@ -9,6 +9,7 @@ from lthray.analysis import figures
 from lthray.analysis.figures.layout import Layout, LayoutError
 from lthray.analysis.load import Results, load
 from lthray.analysis.numbers.curves import early_stopping, learning_curves, rounds_shown
+from lthray.analysis.numbers.evaluations import summarise_evaluations
 from lthray.analysis.numbers.fields import varied
 from lthray.analysis.numbers.masks import layer_density, overlaps, summarise_density, summarise_overlaps
 from lthray.analysis.numbers.paired_tests import compare
@@ -37,6 +38,7 @@ __all__ = [
     "rounds_shown",
     "summarise",
     "summarise_density",
+    "summarise_evaluations",
     "summarise_overlaps",
     "tidy_rounds",
     "varied",

@@ -9,6 +9,7 @@ from rich.table import Table
 from rich.text import Text
 
 from lthray.cli.live import SHORT, clock, counted, trials_table
+from lthray.spec.ends import Gradients, count_gradients
 from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
@@ -29,15 +30,18 @@ def plan_page(
     varied += ["transfer.source", "transfer.setting"] if any(spec.transfer.source for spec in trajectories) else []
     table = _table("trajectory", *varied, "rounds done")
     trainings = iterations = complete = 0
+    gradients = Gradients(0, 0, 0)
     for spec in trajectories:
         rounds = done[spec.trajectory_id]
         table.add_row(spec.trajectory_id, *_values(spec, varied), f"{rounds} of {spec.rounds + 1}")
         trainings += spec.rounds + 1 - rounds
         iterations += spec.iterations_from(rounds)
         complete += rounds == spec.rounds + 1
+        gradients = Gradients(*map(sum, zip(gradients, count_gradients(spec, rounds), strict=True)))
     return Group(
         table,
         *_search_lines(sweep, len(trajectories)),
+        *([_cost_line(gradients)] if gradients.ends else []),
         f"{counted(len(trajectories), 'trajectory')}, {complete} of them complete in {folder};"
         f" to do: {counted(trainings, 'training')} of {counted(iterations, 'iteration')} in all",
     )
@@ -58,6 +62,16 @@ def _table(*columns: str) -> Table:
     for name in columns:
         table.add_column(name.replace(".", ".\n", 1), no_wrap=True)  # dotted names are long, and terminals narrow
     return table
+
+
+def _cost_line(gradients: Gradients) -> str:
+    """What the end attacks cost beside the rest."""
+    training, evaluation, ends = (f"{number / 1e6:,.1f} million" for number in gradients)
+    share = gradients.ends / sum(gradients)
+    return (
+        f"gradients to compute, each of one image: {training} in training, {evaluation} under eval_attacks, at most"
+        f" {ends} ({share:.0%}) under end_attacks; end_attacks: [] saves those"
+    )
 
 
 def _search_lines(sweep: SweepSpec, drawn: int) -> Iterator[str]:

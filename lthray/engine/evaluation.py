@@ -49,32 +49,52 @@ Logits = Callable[[Tensor, Tensor, Generators], tuple[dict[Attack, Tensor], dict
 def evaluate(
     weights: Layers, specs: Sequence[TrajectorySpec], splits: Mapping[str, Split], round_: int, iteration: int
 ) -> list[Measurement]:
-    """Measures every split naturally and under each of the eval attacks; changes nothing.
+    """Measures every split naturally and under each of the eval attacks; see `evaluate_under`."""
+    return evaluate_under(specs[0].eval_attacks, weights, specs, splits, round_, [iteration] * len(specs))
+
+
+@torch.no_grad()
+def evaluate_under(
+    attacks: Sequence[Attack],
+    weights: Layers,
+    specs: Sequence[TrajectorySpec],
+    splits: Mapping[str, Split],
+    round_: int,
+    iterations: Sequence[int],
+) -> list[Measurement]:
+    """Measures every split naturally and under each of some attacks; changes nothing.
 
     The attacks' random starts are drawn from (seed, round, iteration, split) alone, and from the full name of an attack
     with settings of its own. A CPU evaluates one trajectory after the other: a chunk then fits into the cache, and
     results do not depend on the rest of the stack.
-    """
-    attacks = specs[0].eval_attacks
-    parts: list[tuple[Logits, Sequence[TrajectorySpec]]]
-    if weights[0].device.type != "cpu":
-        parts = [(partial(dense_logits, weights, specs[0]), specs)]
-    else:
-        networks = [tuple(weight[i] for weight in weights) for i in range(len(specs))]
-        parts = [(_cpu_logits(net, spec, round_, attacks), [spec]) for net, spec in zip(networks, specs, strict=True)]
 
-    def draws(spec: TrajectorySpec, split: str, attack: Attack) -> torch.Generator:
+    Args:
+        attacks: The attacks.
+        weights: (S, out, in) a layer.
+        specs: The trajectories as they are set in this round.
+        splits: Images and labels by the split's name.
+        round_: Number of the round.
+        iterations: The iteration of the round that each trajectory's weights are of.
+    """
+    members = range(len(specs))
+    parts: list[tuple[Logits, Sequence[int]]]
+    if weights[0].device.type != "cpu":
+        parts = [(partial(dense_logits, weights, specs[0]), members)]
+    else:
+        networks = [tuple(weight[i] for weight in weights) for i in members]
+        parts = [(_cpu_logits(networks[i], specs[i], round_, attacks), [i]) for i in members]
+
+    def draws(i: int, split: str, attack: Attack) -> torch.Generator:
         # Attacks without settings of their own share their random starts: results older than settings depend on it.
-        place = (round_, iteration, SPLITS.index(split), *([word(attack)] if attack.settings else []))
-        return generator(spec.seed, Draw.EVAL_ATTACK, *place, device=weights[0].device)
+        place = (round_, iterations[i], SPLITS.index(split), *([word(attack)] if attack.settings else []))
+        return generator(specs[i].seed, Draw.EVAL_ATTACK, *place, device=weights[0].device)
+
+    def measure(logits: Logits, part: Sequence[int], name: str) -> list[Measurement]:
+        generators = {attack: [draws(i, name, attack) for i in part] for attack in attacks}
+        return _measure(logits, [specs[i] for i in part], splits[name], name, generators)
 
     measured = [
-        [
-            measurement
-            for name, split in splits.items()
-            for measurement in _measure(logits, members, split, name, attacks, draws)
-        ]
-        for logits, members in parts
+        [measurement for name in splits for measurement in measure(logits, part, name)] for logits, part in parts
     ]
     return [_join(parts_of_one) for parts_of_one in zip(*measured, strict=True)]
 
@@ -100,11 +120,9 @@ def evaluate_ticket(
     else:
         logits = _cpu_logits(weights, spec, round_, [attack])
 
-    def draws(spec: TrajectorySpec, split: str, attack: Attack) -> torch.Generator:
-        place = (round_, SPLITS.index(split), word(attack))
-        return generator(spec.seed, Draw.TICKET_ATTACK, *place, device=weights[0].device)
-
-    natural, attacked = _measure(logits, [spec], split, name, [attack], draws)
+    place = (round_, SPLITS.index(name), word(attack))
+    draws = generator(spec.seed, Draw.TICKET_ATTACK, *place, device=weights[0].device)
+    natural, attacked = _measure(logits, [spec], split, name, {attack: [draws]})
     return natural, attacked
 
 
@@ -178,14 +196,13 @@ def _measure(
     specs: Sequence[TrajectorySpec],
     split: Split,
     name: str,
-    attacks: Sequence[Attack],
-    draws: Callable[[TrajectorySpec, str, Attack], torch.Generator],
+    generators: Generators,
 ) -> list[Measurement]:
+    """Measures a split naturally and under each attack that there are generators for, one a trajectory."""
     device, n = split.images.device, len(split.labels)
     smoothing = specs[0].label_smoothing if name == "validation" else 0.0
-    generators = {attack: [draws(spec, name, attack) for spec in specs] for attack in attacks}
     losses, correct, unmoved = (
-        {attack: torch.zeros(len(specs), dtype=torch.float64, device=device) for attack in (NATURAL, *attacks)}
+        {attack: torch.zeros(len(specs), dtype=torch.float64, device=device) for attack in (NATURAL, *generators)}
         for _ in range(3)
     )
     size = CHUNK[device.type]
@@ -205,5 +222,5 @@ def _measure(
             accuracy=(correct[attack] / n).tolist(),
             zero_gradient_share=None if attack == NATURAL else (unmoved[attack] / n).tolist(),
         )
-        for attack in (NATURAL, *attacks)
+        for attack in (NATURAL, *generators)
     ]

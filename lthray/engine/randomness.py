@@ -23,7 +23,7 @@ class Draw(IntEnum):
     TRAIN_ATTACK = 3
     """Random starts of the train attack; place: round."""
     EVAL_ATTACK = 4
-    """Random starts of an eval attack; place: round, iteration, split, and the full name of one with own settings."""
+    """Random starts of an eval attack or end attack; place: round, iteration, split, and a full name with settings."""
     CRITERION = 5
     """Scores of the criterion `random`; place: the round that is pruned."""
     CRITERION_ATTACK = 6

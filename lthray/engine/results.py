@@ -1,7 +1,7 @@
 """What a trajectory leaves behind, as plain values and arrays that the engine and the store share."""
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -72,6 +72,10 @@ class RoundResult:
     """Number of images of each split."""
     rewound: Ticket | None = None
     """Of round 0: the network at the iteration that `rewind_to` names, if it names one."""
+    ends: Sequence[CurveRow] = ()
+    """Under the end attacks, on test images, at early stopping and at the end; one row where both are one iteration."""
+    end_images: int = 0
+    """Number of images that the end attacks were measured on."""
 
     @property
     def iterations(self) -> int:
@@ -112,6 +116,8 @@ class Checkpoint:
     """Adam's average of the squared gradient."""
     rewound: dict[str, Array] | None
     """The weights at the iteration that `rewind_to` names, once a round 0 has passed it."""
+    early_stopped: dict[str, Array] | None
+    """The weights with the smallest validation objective so far, if there are end attacks to measure them under."""
     generator: Array
     """State of the generator of the train attack's random starts, uint8."""
     curves: list[CurveRow]

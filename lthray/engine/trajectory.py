@@ -19,7 +19,8 @@ from lthray.errors import InputError
 from lthray.methods.criteria import CRITERIA, Trained, prune, prune_together
 from lthray.methods.networks import Layers
 from lthray.methods.strategies import STRATEGIES, TRANSFER, Past
-from lthray.spec.trajectory import WHOLE, TrajectorySpec
+from lthray.spec.pruning import WHOLE
+from lthray.spec.trajectory import TrajectorySpec
 
 FindMasks = Callable[[TrajectorySpec, int], dict[str, Array]]
 """Finds the masks of a round of strategy transfer, uint8 (out, in) by layer; an InputError where there are none."""
@@ -198,8 +199,9 @@ def _train_round(
     interrupted: Mapping[str, Checkpoint],
 ) -> list[RoundResult | Failure]:
     """Trains and evaluates one round of the stack; its members hold their trained weights afterwards."""
-    specs, device = [member.spec.in_round(number) for member in stack], data.train.images.device
     checkpoints = [interrupted[member.spec.trajectory_id] for member in stack] if interrupted else []
+    recorder = Recorder([member.spec for member in stack], data, number, checkpoints)
+    specs, device, remaining = recorder.specs, recorder.device, share_remaining(stack[0].masks)
     masks = _stack([member.masks for member in stack])
     if checkpoints:
         start = resume_round(checkpoints, specs, device)
@@ -207,7 +209,6 @@ def _train_round(
             member.resume(checkpoint)
     else:
         start = begin_round(_stack([member.weights for member in stack]), specs, number)
-    recorder, remaining = Recorder(specs, data, number, checkpoints), share_remaining(stack[0].masks)
     rewinds = [None if number else spec.rewind_iteration for spec in specs]
     stops = [iteration for iteration in rewinds if iteration is not None]
     state = start
@@ -222,6 +223,7 @@ def _train_round(
         observe(Progress(number, state.iteration, len(stack), remaining, measurements, take))
         if len(recorder.failures) == len(stack):
             break
+    ends = recorder.measure_ends(state)
     seconds = recorder.seconds()
     for i, member in enumerate(stack):
         member.weights = tuple(weight.clone() for weight in _slice(state.weights, i))
@@ -240,6 +242,8 @@ def _train_round(
             device=device_name(device),
             images={name: len(split.labels) for name, split in recorder.splits.items()},
             rewound=None if rewinds[i] is None else member.ticket(member.rewound),
+            ends=ends[i],
+            end_images=len(recorder.end_images.labels),
         )
         for i, member in enumerate(stack)
     ]
@@ -272,6 +276,7 @@ def _take_checkpoints(
                 mean=member.arrays(_slice(state.averages.mean, i)),
                 square=member.arrays(_slice(state.averages.square, i)),
                 rewound=member.arrays(member.rewound) if passed else None,
+                early_stopped=member.arrays(best.weights) if (best := recorder.early_stopped[i]) else None,
                 generator=state.generators[i].get_state().numpy(),
                 curves=list(recorder.curves[i]),
                 train_seconds=seconds[i][0],

@@ -17,6 +17,10 @@ from lthray.spec.strict import Count, Strict, one_of
 AUTO = ("fgsm", "pgd")
 """The eval attacks that `auto` means without a train attack."""
 
+STRONG_STEPS, REACH = 50, 2.5
+"""Steps of the PGD that the end attacks `auto` stand for, and the radii that they cover together: enough to cross the
+ball and still move along its surface (Madry et al. 2018, section 5)."""
+
 ONE_START = "restarts: without random_start all restarts are the same; set random_start: true"
 
 AttackLabel = Literal["predicted", "ground-truth"]
@@ -114,10 +118,37 @@ def eval_attacks(value: object, train_attack: str) -> tuple[Attack, ...]:
     trained = {Attack(train_attack)} - {NATURAL}
     if value == "auto":
         return tuple(trained) or tuple(map(Attack, AUTO))
-    entries = [{name: settings} for name, settings in value.items()] if isinstance(value, Mapping) else value
-    if not isinstance(entries, list | tuple) or not entries:
+    listed = _listed(value)
+    if not listed:
         raise _refusal()
-    attacks = {attack for entry in entries for attack in _attacks(entry)} | trained
+    return _ordered(listed | trained)
+
+
+def end_attacks(value: object, epsilon: float) -> tuple[Attack, ...]:
+    """Resolves the field `end_attacks`: attacks without settings come first.
+
+    Args:
+        value: `auto`, which is one strong PGD; else as for `eval_attacks`, and an empty list for none.
+        epsilon: Radius of the trajectory's attacks; with 0, `auto` is none, because no attack moves an image.
+
+    Raises:
+        ValueError: as `eval_attacks`.
+    """
+    if value != "auto":
+        return _ordered(_listed(value))
+    step_size = float(f"{REACH * epsilon / STRONG_STEPS:.6g}")
+    own: dict[str, object] = {"steps": STRONG_STEPS, "step_size": step_size, "random_start": True, "restarts": 3}
+    return (make("pgd", own | {"attack_label": "ground-truth"}),) if step_size else ()
+
+
+def _listed(value: object) -> set[Attack]:
+    entries = [{name: settings} for name, settings in value.items()] if isinstance(value, Mapping) else value
+    if not isinstance(entries, list | tuple):
+        raise _refusal()
+    return {attack for entry in entries for attack in _attacks(entry)}
+
+
+def _ordered(attacks: Collection[Attack]) -> tuple[Attack, ...]:
     order = list(ATTACKS)
     return tuple(sorted(attacks, key=lambda attack: (bool(attack.settings), order.index(attack.name), str(attack))))
 
@@ -156,13 +187,19 @@ def resolve(attack: Attack, defaults: Mapping[str, Any]) -> Setting:
     return Setting(attack.name, **({"step_size": numbers["epsilon"]} | numbers))
 
 
-def check(attack: Attack, setting: Setting, pixels: int) -> None:
+def check(attack: Attack, setting: Setting, pixels: int, field: str = "eval_attacks") -> None:
     """Checks that an attack's numbers are consistent; plain PGD's are fields of the trajectory.
+
+    Args:
+        attack: The attack.
+        setting: Its numbers.
+        pixels: Pixels of an image.
+        field: The field that lists the attack, for the error.
 
     Raises:
         ValueError: a radius or a step exceeds the largest distance between images, or all restarts start alike.
     """
-    where = "pgd." if attack == Attack("pgd") else f"eval_attacks: {attack}: "
+    where = "pgd." if attack == Attack("pgd") else f"{field}: {attack}: "
     for name, value in (("epsilon", setting.epsilon), ("step_size", setting.step_size)):
         try:
             check_length(value, setting.norm, pixels)

@@ -1,13 +1,17 @@
 """The fields that say how networks are pruned, and how many weights each pruning leaves."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Literal
 
 from pydantic import Field
 
+from lthray.methods import networks
 from lthray.methods.criteria import CRITERIA
 from lthray.spec.identity import Base
 from lthray.spec.strict import Strict, one_of
+
+WHOLE = "all"
+"""The name that stands for the whole network where its layers are pruned together."""
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
 
@@ -69,3 +73,48 @@ def weights_remaining(
     for _ in range(rounds):
         counts.append({name: n - number_to_prune(n, rates[name], cutoff) for name, n in counts[-1].items()})
     return counts
+
+
+def weights_left(prune: PruneSpec, dense: Mapping[str, int], rounds: int) -> list[dict[str, int]]:
+    """Weights left in rounds 0..`rounds` of each layer, or of the whole network (`WHOLE`) where the scope is global.
+
+    Args:
+        prune: How the network is pruned.
+        dense: Weights of each layer in round 0.
+        rounds: Number of prunings.
+    """
+    if prune.scope == "global":
+        return weights_remaining({WHOLE: sum(dense.values())}, {WHOLE: prune.rate}, prune.cutoff, rounds)
+    rates = {name: getattr(prune.rates, networks.rate_of(name)) for name in dense}
+    return weights_remaining(dense, rates, prune.cutoff, rounds)
+
+
+def check_rates(prune: PruneSpec, layers: Collection[str], model: str) -> None:
+    """Checks that the rates set are those that the scope uses, and that each is for some layer of the network.
+
+    Raises:
+        ValueError: a rate has no use.
+    """
+    if prune.scope == "global" and prune.rates != RatesSpec():
+        raise ValueError("prune.rates: is for prune.scope layerwise; with global, give prune.rate")
+    if prune.scope == "layerwise" and prune.rate != PruneSpec().rate:
+        raise ValueError("prune.rate: is for prune.scope global; with layerwise, give prune.rates")
+    for name, rate in RatesSpec():
+        if getattr(prune.rates, name) != rate and name not in map(networks.rate_of, layers):
+            raise ValueError(f"prune.rates.{name}: is for no layer of {model}, which has {', '.join(layers)}")
+
+
+def check_left(left: Sequence[Mapping[str, int]]) -> None:
+    """Checks that every round keeps a weight of each group.
+
+    Args:
+        left: Weights left of each group, a mapping for each round.
+
+    Raises:
+        ValueError: a round prunes a group to nothing.
+    """
+    for number, groups in enumerate(left):
+        for name, count in groups.items():
+            if count < 1:
+                what = "the network" if name == WHOLE else name
+                raise ValueError(f"rounds: {len(left) - 1} prunes {what} to nothing in round {number}; fewer rounds")

@@ -34,6 +34,9 @@ SearchedField = Annotated[
         {
             "seed": "can't be searched: every sample is trained with every seed of grid.seed",
             "rounds": "can't be searched: samples of different lengths can't be compared; set it in trajectory",
+            **dict.fromkeys(
+                ("end_attacks", "end_images"), "can't be searched: it changes no network; set it in trajectory"
+            ),
             "protocol": "can't be searched: it stands at the top of the file or in grid",
             "dataset": "can't be searched: accuracies on different data can't be compared; vary it in grid",
         }

@@ -44,6 +44,15 @@ class ResourcesSpec(Strict):
     """Least minutes between checkpoints inside a round, which are written at evaluations; 0 writes none."""
 
 
+class VerdictsSpec(Strict):
+    """How the report judges the claims; declared before the results are seen, and no part of any id."""
+
+    at: Annotated[float, Field(gt=0, lt=1)] | None = None
+    """Share of weights remaining, in (0, 1), at which each claim gets one plain answer."""
+    margin: Annotated[float, Field(ge=0, lt=1)] = 0.01
+    """Accuracy loss, as a share in [0, 1), that is ignored."""
+
+
 class SweepSpec(Strict):
     """A sweep: one setting that all trajectories share, and the grid of what varies."""
 
@@ -63,6 +72,8 @@ class SweepSpec(Strict):
     """Whose masks the trajectories of strategy transfer train under."""
     resources: ResourcesSpec = ResourcesSpec()
     """What a trial asks of Ray."""
+    verdicts: VerdictsSpec = VerdictsSpec()
+    """How the report judges the claims."""
     loggers: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Ray's logger callbacks, each with its options; a list of names where they have none."""
 
@@ -199,6 +210,7 @@ class SweepSpec(Strict):
             **({"search": self.search.model_dump()} if self.search else {}),
             **({"transfer": self.transfer.model_dump(by_alias=True)} if self.transfer else {}),
             "resources": self.resources.model_dump(),
+            "verdicts": self.verdicts.model_dump(),
             "loggers": self.loggers,
         }
         text: str = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)

@@ -15,11 +15,12 @@ from lthray.spec.attack_settings import AttackLabel, NormName, PgdSpec, TrainAtt
 from lthray.spec.dotted import flatten, nest
 from lthray.spec.groups import RetrainSpec, TransferFields
 from lthray.spec.identity import AUTO, Base, bases, follow, identify, resolve_auto
-from lthray.spec.pruning import PruneSpec, RatesSpec
+from lthray.spec.pruning import PruneSpec
 from lthray.spec.strict import Count, Strict, one_of
 
-WHOLE = "all"
-"""The name that stands for the whole network where its layers are pruned together."""
+Attacks = tuple[Annotated[Attack, PlainSerializer(str)], ...]
+ATTACK_LISTS = ("eval_attacks", "end_attacks")
+"""The fields that list attacks."""
 
 
 class TrajectorySpec(Strict):
@@ -47,8 +48,7 @@ class TrajectorySpec(Strict):
     train_attack: Annotated[TrainAttack, Base("none")] = "none"
     """Attack trained against."""
     eval_attacks: Annotated[
-        tuple[Annotated[Attack, PlainSerializer(str)], ...],
-        follow(lambda fields: attack_settings.eval_attacks(AUTO, fields["train_attack"])),
+        Attacks, follow(lambda fields: attack_settings.eval_attacks(AUTO, fields["train_attack"]))
     ] = Field(default=AUTO, validate_default=True)
     """Attacks measured: `auto` (the train attack, or both for `none`) or a list; always with the train attack."""
     rounds: Annotated[int, Field(ge=0, le=1000), Base(20, hashed=False)] = 20
@@ -81,6 +81,10 @@ class TrajectorySpec(Strict):
     """Label that attacks move away from: the model's prediction on the clean image, or the true label."""
     pgd: PgdSpec = PgdSpec()
     """Projected gradient descent."""
+    end_attacks: Annotated[Attacks, Base((), hashed=False)] = Field(default=AUTO, validate_default=True)
+    """Attacks measured once a round, at early stopping and at the end: `auto` (a strong PGD) or a list, [] for none."""
+    end_images: Annotated[Count, Base(2_000, hashed=False)] = 2_000
+    """Test images, the first ones, that the end attacks are measured on; all where there are fewer."""
     prune: PruneSpec = PruneSpec()
     """How networks are pruned; for strategy transfer, how the source was."""
     retrain: RetrainSpec = Field(default={}, validate_default=True)
@@ -102,6 +106,11 @@ class TrajectorySpec(Strict):
     @classmethod
     def _resolve_eval_attacks(cls, value: object, info: ValidationInfo) -> object:
         return attack_settings.eval_attacks(value, info.data.get("train_attack", "none"))
+
+    @field_validator("end_attacks", mode="before")
+    @classmethod
+    def _resolve_end_attacks(cls, value: object, info: ValidationInfo) -> object:
+        return attack_settings.end_attacks(value, info.data.get("epsilon", 0.0))
 
     @field_validator("epsilon")
     @classmethod
@@ -135,25 +144,14 @@ class TrajectorySpec(Strict):
 
     @model_validator(mode="after")
     def _check_pruning(self) -> Self:
-        rewind, prune = self.rewind_iteration, self.prune
+        rewind = self.rewind_iteration
         if rewind is not None and rewind >= self.iterations:
             raise ValueError(
                 f"rewind_to: iteration:{rewind} is not before the end of a round of {self.iterations} iterations;"
                 " a smaller number, or end-of-round-0"
             )
-        if prune.scope == "global" and prune.rates != RatesSpec():
-            raise ValueError("prune.rates: is for prune.scope layerwise; with global, give prune.rate")
-        if prune.scope == "layerwise" and prune.rate != PruneSpec().rate:
-            raise ValueError("prune.rate: is for prune.scope global; with layerwise, give prune.rates")
-        layers = list(self.layer_sizes)
-        for name, rate in RatesSpec():
-            if getattr(prune.rates, name) != rate and name not in map(networks.rate_of, layers):
-                raise ValueError(f"prune.rates.{name}: is for no layer of {self.model}, which has {', '.join(layers)}")
-        for number, groups in enumerate(self.weights_left()):
-            for name, count in groups.items():
-                if count < 1:
-                    what = "the network" if name == WHOLE else name
-                    raise ValueError(f"rounds: {self.rounds} prunes {what} to nothing in round {number}; fewer rounds")
+        pruning.check_rates(self.prune, self.layer_sizes, self.model)
+        pruning.check_left(self.weights_left())
         return self
 
     @model_validator(mode="after")
@@ -177,8 +175,9 @@ class TrajectorySpec(Strict):
 
     @model_validator(mode="after")
     def _check_attacks(self) -> Self:
-        for attack in (Attack("pgd"), *self.eval_attacks):
-            attack_settings.check(attack, self.setting(attack), self.inputs)
+        listed = [(field, attack) for field in ATTACK_LISTS for attack in getattr(self, field)]
+        for field, attack in [("pgd", Attack("pgd")), *listed]:
+            attack_settings.check(attack, self.setting(attack), self.inputs, field)
         return self
 
     @property
@@ -217,10 +216,7 @@ class TrajectorySpec(Strict):
             rounds: The last round; by default the trajectory's.
         """
         dense = networks.weights(self.layer_sizes)
-        rates = {name: getattr(self.prune.rates, networks.rate_of(name)) for name in dense}
-        if self.prune.scope == "global":
-            dense, rates = {WHOLE: sum(dense.values())}, {WHOLE: self.prune.rate}
-        return pruning.weights_remaining(dense, rates, self.prune.cutoff, self.rounds if rounds is None else rounds)
+        return pruning.weights_left(self.prune, dense, self.rounds if rounds is None else rounds)
 
     def setting(self, attack: Attack) -> Setting:
         """Resolves an attack's numbers: its own settings, else this trajectory's."""
@@ -233,9 +229,9 @@ class TrajectorySpec(Strict):
         return None if self.train_attack == "none" else self.setting(Attack(self.train_attack))
 
     def flat(self) -> dict[str, Any]:
-        """Every field under its dotted name, as tables carry it; `eval_attacks` (full names) and `widths` joined."""
-        joined = {"eval_attacks": ",".join(map(str, self.eval_attacks)), "widths": "-".join(map(str, self.widths))}
-        return flatten(self.model_dump()) | joined
+        """Every field under its dotted name, as tables carry it; the full names of attacks and `widths` joined."""
+        joined = {name: ",".join(map(str, getattr(self, name))) for name in ATTACK_LISTS}
+        return flatten(self.model_dump()) | joined | {"widths": "-".join(map(str, self.widths))}
 
     @classmethod
     def from_flat(cls, fields: Mapping[str, Any]) -> Self:
@@ -244,10 +240,11 @@ class TrajectorySpec(Strict):
         Raises:
             ValidationError: a field is not known, or has an impossible value.
         """
-        split = {
-            **({"eval_attacks": fields["eval_attacks"].split(",")} if "eval_attacks" in fields else {}),
-            **({"widths": [int(width) for width in fields["widths"].split("-")]} if "widths" in fields else {}),
+        split: dict[str, Any] = {
+            name: fields[name].split(",") if fields[name] else [] for name in ATTACK_LISTS if name in fields
         }
+        if "widths" in fields:
+            split["widths"] = [int(width) for width in fields["widths"].split("-")]
         lacking = {name: base.resolve(fields) for name, base in bases(cls).items() if name not in fields}
         return cls.model_validate(nest({**fields, **split, **lacking}))
 
@@ -255,8 +252,8 @@ class TrajectorySpec(Strict):
     def trajectory_id(self) -> str:
         """Twelve hex digits: a hash of every field that can change a number, where it differs from its base value.
 
-        `rounds` is left out: no number of a round depends on how many rounds follow. So is `transfer.setting`, which
-        says in words what `transfer.source` stands for.
+        `rounds` is left out: no number of a round depends on how many rounds follow. So are `end_attacks` and
+        `end_images`, which only add measurements, and `transfer.setting`, which says in words what the source is.
         """
         return identify(self, self.flat())
 

@@ -19,7 +19,7 @@ from lthray.files import replace
 from lthray.spec.attack_settings import parse
 from lthray.spec.trajectory import TrajectorySpec
 
-LAYERS = ("weights", "mean", "square", "rewound")
+LAYERS = ("weights", "mean", "square", "rewound", "early_stopped")
 """The fields of a `Checkpoint` that have an array for every layer."""
 VALUES = ("round", "iteration", "train_seconds", "eval_seconds", "device")
 
@@ -54,8 +54,8 @@ def read(file: UPath, spec: TrajectorySpec, number: int) -> Checkpoint | None:
         checkpoint = Checkpoint(spec=spec, curves=curves, generator=arrays["generator"], **layers, **record)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None
-    whole = all(getattr(checkpoint, field) for field in LAYERS if field != "rewound")
-    return checkpoint if whole and checkpoint.round == number else None
+    needed = ("weights", "mean", "square", *(["early_stopped"] if spec.end_attacks else []))
+    return checkpoint if all(getattr(checkpoint, field) for field in needed) and checkpoint.round == number else None
 
 
 def _layers(arrays: Mapping[str, Array], field: str, spec: TrajectorySpec) -> Any:

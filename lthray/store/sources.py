@@ -19,7 +19,8 @@ from lthray import files
 from lthray.engine.results import Array
 from lthray.errors import InputError
 from lthray.files import names, read
-from lthray.spec.trajectory import WHOLE, TrajectorySpec
+from lthray.spec.pruning import WHOLE
+from lthray.spec.trajectory import TrajectorySpec
 from lthray.store import tickets
 from lthray.store.folder import READERS, Store
 

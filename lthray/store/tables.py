@@ -20,7 +20,7 @@ _TYPES = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64
 
 _FIELD_UNITS = {
     "rounds": "rounds", "iterations": "iterations", "retrain.iterations": "iterations", "eval_every": "iterations",
-    "batch_size": "images", "validation_size": "images", "pgd.steps": "steps",
+    "batch_size": "images", "validation_size": "images", "end_images": "images", "pgd.steps": "steps",
 }  # fmt: skip
 """The fields that count something, and what they count."""
 
@@ -105,15 +105,16 @@ MEASURED = ("round", "moment", "split", "attack", "images")
 
 
 def evaluation_rows(result: RoundResult) -> list[dict[str, Any]]:
-    """A round's rows of `evaluations`, likewise: of the eval attacks with settings of their own, at every evaluation.
+    """A round's rows of `evaluations`, likewise: of the eval attacks with settings of their own, and the end attacks.
 
-    The contract of `curves` and `rounds` knows `none`, `fgsm` and `pgd` alone.
+    The contract of `curves` and `rounds` knows `none`, `fgsm` and `pgd` alone, measured on all images.
     """
     points = dict(zip(MOMENTS, (result.early_stopping_iteration, result.iterations), strict=True))
+    measured = [(row, result.images[row.split]) for row in result.curves if row.attack.settings]
+    measured += [(row, result.end_images) for row in result.ends]
     return [
-        {"moment": moment, **_cells(row), "images": result.images[row.split], "device": result.device} | versions()
-        for row in result.curves
-        if row.attack.settings
+        {"moment": moment, **_cells(row), "images": images, "device": result.device} | versions()
+        for row, images in measured
         for moment in [name for name, iteration in points.items() if iteration == row.iteration] or [OTHERWISE]
     ]
 
@@ -162,11 +163,13 @@ def versions() -> dict[str, str]:
 def refit(table: pa.Table, schema: pa.Schema, spec: TrajectorySpec) -> pa.Table:
     """A trajectory's rows under `schema`, whichever version of lthray wrote them.
 
-    A missing field gets the trajectory's value, which is its base value, because the id is the same. The id itself,
-    `rounds` and `transfer.source` get it too, because their values may have changed since. A missing measure is null.
+    A missing field has its base value: rows older than `end_attacks` were measured without any. The id, `rounds` and
+    `transfer.source` get the trajectory's values, which may have changed since. A missing measure is null.
     """
-    fields = {"trajectory_id": spec.trajectory_id, **spec.flat()}
-    changed = {"trajectory_id", "rounds", "transfer.source"}
+    current = spec.flat()
+    known = {name: value for name, value in current.items() if name in table.column_names}
+    changed = {"trajectory_id": spec.trajectory_id} | {name: current[name] for name in ("rounds", "transfer.source")}
+    fields = TrajectorySpec.from_flat(known).flat() | changed
 
     def column(field: pa.Field) -> pa.Array | pa.ChunkedArray:
         if field.name in table.column_names and field.name not in changed:

@@ -15,8 +15,10 @@ from lthray.spec.transfer import TransferSpec
 from lthray.store.folder import Store
 from lthray.store.sources import Source, copied, copy, source_of, trained
 
-UNSAID = ("seed", "rounds", "eval_", "prune.", "transfer.")
+UNSAID = ("seed", "rounds", "eval_", "end_", "prune.", "transfer.")
 """Prefixes of fields left out of `transfer.setting`: they change no mask, never differ, or stand elsewhere."""
+EXTENT = ("rounds", "end_attacks", "end_images")
+"""Fields that say how much of a trajectory there is; they tell no trajectories apart."""
 
 
 def resolve_sources(sweep: SweepSpec, specs: Sequence[TrajectorySpec], store: Store) -> list[TrajectorySpec]:
@@ -110,7 +112,7 @@ def _single(candidates: Sequence[Source], spec: TrajectorySpec, required: Mappin
         return fitting[0]
     asked = ", ".join(f"{name} {_text(value)}" for name, value in required.items())
     if len(fitting) > 1:
-        values = {name: _values(fitting, name) for name in fitting[0].fields if name != "rounds"}
+        values = {name: _values(fitting, name) for name in fitting[0].fields if name not in EXTENT}
         differing = {name: choices for name, choices in values.items() if len(choices) > 1}
         name, choices = next(iter(differing.items()), ("trajectory_id", [fitting[0].trajectory_id]))
         how = "; ".join(f"{field}: {', '.join(map(_text, choices))}" for field, choices in differing.items())
@@ -151,7 +153,7 @@ def _with_source(spec: TrajectorySpec, source: Source, where: Mapping[str, Any])
         and not name.startswith(unsaid)
         and not all(_follows(name, fields) for fields in (source_fields, own))
     ]
-    fields = {name: source_fields.get(name) for name in ("strategy", *where, *differing) if name != "rounds"}
+    fields = {name: source_fields.get(name) for name in ("strategy", *where, *differing) if name not in EXTENT}
     setting = "; ".join(f"{name}={_text(value)}" for name, value in fields.items())
     if origin.transfer.setting:
         setting = f"{setting} ({origin.transfer.setting})"

@@ -81,6 +81,21 @@ def test_the_plan_of_one_trajectory_is_in_the_singular(lines, tmp_path):
     (spec,) = specs = sweep.trajectories()
     page = lines(printing.plan_page(sweep, specs, {spec.trajectory_id: 0}, "r"))
     assert page[-1] == "1 trajectory, 0 of them complete in r; to do: 1 training of 1 iteration in all"
+    assert not any("end_attacks" in line for line in page), "nothing is measured at the ends of rounds"
     wanted = EvaluationRequest("pgd", "test", 20, frozenset())
     page = lines(printing.measuring_page(sweep, specs, wanted, Store(tmp_path)))
     assert page[-1].startswith("0 tickets, 0 of them measured under pgd (test) in ")
+
+
+def test_the_plan_says_what_the_end_attacks_cost_of_what_is_left(lines):
+    """Training takes three gradients of each of 60 images under FGSM; a round evaluates 720 images four times."""
+    sweep = parse(TINY, ["end_attacks=auto", "strategy=reset", "seed=0", "iterations=30000", "eval_every=10000"])
+    (spec,) = specs = sweep.trajectories()
+    page = lines(printing.plan_page(sweep, specs, {spec.trajectory_id: 1}, "r"))
+    # 2 * 30,000 * 60 * 3 in training, 2 * 4 * 720 of evaluations, 2 * 2 * 360 * 50 * 3 at the ends
+    assert page[-2] == (
+        "gradients to compute, each of one image: 10.8 million in training, 0.0 million under eval_attacks, at most"
+        " 0.2 million (2%) under end_attacks; end_attacks: [] saves those"
+    )
+    done = lines(printing.plan_page(sweep, specs, {spec.trajectory_id: 3}, "r"))
+    assert not any("end_attacks" in line for line in done), "nothing is left to measure"

@@ -87,6 +87,9 @@ def test_settings_that_are_not_given_are_the_trajectorys():
         ({"eval_attacks": [{3: {}}]}, "3 is no attack"),
         ({"eval_attacks": {"pgd": {"epsilon": 3.0}}}, r"pgd\(epsilon=3\): epsilon: found 3, but with norm linf"),
         ({"eval_attacks": {"pgd": {"random_start": False, "restarts": 2}}}, "all restarts are the same"),
+        ({"end_attacks": ["cw"]}, "cw is no attack; allowed are fgsm, pgd"),
+        ({"end_attacks": "pgd"}, "allowed are auto, a list"),
+        ({"end_attacks": {"pgd": {"epsilon": 3.0}}}, r"end_attacks: pgd\(epsilon=3\): epsilon: found 3, but with norm"),
         ({"pgd": {"random_start": False, "restarts": 2}}, "all restarts are the same"),
         ({"pgd": {"restarts": 0}}, "greater than or equal to 1"),
         ({"pgd": {"step_size": 1.5}}, "pgd.step_size: found 1.5, but with norm linf it should be"),
@@ -104,3 +107,30 @@ def test_what_is_impossible_is_said(fields, said):
 
 def test_l2_has_longer_radii_and_steps():
     assert spec(norm="l2", epsilon=28.0, pgd={"step_size": 28.0}).epsilon == 28
+
+
+@pytest.mark.parametrize(
+    ("fields", "step_size"),
+    [
+        ({}, "0.015"),
+        ({"epsilon": 0.15, "train_attack": "pgd", "attack_label": "ground-truth", "pgd": {"steps": 7}}, "0.0075"),
+        ({"epsilon": 8 / 255}, "0.00156863"),
+        ({"epsilon": 1e-9}, "5e-11"),
+        ({"norm": "l2", "epsilon": 28.0}, "1.4"),
+    ],
+)
+def test_the_end_attack_is_one_strong_pgd_that_says_all_but_radius_and_norm(fields, step_size):
+    settings = f"attack_label=ground-truth;steps=50;step_size={step_size};random_start=true;restarts=3"
+    found = spec(**fields)
+    (attack,) = found.end_attacks
+    assert str(attack) == f"pgd({settings})"
+    assert (found.setting(attack).epsilon, found.setting(attack).norm) == (found.epsilon, found.norm)
+    assert spec(**fields, end_attacks="auto") == found
+    assert TrajectorySpec.model_validate(found.model_dump()) == found
+
+
+def test_end_attacks_can_be_listed_and_left_out():
+    listed = spec(train_attack="fgsm", end_attacks=[{"pgd": {"steps": 9}}, "pgd"])
+    assert tuple(map(str, listed.end_attacks)) == ("pgd", "pgd(steps=9)"), "the train attack is not added"
+    assert names(listed) == ("fgsm",)
+    assert spec(end_attacks=[]).end_attacks == spec(epsilon=0.0).end_attacks == ()

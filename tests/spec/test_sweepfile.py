@@ -184,6 +184,21 @@ MISTAKES = {
     "too large a grid": ({"grid": {"seed": list(range(1001)), "rounds": list(range(1000))}}, [], ["1,001,000"]),
     "a name that leaves the folder": ({"name": "../evil"}, [], ["name", "'../evil'"]),
     "no name": ({"name": None}, [], ["name", "is missing"]),
+    "a share of weights that is none": ({"verdicts": {"at": 1.0}}, [], ["verdicts.at", "1.0", "less than 1"]),
+    "no weights at all": ({"verdicts": {"at": 0}}, [], ["verdicts.at", "0", "greater than 0"]),
+    "a margin in points": ({}, ["verdicts.margin=1"], ["--set verdicts.margin=1", "less than 1"]),
+    "an unknown verdict": ({"verdicts": {"margn": 0.1}}, [], ["verdicts.margn", "did you mean margin?"]),
+    "an unknown end attack": (
+        {"trajectory": {"end_attacks": ["cw"]}},
+        [],
+        ["trajectory.end_attacks", "cw is no attack"],
+    ),
+    "end attacks that differ in nothing else": ({"grid": {"end_attacks": ["auto", []]}}, [], ["the same trajectory"]),
+    "end images searched": (
+        {"search": {"space": {"end_images": {"choice": [1, 2]}}, "samples": 1, "metric": "train_seconds"}},
+        [],
+        ["search.space.end_images", "changes no network"],
+    ),
     "a stack that is neither": ({"resources": {"stack": "big"}}, [], ["resources.stack", "'big'", "'auto'", "integer"]),
     "no CPUs": ({"resources": {"cpus": 0}}, [], ["resources.cpus", "greater than 0"]),
     "--set without a value": ({}, ["rounds"], ["--set rounds", "key=value"]),
@@ -286,3 +301,13 @@ def test_eval_attacks_take_settings_as_a_list_and_as_a_mapping(sweep_file, tmp_p
     assert tuple(map(str, spec.eval_attacks)) == ("pgd(steps=40)",)
     with pytest.raises(InputError, match=r"tiny\.yaml: trajectory\.eval_attacks: found .* pgd has no setting stepz"):
         load(sweep_file(trajectory={"eval_attacks": {"pgd": {"stepz": 1}}}))
+
+
+def test_verdicts_are_declared_stored_and_no_part_of_any_id(tmp_path):
+    plain, declared = parse(TINY), parse(TINY | {"verdicts": {"at": 0.2, "margin": 0.02}})
+    assert yaml.safe_load(plain.resolved())["verdicts"] == {"at": None, "margin": 0.01}
+    assert yaml.safe_load(declared.resolved())["verdicts"] == {"at": 0.2, "margin": 0.02}
+    assert yaml.safe_load(parse(TINY, ["verdicts.at=0.2"]).resolved())["verdicts"] == {"at": 0.2, "margin": 0.01}
+    assert declared.trajectories() == plain.trajectories()
+    (tmp_path / "again.yaml").write_text(declared.resolved())
+    assert load(tmp_path / "again.yaml")[0].verdicts == declared.verdicts

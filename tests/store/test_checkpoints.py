@@ -47,6 +47,8 @@ def test_one_that_is_not_whole_or_of_another_round_counts_as_none(checkpoint, tm
     for damaged in (b"", b"{}", whole[:100], whole[:-1], whole[:middle] + b"\x7f\x7f" + whole[middle + 2 :]):
         file(tmp_path, spec).write_bytes(damaged)
         assert store.checkpoint(spec, 0) is None
+    attacked = make(rounds=1, rewind_to="iteration:5", train_attack="pgd", end_attacks=["pgd"])
+    assert store.checkpoint(attacked, 0) is None, "it lacks the weights to measure at the round's end"
     store.write_checkpoint(replace(checkpoint, mean={}))
     assert store.checkpoint(spec, 0) is None
     other = make(model="mlp", widths=[20])

@@ -16,7 +16,7 @@ from lthray.errors import InputError
 from lthray.methods.attacks import Attack
 from lthray.spec.evaluation import EvaluationRequest
 from lthray.store.evaluations import unmeasured
-from lthray.store.folder import Store
+from lthray.store.folder import Store, write_table
 from lthray.store.tables import CURVES, EVALUATIONS, ROUNDS
 
 
@@ -252,6 +252,44 @@ def test_attacks_without_columns_of_their_own_have_rows_in_evaluations(store, ma
     early = dict(zip(rounds["round"], rounds["early_stopping_iteration"], strict=True))
     stopped = table[table["moment"] == "early_stopping"]
     assert stopped["iteration"].tolist() == [early[number] for number in stopped["round"]]
+
+
+def test_end_attacks_have_a_row_for_each_moment_and_none_twice(store, make, digits):
+    """One of them is an eval attack too, on as many images: its rows are those of the evaluations."""
+    own, end = "pgd(steps=2)", "pgd(steps=3)"
+    fields = {"train_attack": "fgsm", "learning_rate": 0.03, "eval_every": 5}
+    spec = make(**fields, eval_attacks=["fgsm", own], end_attacks=[own, end], end_images=10_000)
+    results = [result for (result,) in run([spec], digits)]
+    for result in results:
+        store.write_round(result)
+    table, rounds = read(store, "evaluations"), read(store, "rounds")
+    assert not table.duplicated(["round", "moment", "iteration", "split", "attack", "images"]).any()
+    assert (table["end_attacks"] == f"{own},{end}").all()
+    ends = table[table["attack"] == end]
+    assert list(ends["round"]) == [0, 0, 1, 1, 2, 2]
+    assert list(ends["moment"]) == ["early_stopping", "final"] * 3
+    assert list(ends["iteration"]) == [i for early in rounds["early_stopping_iteration"] for i in (early, 40)]
+    assert set(ends["split"]) == {"test"}
+    assert set(ends["images"]) == {360}
+    told = table[(table["attack"] == own) & (table["moment"] != "training") & (table["split"] == "test")]
+    assert len(told) == len(ends)
+
+
+def test_rounds_of_before_the_end_attacks_do_not_claim_to_have_been_measured(store, make, digits):
+    old, new = make(rounds=1), make(rounds=1, end_attacks=["fgsm"])
+    assert old.trajectory_id == new.trajectory_id
+    (first,), _ = run([old], digits)
+    _, (second,) = run([new], digits)
+    store.write_round(first)
+    for table in ("rounds", "curves"):  # as a version without these fields wrote them
+        path = store.path(table, old.trajectory_id)
+        write_table(path, store.read(table, old.trajectory_id).drop_columns(["end_attacks", "end_images"]))
+    store.write_round(second)
+    for table in ("rounds", "curves"):
+        rows = read(store, table).groupby("round")[["end_attacks", "end_images"]].agg(set)
+        assert rows["end_attacks"].tolist() == [{""}, {"fgsm"}]
+        assert rows["end_images"].tolist() == [{2_000}] * 2
+    assert set(read(store, "evaluations")["round"]) == {1}
 
 
 def test_a_sweep_without_such_attacks_has_no_evaluations(store, rounds):

@@ -24,7 +24,9 @@ from lthray.sweep import datasets, transfer
 from lthray.worker import train as worker
 from tests.helpers import lthray
 
-SMALL = {"dataset": "digits-8x8", "rounds": 6, "iterations": 6, "eval_every": 6, "train_attack": "fgsm"}
+SMALL = {
+    "dataset": "digits-8x8", "rounds": 6, "iterations": 6, "eval_every": 6, "train_attack": "fgsm", "end_attacks": [],
+}  # fmt: skip
 FROM = {
     "name": "from",
     "trajectory": SMALL,
@@ -33,7 +35,8 @@ FROM = {
 }
 OWN = FROM | {
     "name": "own",
-    "trajectory": SMALL | {"rounds": 5, "train_attack": "pgd", "pgd.steps": 2},
+    "trajectory": SMALL
+    | {"rounds": 5, "train_attack": "pgd", "pgd.steps": 2, "end_attacks": ["fgsm"], "end_images": 50},  # of own rounds
     "grid": {"strategy": ["reset", "transfer"], "seed": [0, 1]},
 }
 

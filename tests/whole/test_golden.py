@@ -16,6 +16,8 @@ BOOKKEEPING = [
     "trajectory_id", "transfer.source", "train_seconds", "eval_seconds", "seconds", "stack", "lthray_version",
 ]  # fmt: skip
 """Columns that say who, when and how fast, not what."""
+LATER = ["end_attacks", "end_images"]
+"""Fields that say what versions after the golden one measure in addition, in rows of their own."""
 SAME_MACHINE = json.loads((GOLDEN / "machine.json").read_text()) == make.machine()
 
 
@@ -35,7 +37,7 @@ def rows(folder: Path, table: str) -> pd.DataFrame:
 
 def assert_same(golden: pd.DataFrame, new: pd.DataFrame) -> None:
     """The same rows: to the bit on the machine that made them, else as near as another processor comes."""
-    columns = [name for name in golden.columns if name not in BOOKKEEPING]
+    columns = [name for name in golden.columns if name not in (*BOOKKEEPING, *LATER)]
     if not SAME_MACHINE:
         columns = [name for name in columns if not name.endswith("_version") and name != "device"]
     measures = [name for name in columns if name == "loss" or "accuracy" in name or "zero_gradient" in name]
@@ -139,6 +141,9 @@ def test_every_row_of_the_golden_sweeps_is_the_same_when_trained_again(tmp_path,
             whole = results / name / table  # migrated, so that the sources have the ids of now
             if whole.exists() or kept.exists():
                 golden = rows(results / name, table) if whole.exists() else pd.read_parquet(kept)
-                assert_same(golden, rows(again / name, table))
+                new = rows(again / name, table)
+                if table == "evaluations":  # without what only later versions measure
+                    new = new[new["attack"].isin(golden["attack"])]
+                assert_same(golden, new)
                 compared += 1
     assert compared == 14

@@ -35,7 +35,9 @@ pruning = {
     "cutoff": st.sampled_from(["exclusive", "inclusive"]),
 }
 trajectories = st.builds(
-    lambda **fields: TrajectorySpec.model_validate({"dataset": "digits-8x8", "eval_attacks": ["fgsm"]} | fields),
+    lambda **fields: TrajectorySpec.model_validate(
+        {"dataset": "digits-8x8", "eval_attacks": ["fgsm"], "end_attacks": []} | fields
+    ),
     seed=seeds,
     strategy=st.sampled_from([strategy for strategy in STRATEGIES if strategy != TRANSFER]),
     rewind_to=st.sampled_from(["init", "end-of-round-0", "iteration:1"]),
@@ -157,7 +159,13 @@ def test_the_same_seed_gives_the_same_start_and_batches_whatever_the_strategy_an
 def test_the_same_seed_gives_the_same_round_0_whatever_the_strategy(seed, iterations, attack):
     specs = [
         TrajectorySpec(
-            dataset="digits-8x8", seed=seed, strategy=strategy, train_attack=attack, rounds=0, iterations=iterations
+            dataset="digits-8x8",
+            seed=seed,
+            strategy=strategy,
+            train_attack=attack,
+            rounds=0,
+            iterations=iterations,
+            end_attacks=(),
         )
         for strategy in ("reset", "random", "continued")
     ]

@@ -8,6 +8,7 @@ import time
 
 import pandas as pd
 import pytest
+import yaml
 
 from lthray.sweep import lock
 from tests.helpers import KEYS, TINY, command, environment, lthray, start, tables, wait_for
@@ -16,8 +17,6 @@ from tests.helpers import KEYS, TINY, command, environment, lthray, start, table
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory):
     """A tiny sweep, run to its end in a process of its own."""
-    import yaml
-
     folder = tmp_path_factory.mktemp("sweep")
     (folder / "tiny.yaml").write_text(yaml.safe_dump(TINY | {"resources": {"cpus": 1, "gpus": 0.25}}))
     return folder, lthray("sweep", "tiny.yaml", cwd=folder)
@@ -84,10 +83,13 @@ def test_status_and_report_of_a_finished_sweep(finished):
     assert "can't be written" in refused.stderr
 
 
-def test_a_larger_grid_and_more_rounds_train_only_what_is_new(finished):
+def test_a_larger_grid_and_more_rounds_train_and_measure_only_what_is_new(finished):
+    """Now with end attacks, and with verdicts declared: neither makes another trajectory of a trained one."""
     folder, _ = finished
     before, _ = tables(folder / "results" / "tiny")
-    process = lthray("sweep", "tiny.yaml", "--set", "grid.seed=[1,2]", "--set", "rounds=3", cwd=folder)
+    assert yaml.safe_load((folder / "results" / "tiny" / "sweep.yaml").read_text())["verdicts"]["at"] is None
+    sets = ("grid.seed=[1,2]", "rounds=3", "end_attacks=[{pgd: {steps: 2}}]", "end_images=100", "verdicts.at=0.2")
+    process = lthray("sweep", "tiny.yaml", *(word for one in sets for word in ("--set", one)), cwd=folder)
     assert process.returncode == 0, process.stderr
     assert "to train: 6 trajectories" in process.stdout
     assert "trained 15 rounds; 6 of 6 trajectories complete" in process.stdout
@@ -95,6 +97,16 @@ def test_a_larger_grid_and_more_rounds_train_only_what_is_new(finished):
     assert len(after) == 18 + 15
     old = after.merge(before[["trajectory_id", "round"]]).sort_values(KEYS[:2], ignore_index=True)
     pd.testing.assert_frame_equal(old.drop(columns="rounds"), before.drop(columns="rounds"))
+    assert after.groupby("round")["end_attacks"].agg(set).tolist() == [{"", "pgd(steps=2)"}] * 3 + [{"pgd(steps=2)"}]
+    ends = pd.read_parquet(folder / "results" / "tiny" / "evaluations")
+    assert not ends.duplicated(["trajectory_id", "round", "moment", "split", "attack", "images"]).any()
+    measured = after[after["end_attacks"] != ""].merge(ends, on=["trajectory_id", "round"])
+    assert len(measured) == len(ends) == 15 * 2
+    assert set(zip(ends["attack"], ends["split"], ends["images"], strict=True)) == {("pgd(steps=2)", "test", 100)}
+    early = measured[measured["moment"] == "early_stopping"]
+    assert (early["iteration"] == early["early_stopping_iteration"]).all()
+    stored = yaml.safe_load((folder / "results" / "tiny" / "sweep.yaml").read_text())
+    assert stored["verdicts"] == {"at": 0.2, "margin": 0.01}
 
 
 def test_a_failing_trajectory_is_named_and_stops_no_other(sweep_file, tmp_path):

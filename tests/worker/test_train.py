@@ -13,7 +13,7 @@ from lthray.store.folder import Store
 from lthray.sweep import datasets
 from lthray.worker import train as worker
 from lthray.worker.report import Note, Progress, Score
-from tests.helpers import tables
+from tests.helpers import evaluations, tables
 
 
 @pytest.fixture
@@ -211,7 +211,11 @@ def iterations_trained(specs, store, arrays, monkeypatch):
     return seen
 
 
-@pytest.mark.parametrize("fields", [{"train_attack": "fgsm"}, {"rewind_to": "iteration:15", "train_attack": "pgd"}])
+UNSTEADY = {"train_attack": "fgsm", "learning_rate": 0.03, "end_attacks": ["pgd(steps=2)"]}
+"""Early stopping comes before the end of most rounds."""
+
+
+@pytest.mark.parametrize("fields", [UNSTEADY, {"rewind_to": "iteration:15", "train_attack": "pgd"}])
 @pytest.mark.parametrize("at", [(0, 30), (1, 30)])
 def test_an_interrupted_round_goes_on_from_its_checkpoint(fields, at, make, store, arrays, tmp_path, monkeypatch):
     specs = [make(seed=seed, eval_every=10, pgd={"steps": 2}, rounds=1, **fields) for seed in (0, 1, 2)]
@@ -230,6 +234,8 @@ def test_an_interrupted_round_goes_on_from_its_checkpoint(fields, at, make, stor
     assert not list((store.folder / "checkpoints").iterdir())
     for mine, expected in zip(tables(store.folder), tables(whole.folder), strict=True):
         pd.testing.assert_frame_equal(mine, expected)
+    if fields == UNSTEADY:
+        pd.testing.assert_frame_equal(evaluations(store.folder), evaluations(whole.folder))
     for spec in specs:
         for name, weight in whole.ticket(spec, 1).weights.items():
             assert (store.ticket(spec, 1).weights[name] == weight).all()

@@ -18,7 +18,7 @@ NETWORK = ("model", "widths")
 """The fields that say which network it is."""
 
 _DENSE = {"mlp", "lenet-300-100"}
-_SWEPT = ("seed", "dataset", "strategy", "train_attack", "eval_attacks", "rounds")
+_SWEPT = ("seed", "dataset", "strategy", "train_attack", "eval_attacks", "end_attacks", "end_images", "rounds")
 _SOURCE = "transfer.setting"
 _FOLLOWS = {"retrain.iterations": "iterations", "retrain.train_attack": "train_attack"}
 """Fields that take another's value unless a sweep sets them."""
@@ -64,8 +64,9 @@ def trajectory_keys(rounds: pd.DataFrame) -> list[str]:
 def varied(rounds: pd.DataFrame) -> list[str]:
     """The fields that take several values, without those that every figure shows or averages over.
 
-    Every figure shows or averages over seed, dataset, strategy, train_attack, eval_attacks and rounds. Also left out
-    are fields that separate no groups which other fields do not separate already:
+    Every figure shows or averages over seed, dataset, strategy, train_attack and rounds; eval_attacks, end_attacks and
+    end_images say only what was measured. Also left out are fields that separate no groups which other fields do not
+    separate already:
 
     - a field that the data set determines (validation_size), alone or together with the folder or the protocol
       (rewind_to, iterations, ...), or together with the field whose value it takes by default (retrain.iterations);

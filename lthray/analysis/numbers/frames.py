@@ -43,6 +43,9 @@ OBJECTIVES = Frame("results.curves()", (*_CURVE, "train_attack", "adversarial_we
 EVALUATIONS = Frame("results.evaluations()", (*CURVES.columns, "moment", "images"))
 _MEANS = ("dataset", "train_attack", "strategy", "round", "weights_remaining")
 SUMMARY = Frame("analysis.summarise(rounds)", (*_MEANS, "eval_attack", "early_stopping_iteration_mean"))
+MEAN_EVALUATIONS = Frame(
+    "analysis.summarise_evaluations(evaluations, rounds)", (*_MEANS, "attack", "moment", "images", "accuracy_mean")
+)
 NETWORKS = Frame("analysis.networks(summary)", ("network", *SUMMARY.columns))
 MEAN_CURVES = Frame("analysis.learning_curves(curves, rounds)", (*_MEANS, "iteration", "accuracy_test_mean"))
 DENSITY = Frame("analysis.layer_density(rounds, masks)", (*_MEANS, "seed", "layer", "place", "density"))
@@ -51,7 +54,8 @@ OVERLAPS = Frame("analysis.overlaps(rounds, masks)", (*_MEANS, "between", "layer
 MEAN_OVERLAPS = Frame("analysis.summarise_overlaps(pairs)", (*_MEANS, "between", "layer", "place", "overlap_mean"))
 
 _KINDS = (
-    NETWORKS, SUMMARY, MEAN_CURVES, DENSITY, MEAN_DENSITY, OVERLAPS, MEAN_OVERLAPS, EVALUATIONS, CURVES, ROUNDS,
+    NETWORKS, SUMMARY, MEAN_EVALUATIONS, MEAN_CURVES, DENSITY, MEAN_DENSITY, OVERLAPS, MEAN_OVERLAPS, EVALUATIONS,
+    CURVES, ROUNDS,
 )  # fmt: skip
 """The most particular first: a frame is of the first kind whose columns it has."""
 

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 import pandas as pd
 
 from lthray.analysis.figures import layout
+from lthray.analysis.figures.attack_words import describe_attack, name_attack
 from lthray.analysis.numbers import attack_audit
 from lthray.analysis.page import tables
-from lthray.analysis.page.attack_words import describe_attack, name_attack
 from lthray.analysis.page.cases import CaseList, groups, list_cases, worst
 
 _CHANCE = 0.1

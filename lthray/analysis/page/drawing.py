@@ -2,6 +2,7 @@
 
 import io
 import multiprocessing
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
@@ -16,6 +17,7 @@ from lthray.analysis import figures
 from lthray.analysis.figures import layout
 from lthray.analysis.figures.style import Width, settings
 from lthray.analysis.files import replace_file
+from lthray.analysis.numbers.fields import show
 from lthray.analysis.numbers.summary import Panel, list_attack_pairs, list_strategies
 from lthray.analysis.page.inline import inline_svg, name_series, read_series
 
@@ -23,6 +25,7 @@ _Task = TypeVar("_Task")
 _Drawn = TypeVar("_Drawn")
 
 _DPI = 200
+_MAX_NAME = 100
 _MANY = 24
 """From this number of figures on, further processes save more seconds than they take to start."""
 
@@ -86,6 +89,20 @@ def map_tasks(
     # Arrow's threads would not survive a fork.
     with ProcessPoolExecutor(processes, multiprocessing.get_context("spawn")) as pool:
         return list(pool.map(draw, tasks))
+
+
+def name_files(parts: list[Panel]) -> list[str]:
+    """A unique name for each panel's files and anchor, of letters, digits and hyphens."""
+    taken: list[str] = []
+    for panel in parts:
+        words = [panel.dataset, *(f"{name}-{show(value)}" for name, value in panel.setting.items())]
+        stem = re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")[:_MAX_NAME] or "figure"
+        name, number = stem, 1
+        while name in taken:
+            number += 1
+            name = f"{stem}-{number}"
+        taken.append(name)
+    return taken
 
 
 def write_panel(task: Task) -> list[Drawing]:

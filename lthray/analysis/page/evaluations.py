@@ -1,13 +1,18 @@
-"""Accuracies under attacks beyond those of the table of rounds: from the table of evaluations."""
+"""The section of the page on attacks beyond those of the table of rounds: from the table of evaluations."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pandas as pd
 
-from lthray.analysis.numbers.evaluations import KEYS
+from lthray.analysis import figures
+from lthray.analysis.files import replace_file
+from lthray.analysis.numbers.evaluations import KEYS, summarise_evaluations
 from lthray.analysis.numbers.fields import show
-from lthray.analysis.numbers.summary import list_strategies
+from lthray.analysis.numbers.summary import list_strategies, panels
 from lthray.analysis.page import tables
+from lthray.analysis.page.drawing import Album, Drawing, name_files, write_figure
+from lthray.analysis.page.headings import describe_panel
 
 
 @dataclass(frozen=True)
@@ -18,6 +23,42 @@ class EvaluationTable:
     moment: str
     headings: list[str]
     rows: list[list[str]]
+
+
+@dataclass(frozen=True)
+class EvaluationSection:
+    """The figures and tables of further attacks; empty where there were none."""
+
+    drawings: list[Drawing]
+    tables: list[EvaluationTable]
+
+
+def section(measured: pd.DataFrame, rounds: pd.DataFrame, album: Album, folder: Path) -> EvaluationSection:
+    """Draw the figures of further attacks, and write their numbers beside the others.
+
+    Args:
+        measured: What `Results.evaluations` gives.
+        rounds: The table of rounds.
+        album: Where the figures go.
+        folder: Where the CSV file goes.
+    """
+    summary = pd.DataFrame() if measured.empty else summarise_evaluations(measured, rounds)
+    if summary.empty:
+        return EvaluationSection([], [])
+    replace_file(folder / "evaluations.csv", tables.csv(summary))
+    parts = list(panels(summary[summary["split"] == "test"]))
+    drawings = [
+        write_figure(
+            "attacks",
+            figures.draw_attacks(panel.summary, width=album.width),
+            album,
+            describe_panel(rounds, panel),
+            anchor,
+            "evaluations.csv",
+        )
+        for panel, anchor in zip(parts, name_files(parts), strict=True)
+    ]
+    return EvaluationSection(drawings, page_tables(summary))
 
 
 def page_tables(summary: pd.DataFrame) -> list[EvaluationTable]:

@@ -2,12 +2,12 @@
 
 import pandas as pd
 
+from lthray.analysis.figures.attack_words import LABELS, NORMS, describe_attack, describe_steps
 from lthray.analysis.load import Results
 from lthray.analysis.numbers.attack_audit import WHOLE, measurements
 from lthray.analysis.numbers.consistency import PROVENANCE
 from lthray.analysis.numbers.fields import NETWORK, distinct, show, varied
 from lthray.analysis.numbers.states import COMPLETE, FAILED, PARTIAL, STOPPED
-from lthray.analysis.page.attack_words import LABELS, NORMS, describe_attack, describe_steps
 from lthray.analysis.page.overview import list_trajectories, list_values
 
 Facts = dict[str, list[str]]

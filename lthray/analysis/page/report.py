@@ -1,6 +1,5 @@
 """Results as a page: verdicts, figures, tables and warnings, in one file that opens without a network."""
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,17 +13,24 @@ from lthray.analysis.files import replace_file
 from lthray.analysis.load import Results
 from lthray.analysis.looks import Look, take_look
 from lthray.analysis.numbers.curves import CURVES_READ, learning_curves, rounds_shown
-from lthray.analysis.numbers.evaluations import summarise_evaluations
-from lthray.analysis.numbers.fields import EVAL_ATTACKS, show, varied
+from lthray.analysis.numbers.fields import EVAL_ATTACKS, varied
 from lthray.analysis.numbers.summary import Panel, networks, panels, summarise
 from lthray.analysis.numbers.verdicts import LEVEL, MARGIN, Judgement, judge
 from lthray.analysis.page import alerts, claims, evaluations, facts, lead, masks, overview, search, tables, words
 from lthray.analysis.page.claims_json import claims_json
-from lthray.analysis.page.drawing import EMBEDDED, Album, Drawing, Task, map_tasks, write_networks, write_panel
+from lthray.analysis.page.drawing import (
+    EMBEDDED,
+    Album,
+    Drawing,
+    Task,
+    map_tasks,
+    name_files,
+    write_networks,
+    write_panel,
+)
 from lthray.analysis.page.headings import describe_panel
 from lthray.analysis.page.plan import judged_seeds, planned_seeds
 
-_MAX_NAME = 100
 _OPEN_GROUPS = 4
 
 
@@ -87,9 +93,10 @@ def write_report(
     parts = list(panels(summary, place.fields))
     drawn = _sections(rounds, parts, curves, place, album, processes)
     anchors = {panel.title: section.anchor for panel, section in zip(parts, drawn, strict=True)}
-    mask_section = masks.section(results, rounds, place, anchors, album, processes)
     sections = [*compared, *drawn]
-    shown = [part.drawings for part in searches] + [part.drawings for part in sections]
+    attacked = evaluations.section(measured, rounds, album, out / "tables")
+    mask_section = masks.section(results, rounds, place, anchors, album, processes)
+    shown = [attacked.drawings] + [part.drawings for part in searches] + [part.drawings for part in sections]
     shown += [part.drawings for part in mask_section.parts]
     _write_tables(out / "tables", summary, curves, judgement.evidence)
     replace_file(out / "claims.json", claims_json(judgement).encode())
@@ -109,7 +116,7 @@ def write_report(
         questions=judgement.questions,
         level=f"{LEVEL:.0%}".replace("%", " %"),
         sections=sections,
-        evaluations=_evaluations(measured, rounds, out / "tables"),
+        evaluations=attacked,
         masks=mask_section,
         width=width,
         linked=sum(len(drawing.picture) for drawings in shown for drawing in drawings) > EMBEDDED,
@@ -160,7 +167,7 @@ def _networks(rounds: pd.DataFrame, summary: pd.DataFrame, album: Album) -> list
         Section(
             f"networks-{anchor}", f"{panel.title}: networks", [write_networks(heading, panel, album, anchor)], [], {}
         )
-        for heading, panel, anchor in zip(headings, parts, _anchors(parts), strict=True)
+        for heading, panel, anchor in zip(headings, parts, name_files(parts), strict=True)
     ]
 
 
@@ -173,7 +180,7 @@ def _sections(
     processes: int,
 ) -> list[Section]:
     trained = {panel.title: panel.summary for panel in panels(curves, place.fields)}
-    anchors = _anchors(parts)
+    anchors = name_files(parts)
     tasks = [
         Task(describe_panel(rounds, panel), panel, trained.get(panel.title), place, album, anchor)
         for panel, anchor in zip(parts, anchors, strict=True)
@@ -206,29 +213,6 @@ def _write_tables(folder: Path, summary: pd.DataFrame, curves: pd.DataFrame, evi
     replace_file(folder / "accuracies.md", tables.markdown(printed).encode())
     replace_file(folder / "accuracies.tex", tables.latex(printed).encode())
     replace_file(folder / "accuracies_column.tex", tables.latex_column(accuracies).encode())
-
-
-def _evaluations(measured: pd.DataFrame, rounds: pd.DataFrame, folder: Path) -> list[evaluations.EvaluationTable]:
-    """The tables of further attacks, whose numbers are written beside the others; none where there were none."""
-    if measured.empty:
-        return []
-    summary = summarise_evaluations(measured, rounds)
-    replace_file(folder / "evaluations.csv", tables.csv(summary))
-    return evaluations.page_tables(summary)
-
-
-def _anchors(parts: list[Panel]) -> list[str]:
-    """A unique name for each panel's files and anchor, of letters, digits and hyphens."""
-    taken: list[str] = []
-    for panel in parts:
-        words = [panel.dataset, *(f"{name}-{show(value)}" for name, value in panel.setting.items())]
-        stem = re.sub(r"[^a-z0-9]+", "-", "-".join(words).lower()).strip("-")[:_MAX_NAME] or "figure"
-        name, number = stem, 1
-        while name in taken:
-            number += 1
-            name = f"{stem}-{number}"
-        taken.append(name)
-    return taken
 
 
 def _template() -> jinja2.Template:

@@ -128,3 +128,16 @@ def test_sources_of_a_transfer_are_strategies_of_their_own(tmp_path):
     alone = load(synthetic.write(tmp_path / "one", own[:4])).rounds
     assert set(alone["strategy"]) == {"reset", "transfer"}
     assert varied(alone) == []
+
+
+def test_what_the_end_attacks_are_keeps_no_groups_apart(tmp_path):
+    """Nor does a folder whose older rounds lack the column, or were measured under others."""
+    auto = "pgd(attack_label=ground-truth;steps=50;step_size=0.015;random_start=true;restarts=3)"
+    first = synthetic.trajectory(seed=0).assign(end_attacks=auto, end_images=2_000)
+    second = synthetic.trajectory(seed=1).assign(end_attacks="", end_images=500)
+    second.loc[second["round"] > 0, "end_attacks"] = "pgd"
+    frames = [first, second, synthetic.trajectory(seed=2)]
+    loaded = load(synthetic.write(tmp_path / "mixed", frames)).rounds
+    assert loaded["end_attacks"].nunique() == 3
+    assert varied(loaded) == varied(rounds(*frames)) == []
+    assert set(summarise(loaded)["early_stopping_iteration_n"]) == {3}

@@ -1,8 +1,8 @@
 import pandas as pd
 import pytest
 
+from lthray.analysis.figures.attack_words import describe_attack
 from lthray.analysis.numbers.fields import varied
-from lthray.analysis.page.attack_words import describe_attack
 from lthray.analysis.page.audit import audit
 from tests.analysis import synthetic
 

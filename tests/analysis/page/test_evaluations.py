@@ -54,5 +54,6 @@ def test_the_report_has_them_where_there_are_any(tmp_path):
     assert "Further attacks" in page
     assert "pgd(restarts=10)" in page
     assert "12.5" in page
+    assert (tmp_path / "report" / "figures").joinpath("figure-S1-attacks-fashion-mnist.pdf").is_file()
     table = pd.read_csv(tmp_path / "report" / "tables" / "evaluations.csv")
     assert table["accuracy_mean"].tolist() == [0.25, 0.125]
