@@ -45,7 +45,7 @@ class Grid:
         breaks = len(self.lines) // len(groups)
         height, width = self.figure.get_figheight() / len(self.lines), self.figure.get_figwidth() / len(self.lines[0])
         for place, line in enumerate(self.lines):
-            line[0].set_ylabel(_fit(down[place // breaks], height), fontweight="bold")
+            line[0].set_ylabel(_fit(down[place // breaks], height * 0.94), fontweight="bold")
         for group in groups if breaks > 1 else groups[:1]:
             for axes, title in zip(group, across, strict=True):
                 axes.set_title(_fit(title, width * 0.88))
