@@ -71,6 +71,7 @@ def test_status_reads_an_old_folder_and_leaves_it_as_it_is(old):
     assert "4 trajectories of an older" in json.loads(lthray("status", old.folder, "--json").stdout)["outdated"]
     assert lthray("report", old.folder).returncode == 0
     shutil.rmtree(old.folder / "report")
+    (old.folder / "looks.json").unlink()  # how often verdicts were asked of it
     assert sorted(str(file) for file in old.folder.rglob("*")) == before
 
 
