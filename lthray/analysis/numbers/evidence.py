@@ -104,7 +104,7 @@ def compare_all(
         at: The declared weights remaining, if one was declared.
 
     Returns:
-        Two frames. A row per question, group and round: `question` (its place in `QUESTIONS`), the columns of
+        Two frames. A row per question, group and round: `question` (its place in `QUESTIONS`), `shows`, the columns of
         `compare_networks`, `planned` (seeds), and `untested` (why the round is no part of the sequence of tests, empty
         where it is). And the rows of `find_outliers`, with `question`.
     """
@@ -120,7 +120,7 @@ def compare_all(
             untested = _check_training(table, untested, networks, keys, question.against, margin)
         if at is not None:
             untested = np.where(_is_nearest(table, keys, at), untested, UNDECLARED)
-        tables.append(table.assign(question=place, untested=untested))
+        tables.append(table.assign(question=place, shows=question.shows, untested=untested))
         pairs = pair_networks(frame[frame[question.measure].notna()], keys, question.measure, [question.against])
         if question.shows != BETTER:  # the same differences as those of `SIMILAR`
             far = find_outliers(pairs, keys, accuracy=question.more_is_better)

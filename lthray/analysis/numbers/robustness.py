@@ -124,7 +124,10 @@ def _split(frame: pd.DataFrame, keys: list[str]) -> dict[tuple[Any, ...], pd.Dat
 
 def _find_basis(fields: dict[str, Any], measured: pd.DataFrame) -> Basis:
     candidates = sorted(_list_candidates(measured, fields), key=lambda basis: basis.rank, reverse=True)
-    trained = {str(fields["train_attack"]), str(fields.get("retrain.train_attack") or fields["train_attack"])}
+    # Tables of older versions have no attack of later rounds: it was that of the first.
+    trained = {
+        attack for name in ("train_attack", "retrain.train_attack") if isinstance(attack := fields.get(name), str)
+    }
     for basis in candidates:
         if basis.setting and all(is_stronger(basis.setting, attack, fields) for attack in trained):
             dense = select(_tickets(measured), {"round": 0, **basis.measurement})["accuracy"]

@@ -107,3 +107,10 @@ def test_only_rows_under_the_deciding_attack_are_selected():
     assert set(chosen["attack"]) == {STRONG}
     assert len(chosen) == len(rounds)
     assert set(chosen["accuracy"]) == {0.5}
+
+
+def test_a_table_without_the_attack_of_later_rounds_is_that_of_an_older_version():
+    rounds = sweep(eval_attacks="fgsm,pgd")
+    rounds["retrain.train_attack"] = float("nan")
+    assert only(rounds).reason == ""
+    assert only(rounds.drop(columns="retrain.train_attack")).reason == ""
