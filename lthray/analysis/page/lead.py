@@ -54,7 +54,7 @@ def build_matrix(judgement: Judgement, anchors: list[str]) -> Matrix | None:
         cells = [
             (str(by_claim[claim.key]["verdict"] or words.NONE), words.name_badge(by_claim[claim.key]))
             if claim.key in by_claim
-            else (words.NONE, "–")
+            else (words.NONE, "")
             for claim in CLAIMS
         ]
         rows.append((title(dict(zip(judgement.keys, key, strict=True))), anchor, cells))
