@@ -18,7 +18,7 @@ STRATEGIES = ("reset", "random", "continued")
 SPREAD, STOP_SPREAD = 0.006, 1500
 LEAST_CAUGHT = 0.95
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 
 def simulate(pages, groups, rounds, seeds, *, accuracy=0.0, iterations=0.0, collapse=0.0, number=0):
