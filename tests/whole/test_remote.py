@@ -36,7 +36,7 @@ def test_a_sweep_on_s3_is_watched_killed_continued_and_reported(sweep_file, s3, 
     process.kill()
     process.communicate(timeout=60)
     dead = lthray("status", s3, **s3_server)
-    assert f"the sweep of process {process.pid} on " in dead.stdout
+    assert f"the sweep (process {process.pid} on " in dead.stdout
     assert "is dead" in dead.stdout
     shorter = "--set", f"rounds={pd.read_parquet(f'{s3}/rounds')['round'].max() + 1}"
     again = lthray("sweep", sweep, "--out", s3, *shorter, **s3_server)
