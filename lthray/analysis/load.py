@@ -20,10 +20,10 @@ from lthray.analysis.parquet import (
     add_label,
     concatenate,
     list_files,
-    read_content,
     read_tables,
 )
 from lthray.errors import first_line
+from lthray.files import read
 
 REQUIRED = (
     "trajectory_id", "protocol", "dataset", "seed", "strategy", "train_attack", "eval_attacks", "rounds", "round",
@@ -203,7 +203,7 @@ def _with_round_iterations(rounds: pd.DataFrame) -> pd.DataFrame:
 
 def _read_sweep(path: UPath) -> dict[str, Any] | None:
     try:
-        sweep = yaml.safe_load(read_content(path).decode())
+        sweep = yaml.safe_load(read(path).decode())
     except FileNotFoundError:
         return None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -219,7 +219,7 @@ def _read_failures(folder: UPath) -> pd.DataFrame:
 
 def _read_failure(path: UPath) -> dict[str, Any] | None:
     try:
-        record = json.loads(read_content(path).decode())
+        record = json.loads(read(path).decode())
     except FileNotFoundError:
         return None
     except ValueError:

@@ -13,6 +13,7 @@ from upath import UPath
 
 from lthray.analysis.numbers.fields import FIELD, ROLES, UNITS
 from lthray.errors import first_line
+from lthray.files import read
 
 Filters = list[tuple[str, str, Any]] | list[list[tuple[str, str, Any]]]
 """Conditions as `pyarrow.parquet.read_table` takes them: joined by and, or lists of such joined by or."""
@@ -48,18 +49,12 @@ def read_tables(folder: UPath, columns: list[str] | None = None, filters: Filter
 def _read_table(path: UPath, columns: list[str] | None, filters: Filters | None) -> pa.Table | None:
     """A file's table, None if the file is gone; with one handle, a file replaced meanwhile is read as it was."""
     try:
-        with path.open("rb") if not path.protocol else io.BytesIO(read_content(path)) as handle:
+        with path.open("rb") if not path.protocol else io.BytesIO(read(path)) as handle:
             return pq.read_table(handle, columns=columns, filters=filters, use_threads=False)
     except FileNotFoundError:
         return None
     except pa.ArrowException as error:
         raise NotResultsError(f"{path}: {first_line(error)}") from error
-
-
-def read_content(path: UPath) -> bytes:
-    """A file's content, read atomically: by URL with a single request, so that no piece is of a newer file."""
-    content: bytes = path.read_bytes() if not path.protocol else path.fs.cat_file(path.path)
-    return content
 
 
 def add_label(table: pa.Table, label: str) -> pa.Table:
@@ -88,8 +83,11 @@ def concatenate(tables: list[pa.Table], *, categories: bool = False) -> pd.DataF
 
 
 def _with_base_values(tables: list[pa.Table]) -> list[pa.Table]:
-    said = {column.name: column for table in tables for column in table.schema if b"base" in (column.metadata or {})}
-    return [_append_fields(table, [said[name] for name in said if name not in table.column_names]) for table in tables]
+    fields = {column.name: column for table in tables for column in table.schema if b"base" in (column.metadata or {})}
+    return [
+        _append_fields(table, [column for name, column in fields.items() if name not in table.column_names])
+        for table in tables
+    ]
 
 
 def _append_fields(table: pa.Table, fields: Iterable[pa.Field]) -> pa.Table:

@@ -113,8 +113,8 @@ def _merge(store: Store, part: str) -> Merged | None:
         table = pa.concat_tables(tables, promote_options="permissive")
     except pa.ArrowException as error:
         raise InputError(f"{store.folder / part}: files can't be merged: {first_line(error)}") from None
-    says = {"trajectories": len(contents), "rows": len(table), "digest": _digest(contents)}
-    table = table.replace_schema_metadata({METADATA: json.dumps(says)})
+    summary = {"trajectories": len(contents), "rows": len(table), "digest": _digest(contents)}
+    table = table.replace_schema_metadata({METADATA: json.dumps(summary)})
     files.replace(store.merged(part), parquet(table))
     return Merged(store.merged(part).name, len(contents), len(table))
 
@@ -126,8 +126,8 @@ def _is_stale(store: Store, part: str) -> bool:
         return False
     except pa.ArrowException:
         return True
-    says = json.loads((schema.metadata or {}).get(METADATA, b"{}"))
-    return bool(says.get("digest") != _digest(dict(_contents(store, part))))
+    summary = json.loads((schema.metadata or {}).get(METADATA, b"{}"))
+    return bool(summary.get("digest") != _digest(dict(_contents(store, part))))
 
 
 def _contents(store: Store, part: str) -> Iterator[tuple[str, bytes]]:

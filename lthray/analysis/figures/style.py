@@ -16,6 +16,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from lthray.analysis.figures.series import Series, add_series
+from lthray.analysis.numbers import measurements
 from lthray.analysis.numbers.summary import Panel, panels
 
 Width = Literal["column", "text", "page"]
@@ -53,8 +54,8 @@ SEQUENCE = ("#0f6cbd", "#6b5bd6", "#a94bb0", "#cf3f6b", "#cc5a1e", "#b88a00")
 so that lightness hardly orders them: hue, markers and dashes do."""
 DASHES = ("-", (0, (4, 1.6)), (0, (1, 1.4)), (0, (6, 1.6, 1, 1.6)))
 COLOURS = LinearSegmentedColormap.from_list("weights", SEQUENCE)
-CHANCE = 10.0
-"""The accuracy of a guess, in %: every data set here has ten classes."""
+CHANCE = 100 * measurements.CHANCE
+"""The accuracy of a guess, in %."""
 
 _STRATEGIES = ("reset", "random", "continued")
 _FONTS = ["DejaVu Sans", "Verdana", "Arial", "Helvetica", "sans-serif"]

@@ -14,8 +14,9 @@ from itertools import product
 import numpy as np
 import pandas as pd
 
-from lthray.analysis.numbers.fields import EVAL_ATTACKS, as_floats, trajectory_keys
-from lthray.analysis.numbers.strength import GROUND_TRUTH, SUITE, AttackSetting, resolve_attack
+from lthray.analysis.numbers.fields import as_floats
+from lthray.analysis.numbers.measurements import MOMENTS, NATURAL, SPLITS, WHOLE, trained_against
+from lthray.analysis.numbers.strength import is_weaker, resolve_attack
 
 WEAKER_BY = 0.005
 """By how much accuracy under an attack, as a share, may exceed that under a weaker one without a warning.
@@ -31,38 +32,9 @@ LEARNED = 0.5
 """Natural accuracy above which label leaking is looked for: at chance, either accuracy may be the larger."""
 NO_GRADIENT = 0.01
 """The share of inputs that may have no gradient without a warning."""
-WHOLE = 0
-"""The number of images that stands for the whole split."""
-
-_NATURAL = "none"
-_MEASUREMENTS = tuple(product(("early_stopping", "final"), ("validation", "test")))
+_MEASUREMENTS = tuple(product(MOMENTS, SPLITS))
 _PLACE = ["network", "moment", "split"]
 _STRENGTH = ["epsilon", "norm", "attack_label", "pgd.steps", "pgd.step_size", "pgd.restarts"]
-
-
-def measurements(rounds: pd.DataFrame, evaluations: pd.DataFrame | None = None) -> pd.DataFrame:
-    """Every accuracy of a network, on natural images and under every attack, from both tables.
-
-    Args:
-        rounds: A table of rounds (`load`), a row per network.
-        evaluations: What `Results.evaluations` gives, if anything; networks that `rounds` lacks are left out.
-
-    Returns:
-        `network` (the number of its row in `rounds`, from 0), `moment` (early_stopping, final), `split` (validation,
-        test), `attack` (full name, none for natural images), `images` (how many, from the first on; `WHOLE` for the
-        split) and `accuracy` ([0, 1]).
-    """
-    parts = []
-    for (moment, split), attack in product(_MEASUREMENTS, (_NATURAL, *EVAL_ATTACKS)):
-        accuracy = as_floats(rounds, f"{moment}_{attack}_accuracy_{split}").to_numpy()
-        place = {"moment": moment, "split": split, "attack": attack, "images": WHOLE}
-        parts.append(pd.DataFrame({"network": np.arange(len(rounds)), **place, "accuracy": accuracy}))
-    if evaluations is not None and len(evaluations):
-        identity = [*trajectory_keys(rounds), "round"]
-        own = rounds[identity].assign(network=np.arange(len(rounds))).merge(evaluations, on=identity)
-        parts.append(own.loc[own["moment"] != "training", parts[0].columns])
-    table = pd.concat(parts, ignore_index=True)
-    return table[table["accuracy"].notna()].reset_index(drop=True)
 
 
 def comparisons(rounds: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
@@ -73,7 +45,7 @@ def comparisons(rounds: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         rounds: A table of rounds.
-        measured: Its `measurements`.
+        measured: Its `list_measurements`.
 
     Returns:
         A row per pair: the columns of `rounds`, those of a place (`network`, `moment`, `split`), `weaker` and
@@ -82,7 +54,7 @@ def comparisons(rounds: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
         (what different numbers of images can account for, as a share: two standard errors, at most 1/√images; 0 on the
         same images) and `same_label` (both attacks move away from the same label).
     """
-    attacked = measured[measured["attack"] != _NATURAL]
+    attacked = measured[measured["attack"] != NATURAL]
     attacked = attacked[attacked.duplicated(_PLACE, keep=False)]
     weaker = attacked.rename(columns={name: f"weaker_{name}" for name in ("attack", "images", "accuracy")})
     stronger = attacked.rename(columns={name: f"stronger_{name}" for name in ("attack", "images", "accuracy")})
@@ -91,7 +63,7 @@ def comparisons(rounds: pd.DataFrame, measured: pd.DataFrame) -> pd.DataFrame:
     images = pairs[["weaker_images", "stronger_images"]].replace(WHOLE, np.nan)
     fewer = images.min(axis=1)
     differ = pairs["weaker_images"] != pairs["stronger_images"]
-    natural = measured[measured["attack"] == _NATURAL].rename(columns={"accuracy": "natural"})
+    natural = measured[measured["attack"] == NATURAL].rename(columns={"accuracy": "natural"})
     pairs = pairs.rename(columns={"weaker_attack": "weaker", "stronger_attack": "stronger"}).assign(
         images=fewer.fillna(WHOLE).astype(int), sampling=(1 / np.sqrt(fewer)).where(differ, 0.0)
     )
@@ -130,7 +102,7 @@ def overstated(compared: pd.DataFrame) -> pd.DataFrame:
     Returns:
         The rows that show it.
     """
-    trained = trained_against(compared) != _NATURAL
+    trained = trained_against(compared) != NATURAL
     label = (1 - compared["natural"]).where(~compared["same_label"], 0.0)
     least = compared["weaker_accuracy"] - compared["sampling"] - label
     far = (least - compared["stronger_accuracy"] > FAR_ABOVE) & (compared["stronger_accuracy"] < AT_MOST * least)
@@ -185,7 +157,7 @@ def leaking(rounds: pd.DataFrame) -> pd.DataFrame:
     """
     parts = []
     for moment, split in _MEASUREMENTS:
-        natural, fgsm = (as_floats(rounds, f"{moment}_{attack}_accuracy_{split}") for attack in (_NATURAL, "fgsm"))
+        natural, fgsm = (as_floats(rounds, f"{moment}_{attack}_accuracy_{split}") for attack in (NATURAL, "fgsm"))
         part = rounds.assign(moment=moment, split=split, natural=natural, fgsm=fgsm)
         parts.append(part[(natural > LEARNED) & (fgsm - natural > WEAKER_BY)])
     return pd.concat(parts, ignore_index=True)
@@ -220,31 +192,6 @@ def describe_audit(rounds: pd.DataFrame, compared: pd.DataFrame) -> str:
     pairs = f"{networks:,} of {len(rounds):,} networks were measured under a weaker and a stronger attack"
     known = f"{shares:,} shares of inputs without a gradient were checked" if shares else "no shares were recorded"
     return f"{pairs if networks else 'no network was measured under a weaker and a stronger attack'}; {known}"
-
-
-def trained_against(rounds: pd.DataFrame) -> pd.Series:
-    """The attack that each row's round was trained against: after round 0, that of `retrain`."""
-    if "retrain.train_attack" not in rounds.columns:
-        return rounds["train_attack"]
-    again = rounds["retrain.train_attack"].fillna(rounds["train_attack"])
-    return again.where(rounds["round"] > 0, rounds["train_attack"])
-
-
-def is_weaker(attack: AttackSetting, stronger: AttackSetting) -> bool:
-    """Whether the settings say that an attack is weaker than another.
-
-    Nothing is said of attacks in another norm or radius, nor where one has more steps and the other more restarts.
-    The size of a step does not count: where many small steps get less far than few large ones, that is to be found.
-    """
-    if (attack.epsilon, attack.norm) != (stronger.epsilon, stronger.norm):
-        return False
-    if SUITE in (attack.name, stronger.name):
-        return attack.name != stronger.name == SUITE
-    label, stronger_label = attack.label == GROUND_TRUTH, stronger.label == GROUND_TRUTH
-    if attack.name != stronger.name:
-        return attack.name == "fgsm" and label <= stronger_label
-    mine, theirs = (label, attack.steps, attack.restarts), (stronger_label, stronger.steps, stronger.restarts)
-    return mine != theirs and all(own <= more for own, more in zip(mine, theirs, strict=True))
 
 
 def _ordered(rounds: pd.DataFrame, pairs: pd.DataFrame) -> pd.DataFrame:

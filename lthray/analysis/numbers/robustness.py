@@ -9,17 +9,13 @@ import numpy as np
 import pandas as pd
 from scipy import stats as sps
 
-from lthray.analysis.numbers.fields import EVAL_ATTACKS, as_floats, hashable, select, trajectory_keys, varied
+from lthray.analysis.numbers.fields import hashable, select, trajectory_keys, varied
+from lthray.analysis.numbers.measurements import CHANCE, MOMENTS, NATURAL, WHOLE, list_measurements, trained_against
 from lthray.analysis.numbers.paired_tests import TICKETS
 from lthray.analysis.numbers.strength import AttackSetting, is_stronger, resolve_attack
 
-CHANCE = 0.1
-"""The accuracy of a guess: the known data sets have ten classes."""
 LEVEL_ABOVE_CHANCE = 0.025
 """One-sided level at which the dense network's accuracy has to lie above chance."""
-MOMENTS = ("early_stopping", "final")
-WHOLE = 0
-"""The number of images that stands for the whole split."""
 
 NO_STRONGER_ATTACK, DENSE_AT_CHANCE = "no-stronger-attack", "dense-at-chance"
 
@@ -72,18 +68,11 @@ def measure_networks(rounds: pd.DataFrame, evaluations: pd.DataFrame | None = No
         trajectories that differ in nothing but what they were measured under, the first counts.
     """
     keys = [*group_keys(rounds), "strategy", "seed", "round"]
-    identity = trajectory_keys(rounds)
-    own = rounds[[*dict.fromkeys([*identity, *keys, "weights_remaining"])]]
-    parts = []
-    for attack in EVAL_ATTACKS:
-        for moment in MOMENTS:
-            values = as_floats(rounds, f"{moment}_{attack}_accuracy_test")
-            parts.append(own.assign(attack=attack, moment=moment, images=WHOLE, accuracy=values))
-    if evaluations is not None and len(evaluations):
-        measured = evaluations[(evaluations["split"] == "test") & evaluations["moment"].isin(MOMENTS)]
-        parts.append(own.merge(measured[[*identity, "round", *_MEASUREMENT, "accuracy"]], on=[*identity, "round"]))
-    table = pd.concat(parts, ignore_index=True)
-    table = table[table["accuracy"].notna()].sort_values([*identity, "round"], kind="stable")
+    order = trajectory_keys(rounds)
+    measured = list_measurements(rounds, evaluations)
+    attacked = measured[(measured["split"] == "test") & (measured["attack"] != NATURAL)]
+    networks = rounds[[*dict.fromkeys([*order, *keys, "weights_remaining"])]].reset_index(drop=True)
+    table = attacked.join(networks, on="network").sort_values([*order, "round"], kind="stable")
     kept = table.drop_duplicates([*keys, *_MEASUREMENT], ignore_index=True)
     return kept[[*keys, "weights_remaining", *_MEASUREMENT, "accuracy"]]
 
@@ -104,10 +93,7 @@ def find_bases(rounds: pd.DataFrame, measured: pd.DataFrame) -> dict[tuple[Any, 
     """
     keys = group_keys(rounds)
     by_group = _split(measured, keys)
-    return {
-        key: _find_basis(dict(zip(part.columns, part.iloc[0], strict=True)), by_group.get(key, measured.iloc[:0]))
-        for key, part in _split(rounds, keys).items()
-    }
+    return {key: _find_basis(part, by_group.get(key, measured.iloc[:0])) for key, part in _split(rounds, keys).items()}
 
 
 def select_networks(measured: pd.DataFrame, keys: list[str], bases: Mapping[tuple[Any, ...], Basis]) -> pd.DataFrame:
@@ -122,14 +108,12 @@ def _split(frame: pd.DataFrame, keys: list[str]) -> dict[tuple[Any, ...], pd.Dat
     return {hashable(key): part for key, part in frame.groupby(keys, dropna=False, observed=True)}
 
 
-def _find_basis(fields: dict[str, Any], measured: pd.DataFrame) -> Basis:
+def _find_basis(rounds: pd.DataFrame, measured: pd.DataFrame) -> Basis:
+    fields = dict(zip(rounds.columns, rounds.iloc[0], strict=True))
+    train_attacks = set(trained_against(rounds))
     candidates = sorted(_list_candidates(measured, fields), key=lambda basis: basis.rank, reverse=True)
-    # Tables of older versions have no attack of later rounds: it was that of the first.
-    trained = {
-        attack for name in ("train_attack", "retrain.train_attack") if isinstance(attack := fields.get(name), str)
-    }
     for basis in candidates:
-        if basis.setting and all(is_stronger(basis.setting, attack, fields) for attack in trained):
+        if basis.setting and all(is_stronger(basis.setting, attack, fields) for attack in train_attacks):
             dense = select(_tickets(measured), {"round": 0, **basis.measurement})["accuracy"]
             reason = "" if _is_above_chance(dense) else DENSE_AT_CHANCE
             return replace(basis, reason=reason, dense_accuracy=float(dense.mean()))

@@ -8,11 +8,10 @@ import pandas as pd
 from lthray.analysis.figures import layout
 from lthray.analysis.figures.attack_words import describe_attack, name_attack
 from lthray.analysis.numbers import attack_audit
+from lthray.analysis.numbers.measurements import CHANCE, list_measurements, trained_against
 from lthray.analysis.page import tables
 from lthray.analysis.page.cases import CaseList, groups, list_cases, worst
 
-_CHANCE = 0.1
-"""The accuracy of a guess: the known data sets have ten classes."""
 _NAMED = 3
 """How many groups an alarm names."""
 _MASKED, _LEAKING = "warning-masked", "warning-leaking"
@@ -48,7 +47,7 @@ def audit(rounds: pd.DataFrame, evaluations: pd.DataFrame, settings: list[str]) 
         evaluations: What `Results.evaluations` gives.
         settings: The fields that vary (`varied`).
     """
-    compared = attack_audit.comparisons(rounds, attack_audit.measurements(rounds, evaluations))
+    compared = attack_audit.comparisons(rounds, list_measurements(rounds, evaluations))
     masked, leaking = attack_audit.overstated(compared), attack_audit.leaking(rounds)
     in_effect = attack_audit.weaker_in_effect(compared)
     beside_fgsm = in_effect["weaker"].map(name_attack) == "FGSM"
@@ -90,17 +89,17 @@ def audit(rounds: pd.DataFrame, evaluations: pd.DataFrame, settings: list[str]) 
 
 def _masking_alarms(compared: pd.DataFrame, masked: pd.DataFrame, settings: list[str]) -> Iterator[Alarm]:
     """An alarm for each attack that networks were trained against and withstand alone."""
-    rows = masked.assign(trained=attack_audit.trained_against(masked))
+    rows = masked.assign(trained=trained_against(masked))
     for trained, part in rows.groupby("trained"):
         pairs = [pair for _, pair in part.groupby(["weaker", "stronger"])]
         shown = max(pairs, key=lambda pair: (pair["network"].nunique(), -pair["stronger_accuracy"].mean()))
         weaker, stronger = _name_pair(*shown[["weaker", "stronger"]].iloc[0])
         left, before = (_percent(shown[f"{side}_accuracy"].mean()) for side in ("stronger", "weaker"))
-        networks = compared[attack_audit.trained_against(compared) == trained]
+        networks = compared[trained_against(compared) == trained]
         networks = networks.merge(part[["dataset", *settings]].drop_duplicates(), on=["dataset", *settings])
         count, total = part["network"].nunique(), networks["network"].nunique()
         who = "Networks" if count == total else f"{count:,} of {total:,} networks"
-        robust = shown["stronger_accuracy"].mean() > _CHANCE
+        robust = shown["stronger_accuracy"].mean() > CHANCE
         fewer = sorted(set(shown.loc[shown["sampling"] > 0, "images"]))
         images = f" One of the two was measured on the first {fewer[0]:,} images only." if fewer else ""
         verdict = f"are far less robust than {weaker} says" if robust else "are not robust"
@@ -115,8 +114,8 @@ def _masking_alarms(compared: pd.DataFrame, masked: pd.DataFrame, settings: list
 
 def _leaking_alarms(leaking: pd.DataFrame, masked: pd.DataFrame, settings: list[str]) -> Iterator[Alarm]:
     """An alarm for each attack trained against under which FGSM helps, and that has no other alarm."""
-    rows = leaking.assign(trained=attack_audit.trained_against(leaking))
-    alarmed = set(attack_audit.trained_against(masked))
+    rows = leaking.assign(trained=trained_against(leaking))
+    alarmed = set(trained_against(masked))
     for trained, part in rows[~rows["trained"].isin(alarmed)].groupby("trained"):
         fgsm, natural = _percent(part["fgsm"].mean()), _percent(part["natural"].mean())
         yield Alarm(

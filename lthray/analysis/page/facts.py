@@ -4,9 +4,9 @@ import pandas as pd
 
 from lthray.analysis.figures.attack_words import LABELS, NORMS, describe_attack, describe_steps
 from lthray.analysis.load import Results
-from lthray.analysis.numbers.attack_audit import WHOLE, measurements
 from lthray.analysis.numbers.consistency import PROVENANCE
 from lthray.analysis.numbers.fields import NETWORK, distinct, show, varied
+from lthray.analysis.numbers.measurements import WHOLE, list_measurements
 from lthray.analysis.numbers.states import COMPLETE, FAILED, PARTIAL, STOPPED
 from lthray.analysis.page.overview import list_trajectories, list_values
 
@@ -100,7 +100,7 @@ def _attack_facts(rounds: pd.DataFrame) -> Facts:
 
 
 def _evaluation_facts(rounds: pd.DataFrame, evaluations: pd.DataFrame) -> Facts:
-    measured = measurements(rounds, evaluations)
+    measured = list_measurements(rounds, evaluations)
     attacks: dict[str, list[str]] = {}
     for attack in dict.fromkeys(measured["attack"]):
         for images, part in measured[measured["attack"] == attack].groupby("images"):

@@ -15,8 +15,9 @@ from lthray.analysis.numbers.evidence import (
     TOO_SHORT,
     UNDECLARED,
 )
+from lthray.analysis.numbers.measurements import CHANCE
 from lthray.analysis.numbers.paired_tests import DENSE
-from lthray.analysis.numbers.robustness import CHANCE, DENSE_AT_CHANCE, NO_STRONGER_ATTACK, Basis
+from lthray.analysis.numbers.robustness import DENSE_AT_CHANCE, NO_STRONGER_ATTACK, Basis
 from lthray.analysis.numbers.seeds import MOST_SEEDS, share_unseen
 from lthray.analysis.numbers.stopping import OFTEN
 from lthray.analysis.numbers.verdicts import (
@@ -114,8 +115,10 @@ def describe_range(claim: Claim, row: Row, at: float | None) -> str:
     holds, fails = _phrase(claim)
     level = percent(row["tested_to"])
     if at is not None:
-        found = {SUPPORTED: f"{holds}.", CONTRADICTED: f"{fails}."}.get(row["verdict"])
-        return f"At the declared {level} of the weights, {found or f'we cannot tell whether {holds}.'}"
+        answers = {SUPPORTED: holds, CONTRADICTED: fails}
+        return (
+            f"At the declared {level} of the weights, {answers.get(row['verdict'], f'we cannot tell whether {holds}')}."
+        )
     tested = f"{row['tested']} sparsity level{'' if row['tested'] == 1 else 's'}"
     if row["verdict"] == SUPPORTED:
         return f"At all {tested} tested, down to {level} of the weights, {holds}."

@@ -5,7 +5,8 @@ import pandas as pd
 import pytest
 
 from lthray.analysis.numbers import attack_audit
-from lthray.analysis.numbers.strength import resolve_attack
+from lthray.analysis.numbers.measurements import list_measurements
+from lthray.analysis.numbers.strength import is_weaker, resolve_attack
 from tests.analysis import synthetic
 
 STRONG = "pgd(attack_label=ground-truth;steps=50;step_size=0.015;restarts=3)"
@@ -29,7 +30,7 @@ def evaluated(rounds, accuracy, attack=STRONG, *, images=10_000, moment="final",
 
 def compared(rounds, *evaluations):
     together = pd.concat(evaluations) if evaluations else pd.DataFrame()
-    return attack_audit.comparisons(rounds, attack_audit.measurements(rounds, together))
+    return attack_audit.comparisons(rounds, list_measurements(rounds, together))
 
 
 @pytest.mark.parametrize(("fgsm", "pgd", "count"), [(0.5, 0.5, 0), (0.5, 0.504, 0), (0.5, 0.51, 1), (0.5, 0.3, 0)])
@@ -90,8 +91,8 @@ def test_moments_splits_and_networks_are_not_mixed():
 def test_settings_order_attacks(weaker, stronger):
     fields = synthetic.fields()
     settings = [resolve_attack(attack, fields) for attack in (weaker, stronger)]
-    assert attack_audit.is_weaker(*settings)
-    assert not attack_audit.is_weaker(*reversed(settings))
+    assert is_weaker(*settings)
+    assert not is_weaker(*reversed(settings))
 
 
 @pytest.mark.parametrize(
@@ -110,8 +111,8 @@ def test_settings_order_attacks(weaker, stronger):
 )
 def test_settings_leave_other_attacks_without_order(attack, other):
     settings = [resolve_attack(each, synthetic.fields()) for each in (attack, other)]
-    assert not attack_audit.is_weaker(*settings)
-    assert not attack_audit.is_weaker(*reversed(settings))
+    assert not is_weaker(*settings)
+    assert not is_weaker(*reversed(settings))
 
 
 def test_more_steps_and_restarts_should_not_do_less_harm():
