@@ -24,6 +24,7 @@ from lthray.engine.randomness import Draw, generator
 from lthray.engine.results import RoundResult
 from lthray.engine.state import begin_round
 from lthray.engine.training import batches
+from lthray.engine.trajectory import run
 from lthray.spec.trajectory import TrajectorySpec
 
 ROOT = Path(__file__).parent.parent
@@ -184,6 +185,17 @@ def trained(way, specs, weights, masks, data, steps):
 
 def in_double(split):
     return Split(split.images.double(), split.labels)
+
+
+def run_watched(specs, digits, *arguments, **options):
+    """A run's results by trajectory and round, and the checkpoints of each evaluation, one a trajectory."""
+    taken = {}
+
+    def observe(progress):
+        taken[progress.round, progress.iteration] = progress.checkpoints()
+
+    rounds = run(specs, digits, *arguments, observe=observe, **options)
+    return {(result.spec.trajectory_id, result.round): result for stack in rounds for result in stack}, taken
 
 
 def same(one: RoundResult, other: RoundResult) -> bool:

@@ -1,22 +1,13 @@
 """`lthray report`: draws the results as a page."""
 
 import os
-from enum import Enum
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated, Literal
 
 import typer
 
 from lthray.cli.options import make_console, mistakes
 from lthray.errors import InputError
-
-
-class WidthName(Enum):
-    """The values of `--width`."""
-
-    column: Final = "column"
-    text: Final = "text"
-    page: Final = "page"
 
 
 def report(
@@ -57,9 +48,9 @@ def report(
         ),
     ] = None,
     width: Annotated[
-        WidthName,
+        Literal["column", "text", "page"],
         typer.Option(help="How wide figures are printed: a paper's column, its text, or a page across."),
-    ] = WidthName.page,
+    ] = "page",
 ) -> None:
     """Draw the results as a page: the poster's figures and tables, and a verdict on each of its claims."""
     with mistakes():
@@ -80,7 +71,7 @@ def report(
                 margin=None if margin is None else margin / 100,
                 at=None if at is None else _parse_share(at),
                 by=by or [],
-                width=width.value,
+                width=width,
                 processes=os.cpu_count() or 1,
             )
         except (NotResultsError, LayoutError) as error:

@@ -11,9 +11,8 @@ from lthray.engine.adam import Averages
 from lthray.engine.results import Resume
 from lthray.engine.state import begin_round, resume_round
 from lthray.engine.training import DenseTraining, StackTraining, train
-from lthray.engine.trajectory import run
 from tests.engine.test_sparse import networks
-from tests.helpers import same
+from tests.helpers import run_watched, same
 
 FIELDS = [
     {"train_attack": "none"},
@@ -23,24 +22,13 @@ FIELDS = [
 ]
 
 
-def watched(specs, digits, *arguments, **options):
-    """The results of a run, and the checkpoints of each round by iteration, one a trajectory."""
-    taken = {}
-
-    def observe(progress):
-        taken[progress.round, progress.iteration] = progress.checkpoints()
-
-    results = [one for stack in run(specs, digits, *arguments, observe=observe, **options) for one in stack]
-    return {(one.spec.trajectory_id, one.round): one for one in results}, taken
-
-
 @pytest.mark.parametrize("way", ["dense", "sparse"])
 @pytest.mark.parametrize("fields", FIELDS)
 def test_a_round_goes_on_from_any_evaluation_alone_or_in_another_stack(fields, way, make, digits, monkeypatch):
     """24 batches of 60 are an epoch, or 7 of 150 and a rest: evaluations fall inside the first epochs and later."""
     monkeypatch.setattr(sparse, "BREAK_EVEN", {"dense": 0, "sparse": 2}[way])
     specs = [make(**fields, rounds=1, eval_every=10, seed=seed) for seed in (0, 1)]
-    whole, taken = watched(specs, digits)
+    whole, taken = run_watched(specs, digits)
     moments = sorted(moment for moment in taken if moment[1])
     assert len(moments) >= 7
     for number, iteration in moments:
@@ -52,7 +40,7 @@ def test_a_round_goes_on_from_any_evaluation_alone_or_in_another_stack(fields, w
             stack = [specs[i] for i in chosen]
             held = [taken[number, iteration][i] for i in chosen]
             before = [resumes[i] for i in chosen] if number else []
-            rest, later = watched(stack, digits, number, before, checkpoints=held)
+            rest, later = run_watched(stack, digits, number, before, checkpoints=held)
             assert all(moment > (number, iteration) for moment in later)
             for spec in stack:
                 for key in [(spec.trajectory_id, number), (spec.trajectory_id, 1)]:
@@ -65,9 +53,9 @@ def test_a_round_goes_on_from_any_evaluation_alone_or_in_another_stack(fields, w
 
 def test_seconds_of_a_round_that_was_interrupted_are_those_of_both_parts(make, digits):
     spec = make(rounds=0)
-    _, taken = watched([spec], digits)
+    _, taken = run_watched([spec], digits)
     held = replace(taken[0, 20][0], train_seconds=1_000.0, eval_seconds=2_000.0)
-    rest, _ = watched([spec], digits, checkpoints=[held])
+    rest, _ = run_watched([spec], digits, checkpoints=[held])
     result = rest[spec.trajectory_id, 0]
     assert 1_000 < result.train_seconds < 1_100
     assert 2_000 < result.eval_seconds < 2_100
@@ -75,11 +63,11 @@ def test_seconds_of_a_round_that_was_interrupted_are_those_of_both_parts(make, d
 
 def test_a_trajectory_that_has_diverged_is_no_longer_checkpointed(make, digits):
     good, bad = make(rounds=0), make(rounds=0, seed=1)
-    _, taken = watched([good, bad], digits)
+    _, taken = run_watched([good, bad], digits)
     broken = [taken[0, 20][0], replace(taken[0, 20][1], weights={
         name: np.full_like(weight, np.nan) for name, weight in taken[0, 20][1].weights.items()
     })]  # fmt: skip
-    _, later = watched([good, bad], digits, checkpoints=broken)
+    _, later = run_watched([good, bad], digits, checkpoints=broken)
     assert [one.spec.seed for one in later[0, 40]] == [0]
 
 
@@ -88,11 +76,11 @@ def test_a_batched_stack_goes_on_within_its_own_bits(train_attack, make, digits,
     """The way of a GPU, on a CPU."""
     monkeypatch.setattr(training, "DenseTraining", StackTraining)
     specs = [make(train_attack=train_attack, pgd={"steps": 2}, seed=seed, rounds=0) for seed in (0, 1)]
-    whole, taken = watched(specs, digits)
-    rest, _ = watched(specs, digits, checkpoints=taken[0, 20])
+    whole, taken = run_watched(specs, digits)
+    rest, _ = run_watched(specs, digits, checkpoints=taken[0, 20])
     assert all(same(rest[key], whole[key]) for key in whole)
     monkeypatch.setattr(training, "DenseTraining", DenseTraining)
-    other, _ = watched(specs, digits)
+    other, _ = run_watched(specs, digits)
     assert not all(same(other[key], whole[key]) for key in whole), "the batched way was not taken"
 
 
@@ -120,7 +108,7 @@ def test_the_averages_of_every_way_are_those_of_torch(make, digits):
 
 def test_a_resumed_state_is_not_yielded_again(make, digits):
     spec = make(rounds=0)
-    _, taken = watched([spec], digits)
+    _, taken = run_watched([spec], digits)
     state = resume_round(taken[0, 20], [spec], torch.device("cpu"))
     masks = tuple(torch.ones_like(weight, dtype=torch.bool) for weight in state.weights)
     assert [at.iteration for at in train(state, masks, [spec], digits.train, 0, [20, 30])] == [30, 40]

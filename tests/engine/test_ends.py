@@ -10,21 +10,10 @@ from lthray.engine.results import Failure, Resume
 from lthray.engine.trajectory import run
 from lthray.methods.attacks import Attack
 from lthray.spec.attack_settings import parse
-from tests.helpers import same
+from tests.helpers import run_watched, same
 
 UNSTEADY = {"learning_rate": 0.03, "rounds": 1, "eval_every": 5, "epsilon": 0.1}
 """So fast that the validation objective is smallest now in the middle, now at the end of a round."""
-
-
-def watched(specs, digits, *arguments, **options):
-    """The results of a run by trajectory and round, and the checkpoints of each evaluation, one a trajectory."""
-    taken = {}
-
-    def observe(progress):
-        taken[progress.round, progress.iteration] = progress.checkpoints()
-
-    results = [one for stack in run(specs, digits, *arguments, observe=observe, **options) for one in stack]
-    return {(one.spec.trajectory_id, one.round): one for one in results}, taken
 
 
 @pytest.mark.parametrize("way", ["dense", "sparse"])
@@ -34,7 +23,7 @@ def test_the_networks_measured_are_those_of_the_curves(way, retrain, make, digit
     monkeypatch.setattr(sparse, "BREAK_EVEN", {"dense": 0, "sparse": 2}[way])
     fields = UNSTEADY | {"train_attack": "fgsm", "pgd": {"steps": 2}, "retrain": retrain}
     specs = [make(**fields, eval_attacks=["fgsm", "pgd"], end_attacks=["fgsm", "pgd"], seed=seed) for seed in (0, 1)]
-    results, _ = watched(specs, digits)
+    results, _ = run_watched(specs, digits)
     early = [result.iterations - result.early_stopping_iteration for result in results.values()]
     assert any(early)
     for result in results.values():
@@ -49,8 +38,8 @@ def test_the_networks_measured_are_those_of_the_curves(way, retrain, make, digit
 
 def test_they_change_nothing_else_and_without_any_nothing_is_kept(make, digits):
     fields = UNSTEADY | {"train_attack": "pgd", "pgd": {"steps": 2}}
-    without, taken = watched([make(**fields)], digits)
-    beside, kept = watched([make(**fields, end_attacks=[{"pgd": {"steps": 3, "restarts": 2}}])], digits)
+    without, taken = run_watched([make(**fields)], digits)
+    beside, kept = run_watched([make(**fields, end_attacks=[{"pgd": {"steps": 3, "restarts": 2}}])], digits)
     for key, result in beside.items():
         assert result.ends
         nothing = {"ends": (), "end_images": 0, "spec": result.spec}
@@ -76,7 +65,7 @@ def test_a_round_interrupted_and_resumed_measures_the_same_networks(make, digits
     """From any evaluation, before and after early stopping, alone and beside a neighbour."""
     fields = UNSTEADY | {"train_attack": "fgsm", "end_attacks": ["pgd(steps=2;restarts=2)"]}
     specs = [make(**fields, seed=seed) for seed in (0, 1)]
-    whole, taken = watched(specs, digits)
+    whole, taken = run_watched(specs, digits)
     stops = {result.early_stopping_iteration for result in whole.values()}
     assert min(stops) < 40
     for number, iteration in (moment for moment in taken if moment[1]):
@@ -84,14 +73,14 @@ def test_a_round_interrupted_and_resumed_measures_the_same_networks(make, digits
         for chosen in ((0, 1), (1,)) if iteration in stops else ((iteration // 5 % 2,),):
             held = [taken[number, iteration][i] for i in chosen]
             before = [resumes[i] for i in chosen] if number else []
-            rest, _ = watched([specs[i] for i in chosen], digits, number, before, checkpoints=held)
+            rest, _ = run_watched([specs[i] for i in chosen], digits, number, before, checkpoints=held)
             assert rest
             assert all(same(result, whole[key]) for key, result in rest.items())
 
 
 def test_a_trajectory_that_failed_is_not_measured_and_its_neighbour_is(make, digits, monkeypatch):
     good, bad = (make(**UNSTEADY | {"rounds": 0}, seed=seed, end_attacks=["fgsm"]) for seed in (0, 1))
-    _, taken = watched([good, bad], digits)
+    _, taken = run_watched([good, bad], digits)
     broken = {name: np.full_like(weight, np.nan) for name, weight in taken[0, 20][1].weights.items()}
     held = [taken[0, 20][0], replace(taken[0, 20][1], weights=broken)]
     measured = []
@@ -114,9 +103,9 @@ def test_random_starts_come_from_seed_round_iteration_and_the_full_name(make, di
     """Whatever else is measured, and whoever trains beside."""
     fields = UNSTEADY | {"train_attack": "fgsm"}
     one = "pgd(steps=1)"
-    alone, _ = watched([make(**fields, seed=1, end_attacks=[one])], digits)
+    alone, _ = run_watched([make(**fields, seed=1, end_attacks=[one])], digits)
     specs = [make(**fields, seed=seed, end_attacks=["fgsm", one, "pgd(steps=2)"]) for seed in (0, 1)]
-    among, _ = watched(specs, digits)
+    among, _ = run_watched(specs, digits)
     for key, result in alone.items():
         assert list(result.ends) == [row for row in among[key].ends if row.attack == parse(one)]
 
