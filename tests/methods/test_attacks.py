@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from lthray.engine.adversarial import attack_targets, perturb
 from lthray.engine.network import forward, glorot_uniform
 from lthray.engine.randomness import Draw, generator
-from lthray.engine.sparse import sparse_pays
+from lthray.engine.tiled import kernels_know
 from lthray.engine.trajectory import run
 from lthray.methods import attacks
 from tests.helpers import ROOT
@@ -172,5 +172,5 @@ def test_the_attack_of_contributing_trains_and_is_measured(make, digits, monkeyp
             result.row(attack, "test", 40).accuracy for attack in (attacks.NATURAL, *spec.eval_attacks)
         )
         assert max(attacked) < natural - 0.1
-    assert not sparse_pays(spec, 9, training=True)
-    assert [sparse_pays(spec, 9, attack) for attack in spec.eval_attacks] == [True, False, False]
+    assert not kernels_know(spec, training=True)
+    assert [kernels_know(spec, attack) for attack in spec.eval_attacks] == [True, False, False]
