@@ -142,11 +142,11 @@ def pixel_slopes(net: DenseNetwork, slope: Array, first: int, stop: int) -> None
 
 @compiled
 def descend(
-    net: DenseNetwork, moments: DenseMoments, work: Workspace, passes: int, attacked: int, rates: adam.Rates
+    net: DenseNetwork, moments: DenseMoments, work: Workspace, tiles: int, passes: int, rates: adam.Rates
 ) -> None:
     """One step of Adam, from the activations and slopes of all passes of a batch; as in `sparse`."""
     for layer in range(len(net.weights)):
-        for p in range(passes):
+        for p in range(tiles * passes):
             transpose(
                 moments.images[layer], p * TILE, 0, work.active[p], net.starts[layer], 0, net.widths[layer],
                 work.counts[p], net.side,
@@ -158,7 +158,7 @@ def descend(
             moments.square[layer],
             moments.images[layer],
             work.slope,
-            work.counts[:passes],
+            work.counts[: tiles * passes],
             net.starts[layer + 1],
             moments.block,
             net.wide,

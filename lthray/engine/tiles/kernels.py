@@ -6,7 +6,7 @@ from numba.extending import overload
 
 from lthray.engine import adam
 from lthray.engine.tiles import dense, sparse
-from lthray.engine.tiles.compiling import OPTIONS, TILE, Array, compiled
+from lthray.engine.tiles.compiling import OPTIONS, TILE, Array, Number, compiled
 from lthray.engine.tiles.state import Attack, Loss, Targets, Workspace
 from lthray.engine.tiles.transposing import transpose
 from lthray.engine.tiles.vectors import ascend, exp_below
@@ -30,7 +30,7 @@ def pixel_slopes(net: Network, slope: Array, first: int, stop: int) -> None:
     """As `dense.pixel_slopes` or `sparse.pixel_slopes`."""
 
 
-def descend(net: Network, moments: Any, work: Workspace, passes: int, attacked: int, rates: adam.Rates) -> None:
+def descend(net: Network, moments: Any, work: Workspace, tiles: int, passes: int, rates: adam.Rates) -> None:
     """As `dense.descend` or `sparse.descend`."""
 
 
@@ -59,9 +59,9 @@ def _pixel_slopes(net, slope, first, stop):  # type: ignore[no-untyped-def]
 
 
 @overload(descend, jit_options=OPTIONS)
-def _descend(net, moments, work, passes, attacked, rates):  # type: ignore[no-untyped-def]
+def _descend(net, moments, work, tiles, passes, rates):  # type: ignore[no-untyped-def]
     function = _of(net).descend
-    return lambda net, moments, work, passes, attacked, rates: function(net, moments, work, passes, attacked, rates)
+    return lambda net, moments, work, tiles, passes, rates: function(net, moments, work, tiles, passes, rates)
 
 
 @compiled
@@ -74,10 +74,11 @@ def _load(images: Array, first: int, count: int, tile: Array, side: int) -> None
 
 
 @compiled
-def _begin(net: Network, work: Workspace, at: int, images: Array, labels: Array, first: int, attack: Attack) -> int:
-    """Loads a tile into the pass `at`, computes its activations and the labels to move away from; counts its images."""
+def _begin(
+    net: Network, work: Workspace, active: Array, images: Array, labels: Array, first: int, attack: Attack
+) -> int:
+    """Loads a tile, computes its activations and the labels to move away from, and counts its images."""
     count = min(TILE, len(images) - first)
-    active = work.active[at]
     _load(images, first, count, active, net.side)
     forward(net, active)
     for b in range(TILE):
@@ -92,10 +93,10 @@ def _begin(net: Network, work: Workspace, at: int, images: Array, labels: Array,
 
 
 @compiled
-def _set_logit_slopes(
-    net: Network, work: Workspace, active: Array, slope: Array, labels: Array, targets: Targets
+def _find_slopes(
+    net: Network, work: Workspace, active: Array, slope: Array, labels: Array, targets: Targets, weight: Number
 ) -> None:
-    """Computes softmax minus targets."""
+    """Computes the slopes of `weight` times the cross-entropy: at the logits softmax minus targets, then below."""
     top, total, end = work.lanes[0], work.lanes[1], net.inner + net.classes
     for b in range(TILE):
         top[b] = active[net.inner, b]
@@ -110,43 +111,37 @@ def _set_logit_slopes(
     for u in range(net.inner, end):
         for b in range(TILE):
             target = targets.true if labels[b] == u - net.inner else targets.other
-            slope[u, b] = slope[u, b] / total[b] - target
+            slope[u, b] = weight * (slope[u, b] / total[b] - target)
+    backward(net, active, slope)
 
 
 @compiled
-def _restart(net: Network, work: Workspace, natural: int, at: int, noise: Array, first: int, attack: Attack) -> None:
-    """Computes, in the pass `at`, the activations of natural images plus noise (B, D)."""
-    images, active = work.active[natural], work.active[at]
+def _restart(net: Network, natural: Array, active: Array, noise: Array, first: int, attack: Attack) -> None:
+    """Computes the activations of natural images plus noise (B, D)."""
     _load(noise, first, min(TILE, len(noise) - first), active, net.side)
     for i in range(net.pixels):
         for b in range(TILE):
-            active[i, b] = min(max(images[i, b] + active[i, b], attack.black), attack.white)
+            active[i, b] = min(max(natural[i, b] + active[i, b], attack.black), attack.white)
     forward(net, active)
 
 
 @compiled
-def _perturb(net: Network, work: Workspace, natural: int, at: int, source: int, attack: Attack) -> None:
-    """Attacks the images of the pass `natural` in the pass `at`, from those of `source` on, one of the two."""
-    slope = work.slope[at]
-    for _ in range(attack.steps):
-        _set_logit_slopes(net, work, work.active[source], slope, work.labels[1], attack.targets)
-        backward(net, work.active[source], slope)
+def _perturb(
+    net: Network, work: Workspace, natural: Array, source: Array, active: Array, slope: Array, attack: Attack
+) -> None:
+    """Attacks natural images from those of `source` on, natural or started ones, and computes their activations.
+
+    `source` is `natural` or `active`; all are (units, TILE).
+    """
+    for step in range(attack.steps):
+        current = active if step else source
+        _find_slopes(net, work, current, slope, work.labels[1], attack.targets, attack.white)
         for first in range(0, net.pixels, CHUNK):
             stop = min(first + CHUNK, net.pixels)
             pixel_slopes(net, slope, first, stop)
             for i in range(first, stop):
-                ascend(
-                    work.active[at],
-                    work.active[source],
-                    work.active[natural],
-                    slope,
-                    i,
-                    attack.step_size,
-                    attack.epsilon,
-                    attack.white,
-                )
-        forward(net, work.active[at])
-        source = at
+                ascend(active, current, natural, slope, i, attack.step_size, attack.epsilon, attack.white)
+        forward(net, active)
 
 
 @compiled
@@ -174,29 +169,30 @@ def train_step(
         loss: The training loss.
         rates: Adam's numbers in this step.
     """
-    at, attacked = 0, 1 if attack.steps else 0
+    passes = 2 if attack.steps else 1
     for first in range(0, len(images), TILE):
-        count = _begin(net, work, at, images, labels, first, attack)
-        _finish(net, work, at, count, loss.targets, loss.natural)
-        if attacked:
+        at = first // TILE * passes
+        natural, slope = work.active[at], work.slope[at]
+        work.counts[at] = _begin(net, work, natural, images, labels, first, attack)
+        _find_slopes(net, work, natural, slope, work.labels[0], loss.targets, loss.natural)
+        _clear_rest(net, slope, work.counts[at])
+        if attack.steps:
+            active, slope = work.active[at + 1], work.slope[at + 1]
             if len(noise):
-                _restart(net, work, at, at + 1, noise, first, attack)
-            _perturb(net, work, at, at + 1, at + 1 if len(noise) else at, attack)
-            _finish(net, work, at + 1, count, loss.targets, loss.adversarial)
-        at += 1 + attacked
-    descend(net, moments, work, at, attacked, rates)
+                _restart(net, natural, active, noise, first, attack)
+            _perturb(net, work, natural, active if len(noise) else natural, active, slope, attack)
+            work.counts[at + 1] = work.counts[at]
+            _find_slopes(net, work, active, slope, work.labels[0], loss.targets, loss.adversarial)
+            _clear_rest(net, slope, work.counts[at])
+    descend(net, moments, work, (len(images) + TILE - 1) // TILE, passes, rates)
 
 
 @compiled
-def _finish(net: Network, work: Workspace, at: int, count: int, targets: Targets, weight: Any) -> None:
-    """Computes the slopes of a pass, of the loss of its images; `weight` is that of an image."""
-    active, slope = work.active[at], work.slope[at]
-    _set_logit_slopes(net, work, active, slope, work.labels[0], targets)
-    for u in range(net.inner, net.inner + net.classes):
-        for b in range(TILE):
-            slope[u, b] = slope[u, b] * weight if b < count else 0
-    backward(net, active, slope)
-    work.counts[at] = count
+def _clear_rest(net: Network, slope: Array, count: int) -> None:
+    """Sets the slopes beyond a tile's last image to zero: the sums over a tile's images run over all of them."""
+    for u in range(net.pixels, net.inner + net.classes):
+        for b in range(count, TILE):
+            slope[u, b] = 0
 
 
 @compiled
@@ -218,20 +214,20 @@ def measure(
     Writes `logits` (3, B, C), natural, FGSM and PGD, and `moving` (B,) bool: whether the natural image's gradient
     is nonzero at any pixel.
     """
+    natural, active, slope = work.active[0], work.active[1], work.slope[0]
     for at in range(first, stop, TILE):
-        count = _begin(net, work, 0, images, labels, at, pgd)
-        _store(net, work.active[0], logits[0], at, count)
-        _set_logit_slopes(net, work, work.active[0], work.slope[0], work.labels[1], pgd.targets)
-        backward(net, work.active[0], work.slope[0])
-        _find_moving(net, work.slope[0], moving, at, count)
+        count = _begin(net, work, natural, images, labels, at, pgd)
+        _store(net, natural, logits[0], at, count)
+        _find_slopes(net, work, natural, slope, work.labels[1], pgd.targets, pgd.white)
+        _find_moving(net, slope, moving, at, count)
         if fgsm.steps:
-            _perturb(net, work, 0, 1, 0, fgsm)
-            _store(net, work.active[1], logits[1], at, count)
+            _perturb(net, work, natural, natural, active, slope, fgsm)
+            _store(net, active, logits[1], at, count)
         if pgd.steps:
             if len(noise):
-                _restart(net, work, 0, 1, noise, at, pgd)
-            _perturb(net, work, 0, 1, 1 if len(noise) else 0, pgd)
-            _store(net, work.active[1], logits[2], at, count)
+                _restart(net, natural, active, noise, at, pgd)
+            _perturb(net, work, natural, active if len(noise) else natural, active, slope, pgd)
+            _store(net, active, logits[2], at, count)
 
 
 @compiled

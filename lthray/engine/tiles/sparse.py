@@ -103,25 +103,25 @@ def pixel_slopes(net: SparseNetwork, slope: Array, first: int, stop: int) -> Non
 
 
 @compiled
-def descend(net: SparseNetwork, moments: SparseMoments, work: Workspace, passes: int, attacked: int, rates: adam.Rates) -> None:
+def descend(net: SparseNetwork, moments: SparseMoments, work: Workspace, tiles: int, passes: int, rates: adam.Rates) -> None:
     """One step of Adam, from the activations and slopes of all passes of a batch.
 
     Args:
         net: The network.
         moments: Its averages.
         work: With zero slopes beyond the last image of each pass.
-        passes: How many of them this batch has.
-        attacked: 1 where passes of natural and of adversarial images take turns, else 0.
+        tiles: Tiles of this batch.
+        passes: Passes of each: 2 where one of natural images is followed by one of adversarial ones, else 1.
         rates: The step's numbers.
     """
-    for at in range(0, passes, 1 + attacked):
+    for at in range(0, tiles * passes, passes):
         for layer in range(1, len(net.starts)):
             begin = net.starts[layer]
             end = net.starts[layer + 1] if begin < net.inner else net.inner + net.classes
             for j in range(net.row_parts[layer]):
                 for u in range(begin, end):
                     first, last = net.rows[j, u], net.rows[j + 1, u]
-                    if attacked:
+                    if passes == 2:
                         add_dots_of_two(
                             moments.gradient, at == 0, work.slope, at, u, net.inputs, first, last, work.active
                         )
@@ -129,5 +129,5 @@ def descend(net: SparseNetwork, moments: SparseMoments, work: Workspace, passes:
                         add_dots(moments.gradient, at == 0, work.slope, at, u, net.inputs, first, last, work.active)
     adam.update(net.weights, moments.gradient, moments.keep, moments.mean, moments.square, rates)
     # Only attacks need the slopes at the pixels, for which the weights of the first layer are turned.
-    for k in range(0 if attacked else net.rows[-1, net.starts[2] - 1], len(net.weights)):
+    for k in range(0 if passes == 2 else net.rows[-1, net.starts[2] - 1], len(net.weights)):
         net.turned[net.place[k]] = net.weights[k]
