@@ -12,8 +12,9 @@ from lthray.engine import adam, kernels
 from lthray.engine.adam import Averages
 from lthray.engine.network import one_hot
 from lthray.engine.numba_tiles import TILE, Array, Number
+from lthray.engine.randomness import random_start
 from lthray.engine.state import TrainingState
-from lthray.methods.attacks import NATURAL, Attack, Setting, random_start, stronger
+from lthray.methods.attacks import NATURAL, Attack, Setting, stronger
 from lthray.methods.datasets import CLASSES
 from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
