@@ -31,6 +31,7 @@ TRIALS = ((1, -0.3, 0.3), (700, -8 / 255, 8 / 255), (WORDS, -0.3, 0.3), (47, 0.0
 Rounding = Literal["fused", "separate", "unknown"]
 F = TypeVar("F", bound=Callable[..., Any])
 
+_CPU = torch.device("cpu")
 _UPPER, _LOWER, _MATRIX = np.uint32(0x80000000), np.uint32(0x7FFFFFFF), np.uint32(0x9908B0DF)
 _TEMPER_7, _TEMPER_15 = np.uint32(0x9D2C5680), np.uint32(0xEFC60000)
 _MANTISSA, _UNIT = np.uint32(2**24 - 1), np.float32(2**-24)
@@ -127,9 +128,6 @@ def uniform_(values: Tensor, low: float, high: float, generator: torch.Generator
     if way == "unknown":
         return values.uniform_(low, high, generator=generator)
     return _draw(values, low, high, generator, fused=way == "fused")
-
-
-_CPU = torch.device("cpu")
 
 
 def _draw(values: Tensor, low: float, high: float, generator: torch.Generator, *, fused: bool) -> Tensor:
