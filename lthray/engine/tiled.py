@@ -11,18 +11,19 @@ from torch import Tensor
 from lthray.engine import adam
 from lthray.engine.adam import Averages
 from lthray.engine.network import one_hot
+from lthray.engine.randomness import random_start
 from lthray.engine.state import TrainingState
 from lthray.engine.tiles import kernels
 from lthray.engine.tiles.compiling import TILE, Array, Number
 from lthray.engine.tiles.members import DenseMember, Member, SparseMember, dense_network, sparse_network, workspace
 from lthray.engine.tiles.state import Attack as KernelAttack
 from lthray.engine.tiles.state import Loss, Targets
-from lthray.methods.attacks import NATURAL, Attack, Setting, random_start, stronger
+from lthray.methods.attacks import NATURAL, Attack, Setting, stronger
 from lthray.methods.datasets import CLASSES
 from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
 
-BREAK_EVEN = 0.45
+BREAK_EVEN = 0.6
 """Share of weights remaining below which the remaining weights alone are faster than whole layers, measured by
 benchmarks/break_even.py."""
 

@@ -5,6 +5,7 @@ import sys
 
 import pytest
 import torch
+from llvmlite import binding
 from torch.nn import functional as F
 
 from lthray.engine import tiled
@@ -16,7 +17,7 @@ from lthray.engine.state import begin_round
 from lthray.engine.tiled import TiledEvaluation, kernels_know, sparse_pays
 from lthray.engine.training import DenseTraining, StackTraining, train
 from lthray.engine.trajectory import run
-from lthray.methods.attacks import NATURAL, Attack
+from lthray.methods.attacks import NATURAL
 from lthray.spec.attack_settings import parse
 from tests.helpers import REMAINING, WHOLE, environment, in_double, trained
 
@@ -45,8 +46,7 @@ def test_200_steps_leave_the_same_weights_in_every_way(train_attack, share, make
     weights, masks = networks(specs, share)
     data = in_double(digits.train)
     found = {
-        way: trained(way, specs, weights, masks, data, 200)
-        for way in (StackTraining, DenseTraining, WHOLE, REMAINING)
+        way: trained(way, specs, weights, masks, data, 200) for way in (StackTraining, DenseTraining, WHOLE, REMAINING)
     }
     for way in (DenseTraining, WHOLE, REMAINING):
         for one, other, mask in zip(found[way], found[StackTraining], masks, strict=True):
@@ -239,17 +239,34 @@ for (result,) in run([spec], data):
 """
 
 
+def trained_by_a_process(**variables) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", TRAJECTORY],
+        capture_output=True, text=True, check=True, timeout=280, env=environment(**variables),
+    ).stdout  # fmt: skip
+
+
 @pytest.mark.slow
 def test_the_process_that_compiles_has_the_numbers_of_those_that_read_what_it_compiled(tmp_path):
-    said = [
-        subprocess.run(
-            [sys.executable, "-c", TRAJECTORY],
-            capture_output=True, text=True, check=True, timeout=250, env=environment(NUMBA_CACHE_DIR=str(tmp_path)),
-        ).stdout
-        for _ in range(2)
-    ]  # fmt: skip
+    said = [trained_by_a_process(NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2)]
     assert list(tmp_path.rglob("*.nbi")), "nothing was kept"
     assert said[0] == said[1]
+
+
+@pytest.mark.slow
+def test_shorter_registers_give_the_same_bits(tmp_path):
+    """As on a processor without AVX-512, and on one without AVX2 but for its fused operations."""
+    features = binding.get_host_cpu_features()
+    if not (features.get("avx2") and features.get("fma")):
+        pytest.skip("the processor has no AVX2")
+    expected = trained_by_a_process()
+    assert expected.count("test") > 20
+    for name, without in (("haswell", ("avx512", "avx10", "evex")), ("nehalem", ("avx", "evex", "vaes", "vpcl", "gfni"))):
+        kept = {key: on and not key.startswith(without) for key, on in features.items()}
+        text = ",".join(f"{'+' if on else '-'}{key}" for key, on in kept.items())
+        assert trained_by_a_process(
+            NUMBA_CPU_NAME=name, NUMBA_CPU_FEATURES=text, NUMBA_CACHE_DIR=str(tmp_path / name)
+        ) == expected  # fmt: skip
 
 
 def test_settings_and_restarts_have_the_logits_of_torch(make, digits):

@@ -30,7 +30,7 @@ SOURCES = hashlib.sha256(b"".join(file.read_bytes() for file in (ADAM, *sorted(P
 """Digest of all the source that kernels are compiled from."""
 
 
-class _Cache(FunctionCache):
+class _Cache(FunctionCache):  # type: ignore[misc]
     """Machine code on disk, of these sources.
 
     numba itself looks at the file of a function alone, not at those of the functions that it calls: after a change

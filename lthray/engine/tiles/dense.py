@@ -96,9 +96,7 @@ def forward(net: DenseNetwork, active: Array) -> None:
     for layer in range(len(net.weights)):
         weights, begin, width = net.weights[layer], net.starts[layer + 1], net.widths[layer + 1]
         at = net.starts[layer] * TILE
-        _multiply(
-            active, begin * TILE, weights, 0, weights.shape[1], 1, active, at, width, net.widths[layer], net.wide
-        )
+        _multiply(active, begin * TILE, weights, 0, weights.shape[1], 1, active, at, width, net.widths[layer], net.wide)
         if begin < net.inner:
             for u in range(begin, begin + width):
                 for b in range(TILE):
@@ -192,13 +190,9 @@ def _descend_layer(
             slopes, rows = (p * slope.shape[1] + start + row) * TILE, p * TILE * inputs
             whole = inputs // wide * wide
             for c in range(0, whole, wide):
-                multiply_block(
-                    block, c, inputs, slope, slopes, TILE, 1, images, rows + c, inputs, counts[p], p == 0
-                )
+                multiply_block(block, c, inputs, slope, slopes, TILE, 1, images, rows + c, inputs, counts[p], p == 0)
             for c in range(whole, inputs, side):
-                multiply_register(
-                    block, c, inputs, slope, slopes, TILE, 1, images, rows + c, inputs, counts[p], p == 0
-                )
+                multiply_register(block, c, inputs, slope, slopes, TILE, 1, images, rows + c, inputs, counts[p], p == 0)
         end = row + ROWS
         adam.update(
             weights[row:end].ravel(),

@@ -100,7 +100,7 @@ class Emitter:
         return self.builder.extract_element(self.sums([vector]), ir.Constant(ir.IntType(32), 0))
 
     def sums(self, vectors: list[Any]) -> Any:
-        """A vector of the sums of 1, 2, 4, ... vectors' numbers, each added as in `sum`; two at a time share a register."""
+        """A vector of the sums of 1, 2 or 4 vectors' numbers, each added as in `sum`; two share a register."""
         lanes, groups = self.lanes, 1
         while lanes > 1:
             count = groups * (2 if len(vectors) > 1 else 1)
@@ -114,7 +114,7 @@ class Emitter:
     def exp(self, x: Any) -> Any:
         """The exponential of numbers that are not positive; NaN stays.
 
-        In single precision numbers below -87 give 0, and the others their exponential within 2 units in the last place:
+        In single precision numbers below -87 give 0, and the others their exponential within a unit in the last place:
         2^n times e^r, where n is the nearest whole number to x / ln 2, and e^r the first eight terms of its series.
         """
         builder = self.builder

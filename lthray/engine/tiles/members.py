@@ -15,7 +15,6 @@ from lthray.engine.tiles.state import Workspace
 from lthray.engine.tiles.vectors import ROWS, lanes, width
 from lthray.methods.networks import Layers
 
-
 PART = 112
 """Units whose activations fit into the first-level cache."""
 RUN = 10

@@ -66,9 +66,7 @@ def forward(net: SparseNetwork, active: Array) -> None:
         end = net.starts[layer + 1] if begin < net.inner else net.inner + net.classes
         for j in range(net.row_parts[layer]):
             for u in range(begin, end):
-                weighted_sum(
-                    active, u, net.rows[j, u], net.rows[j + 1, u], j == 0, net.weights, net.inputs, active
-                )
+                weighted_sum(active, u, net.rows[j, u], net.rows[j + 1, u], j == 0, net.weights, net.inputs, active)
         if begin < net.inner:
             for u in range(begin, end):
                 for b in range(TILE):
@@ -91,9 +89,7 @@ def _slopes(net: SparseNetwork, slope: Array, layer: int, first: int, stop: int)
     """Computes the slopes at units of a layer from those of the units they lead to."""
     for j in range(net.column_parts[layer]):
         for u in range(first, stop):
-            weighted_sum(
-                slope, u, net.columns[j, u], net.columns[j + 1, u], j == 0, net.turned, net.outputs, slope
-            )
+            weighted_sum(slope, u, net.columns[j, u], net.columns[j + 1, u], j == 0, net.turned, net.outputs, slope)
 
 
 @compiled
@@ -103,7 +99,9 @@ def pixel_slopes(net: SparseNetwork, slope: Array, first: int, stop: int) -> Non
 
 
 @compiled
-def descend(net: SparseNetwork, moments: SparseMoments, work: Workspace, tiles: int, passes: int, rates: adam.Rates) -> None:
+def descend(
+    net: SparseNetwork, moments: SparseMoments, work: Workspace, tiles: int, passes: int, rates: adam.Rates
+) -> None:
     """One step of Adam, from the activations and slopes of all passes of a batch.
 
     Args:

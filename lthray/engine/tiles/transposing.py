@@ -47,7 +47,15 @@ def _halves(lanes: int, step: int, half: int) -> list[int]:
 
 @compiled
 def transpose(
-    into: Array, into_row: int, into_column: int, source: Array, row: int, column: int, rows: int, columns: int, side: int
+    into: Array,
+    into_row: int,
+    into_column: int,
+    source: Array,
+    row: int,
+    column: int,
+    rows: int,
+    columns: int,
+    side: int,
 ) -> None:
     """`into[into_row + j, into_column + i] = source[row + i, column + j]` for i < rows and j < columns.
 

@@ -134,7 +134,7 @@ def _make_multiply(registers: int) -> Any:
 
 
 multiply_block = _make_multiply(REGISTERS)
-"""`out[r, c] (+)= sum(weights[r, k] * factors[k, c] for k in range(count))` for ROWS rows r, and the columns c of WIDTH.
+"""`out[r, c] (+)= sum(weights[r, k] * factors[k, c] for k in range(count))` for ROWS rows r and `width` columns c.
 
 Each of the three arrays is given with the index of its first number and with its strides, in numbers; columns lie next
 to each other. With `first` the sums begin at zero, else at what `out` holds; products are added in the order of k.
@@ -167,9 +167,7 @@ def _make_dots(passes: int) -> Any:
             # Both arrays are (passes, units, TILE), so that a pass is as long in one as in the other.
             array = context.make_array(signature.args[8])(context, builder, arguments[8])
             size = builder.mul(builder.extract_value(array.shape, 1), tile)
-            begins = [
-                builder.mul(builder.add(arguments[3], ir.Constant(INDEX, i)), size) for i in range(passes)
-            ]
+            begins = [builder.mul(builder.add(arguments[3], ir.Constant(INDEX, i)), size) for i in range(passes)]
             row = builder.mul(arguments[4], tile)
             held = [
                 emit.load(emit.pointer(slopes, begin, row, offset))
