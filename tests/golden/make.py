@@ -1,4 +1,4 @@
-"""Makes golden folders with the lthray that is installed: python tests/golden/make.py tests/golden/VERSION
+"""Makes golden folders with the lthray that is installed: python tests/golden/make.py tests/golden/VERSION [--rows]
 
 See README.md beside this file.
 """
@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Collection
 from importlib.metadata import version
 from pathlib import Path
 
@@ -42,10 +43,10 @@ def machine() -> dict[str, str]:
     }
 
 
-def keep(results: Path, golden: Path) -> None:
-    """Puts what `train` made into a golden folder: whole folders, and tables of one file each."""
+def keep(results: Path, golden: Path, whole: Collection[str]) -> None:
+    """Puts what `train` made into a golden folder: the folders named whole, of the others tables of one file each."""
     for name in ORDER:
-        if name in WHOLE:
+        if name in whole:
             shutil.copytree(results / name, golden / name, ignore=shutil.ignore_patterns(".lock", "report"))
             continue
         for table in ("rounds", "curves", "evaluations"):
@@ -61,8 +62,8 @@ def _run(folder: Path, *arguments: object) -> None:
 
 
 if __name__ == "__main__":
-    golden = Path(sys.argv[1])
+    golden, rows_alone = Path(sys.argv[1]), "--rows" in sys.argv[2:]
     golden.mkdir(parents=True)  # an old golden folder is never written over
     with tempfile.TemporaryDirectory() as scratch:
         train(Path(scratch))
-        keep(Path(scratch) / "results", golden)
+        keep(Path(scratch) / "results", golden, () if rows_alone else WHOLE)
