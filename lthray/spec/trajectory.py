@@ -41,9 +41,9 @@ class TrajectorySpec(Strict):
     """Units of each hidden layer of `model: mlp`, a list; `auto` (the model's own) for other models."""
     seed: Annotated[int, Field(ge=0, lt=2**63), Base(0)] = 0
     """Seed of the start, the batches and the attacks' random starts."""
-    strategy: Annotated[str, one_of(STRATEGIES), Base("reset")] = "reset"
+    strategy: Annotated[str, one_of(STRATEGIES), Base("reset", later=True)] = "reset"
     """How a round starts; `reset` is from θ0."""
-    rewind_to: Annotated[str, Base("init")] = "init"
+    rewind_to: Annotated[str, Base("init", later=True)] = "init"
     """What `reset` restarts from: θ0 (init), the weights at the end-of-round-0, or those at its iteration:K."""
     train_attack: Annotated[TrainAttack, Base("none")] = "none"
     """Attack trained against."""
@@ -51,7 +51,7 @@ class TrajectorySpec(Strict):
         Attacks, follow(lambda fields: attack_settings.eval_attacks(AUTO, fields["train_attack"]))
     ] = Field(default=AUTO, validate_default=True)
     """Attacks measured: `auto` (the train attack, or both for `none`) or a list; always with the train attack."""
-    rounds: Annotated[int, Field(ge=0, le=1000), Base(20, hashed=False)] = 20
+    rounds: Annotated[int, Field(ge=0, le=1000), Base(20, hashed=False, later=True)] = 20
     """Prunings. A trajectory of n prunings has n + 1 trainings."""
     iterations: Annotated[Count, Base(50_000)] = 50_000
     """Optimizer steps of a round."""

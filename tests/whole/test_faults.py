@@ -84,7 +84,7 @@ def test_a_worker_killed_in_round_3_goes_on_from_round_3(sweep, undisturbed, tmp
     after = pd.read_parquet(tmp_path / "r" / "rounds", columns=[*keys, "train_seconds"])
     same = done.merge(after, on=keys, validate="one_to_one")
     assert len(same) == len(done)
-    assert (same["train_seconds_x"] == same["train_seconds_y"]).all(), "a finished round was trained again"
+    assert same["train_seconds_x"].equals(same["train_seconds_y"]), "a finished round was trained again"
     for found, expected in zip(tables(tmp_path / "r"), undisturbed, strict=True):
         pd.testing.assert_frame_equal(found, expected)
 
