@@ -241,7 +241,7 @@ class _Reporter:
             rate=rate,
             weights_remaining=progress.weights_remaining,
             natural=test.pop(str(NATURAL)),
-            adversarial=test,
+            adversarial=(before.adversarial if before else {}) | test,
             running=progress.running,
             device=self.device,
         )

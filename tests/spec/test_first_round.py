@@ -67,7 +67,8 @@ def test_round_0_is_the_same_whatever_acts_from_round_1_on(name, make, digits):
 @pytest.mark.parametrize(
     "fields",
     [
-        {"seed": 1}, {"learning_rate": 0.01}, {"end_attacks": []}, {"end_images": 7}, {"eval_attacks": ["fgsm", "pgd"]},
+        {"seed": 1}, {"learning_rate": 0.01}, {"end_attacks": []}, {"end_images": 7}, {"eval_attacks_at": "ends"},
+        {"eval_attacks": ["fgsm", "pgd"]},
         {"rewind_to": "iteration:7"}, {"eval_every": 7},
     ],
 )  # fmt: skip
