@@ -44,7 +44,7 @@ def workers(process: subprocess.Popen[str]) -> list[psutil.Process]:
     return found
 
 
-@pytest.mark.parametrize("moment", ["to train", "round 1 of 4", "tickets:5", "curves:3", "rounds:4"])
+@pytest.mark.parametrize("moment", ["to train", "round 1 of 4", "tickets:5", "curves:3", "rounds:4", "first_rounds:1"])
 def test_a_driver_killed_hard_loses_nothing(moment, sweep, undisturbed, tmp_path):
     """Killed before and within training, and between writing and renaming each kind of file."""
     out, driver = tmp_path / "cut", tmp_path / "driver"
