@@ -44,10 +44,11 @@ class Results:
             `weights_remaining_count`, `round_iterations` (optimizer steps of the round; `iterations` are those of
             round 0), `early_stopping_iteration` (optimizer steps),
             `early_stopping_<attack>_accuracy_<split>` and `final_<attack>_accuracy_<split>` (shares of [0, 1], NaN
-            where the attack was not measured; attacks none, fgsm, pgd; splits validation, test), `train_seconds`,
-            `eval_seconds`, `stack`, `device` and the versions of lthray, torch and Python. Where masks were taken from
-            several sources, `strategy` tells these apart: "transfer (fgsm)". `rounds.attrs["roles"]` and `["units"]`
-            have what the files say of each column (docs/analysis.md).
+            where the attack was not measured; attacks none, fgsm, pgd; splits validation, test), `train_seconds` and
+            `eval_seconds` (NaN where another trajectory has trained round 0), `stack`, `device` and the versions of
+            lthray, torch and Python. Where masks were taken from several sources, `strategy` tells these apart:
+            "transfer (fgsm)". `rounds.attrs["roles"]` and `["units"]` have what the files say of each column
+            (docs/analysis.md).
         sweeps: What each folder's `sweep.yaml` says, by label; None without one.
         failures: One row per trajectory that failed: `folder` as in `rounds`, `trajectory_id`, `round` (missing where
             no round is to blame), `error` (text), and its fields under their dotted names.

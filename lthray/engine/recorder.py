@@ -1,11 +1,12 @@
 """What is recorded of a stack's round while it trains: curves, seconds, and losses that stopped being finite.
 
-Where there are end attacks, also the weights at early stopping, to be measured under them when the round has ended.
+Where attacks are measured at the ends of rounds alone, also the weights at early stopping, to be measured when the
+round has ended.
 """
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -17,6 +18,7 @@ from lthray.engine.state import TrainingState
 from lthray.methods.attacks import NATURAL, Attack
 from lthray.methods.networks import Layers
 from lthray.spec import ends
+from lthray.spec.metrics import SPLITS
 from lthray.spec.trajectory import TrajectorySpec
 
 
@@ -47,6 +49,10 @@ class Recorder:
         self.trajectories, self.number, self.device = trajectories, number, data.train.images.device
         self.specs = specs = [spec.in_round(number) for spec in trajectories]
         """The trajectories as they are set in this round."""
+        always, self.late = ends.split_eval_attacks(trajectories[0])
+        """The eval attacks that are measured at early stopping and at the last iteration alone."""
+        self.between = [spec.model_copy(update={"eval_attacks": always}) for spec in specs]
+        """The same trajectories, as they are evaluated before the last iteration."""
         self.splits = {"validation": data.validation, "test": data.test}
         self.end_attacks, count = ends.end_attacks(specs[0]), ends.end_images(specs[0])
         self.end_images = Split(data.test.images[:count], data.test.labels[:count])
@@ -57,9 +63,10 @@ class Recorder:
         """Why a trajectory cannot go on, by its place in the stack."""
         self.last = checkpoints[0].iteration if checkpoints else 0
         self.early_stopped: list[Snapshot | None] = [None] * len(specs)
-        """Each trajectory's network with the smallest validation objective so far, where there are end attacks."""
+        """Each trajectory's network with the smallest validation objective so far, if it is to be measured later."""
+        self.keeps = ends.needs_early_stopped(trajectories[0])
         for i, checkpoint in enumerate(checkpoints):
-            if self.end_attacks and checkpoint.early_stopped:
+            if self.keeps and checkpoint.early_stopped:
                 iteration, objective = _early_stopping(trajectories[i], checkpoint.curves)
                 arrays = (checkpoint.early_stopped[name] for name in specs[i].layer_sizes)
                 weights = tuple(torch.tensor(array, device=self.device) for array in arrays)
@@ -71,18 +78,23 @@ class Recorder:
         if self.device.type == "cuda":  # else the evaluation would be charged with training that is still queued
             torch.cuda.synchronize(self.device)
         began = time.perf_counter()
-        measurements = evaluate(state.weights, self.specs, self.splits, self.number, state.iteration)
+        specs = self.specs if state.iteration == self.specs[0].iterations else self.between
+        measurements = evaluate(state.weights, specs, self.splits, self.number, state.iteration)
         self.evaluating += time.perf_counter() - began
-        for i, spec in enumerate(self.specs):
+        for i in range(len(self.specs)):
             rows = [self._row(measurement, i, state.iteration) for measurement in measurements]
-            self.curves[i] += rows
-            if self.end_attacks:
+            if self.keeps:
                 self._keep_early_stopped(i, rows, state)
-            diverged = next((row for row in rows if not math.isfinite(row.loss)), None)
-            if diverged:
-                self.failures.setdefault(i, _explain_divergence(diverged, self.last, spec))
+            self._add(i, rows)
         self.last = state.iteration
         return measurements
+
+    def _add(self, i: int, rows: Sequence[CurveRow]) -> None:
+        """Adds rows to a trajectory's curves; it fails where a loss is not finite."""
+        self.curves[i] += rows
+        diverged = next((row for row in rows if not math.isfinite(row.loss)), None)
+        if diverged:
+            self.failures.setdefault(i, _explain_divergence(diverged, self.last, self.specs[i]))
 
     def _keep_early_stopped(self, i: int, rows: Sequence[CurveRow], state: TrainingState) -> None:
         """Keeps a trajectory's weights where the evaluation of `rows` has the smallest objective so far."""
@@ -92,32 +104,50 @@ class Recorder:
             self.early_stopped[i] = Snapshot(state.iteration, objective, tuple(w[i].clone() for w in state.weights))
 
     def measure_ends(self, state: TrainingState) -> list[list[CurveRow]]:
-        """Measures the networks at early stopping and at the round's end under the end attacks, on test images.
+        """Measures the networks at early stopping and at the round's end under the attacks measured there alone.
+
+        At the end, `evaluate` measures the eval attacks among them; their rows at early stopping go to the curves.
 
         Args:
             state: The stack at the end of the round.
 
         Returns:
-            For each trajectory a row an iteration and attack; none where it failed, and where there are no end attacks.
+            For each trajectory a row an iteration and end attack, on test images; none where it failed, and where there
+            are no end attacks.
         """
         rows: list[list[CurveRow]] = [[] for _ in self.specs]
-        if not self.end_attacks:
+        if not self.keeps:
             return rows
         began = time.perf_counter()
         running = [i for i in range(len(self.specs)) if i not in self.failures]
-        final = [(i, state.iteration, tuple(layer[i] for layer in state.weights)) for i in running]
-        snapshots = [(i, snapshot) for i in running if (snapshot := self.early_stopped[i])]
-        early = [(i, best.iteration, best.weights) for i, best in snapshots if best.iteration != state.iteration]
-        for networks in filter(None, (early, final)):
-            members, iterations, weights = zip(*networks, strict=True)
-            stacked = tuple(map(torch.stack, zip(*weights, strict=True)))
-            specs, splits = [self.specs[i] for i in members], {"test": self.end_images}
-            for measurement in evaluate_under(self.end_attacks, stacked, specs, splits, self.number, iterations):
-                if measurement.attack != NATURAL:
-                    for place, i in enumerate(members):
-                        rows[i].append(self._row(measurement, place, iterations[place]))
+        final = {i: Snapshot(state.iteration, math.nan, tuple(layer[i] for layer in state.weights)) for i in running}
+        early = {i: best for i in running if (best := self.early_stopped[i]) and best.iteration != state.iteration}
+        if self.late:
+            for i, measured in self._measure(early, self.late, self.splits).items():
+                self._add(i, measured)
+                self.curves[i].sort(key=lambda row: (row.iteration, SPLITS.index(row.split)))
+        if self.end_attacks:
+            for networks in (early, final):
+                for i, measured in self._measure(networks, self.end_attacks, {"test": self.end_images}).items():
+                    rows[i] += measured
         self.evaluating += time.perf_counter() - began
         return rows
+
+    def _measure(
+        self, networks: Mapping[int, Snapshot], attacks: Sequence[Attack], splits: Mapping[str, Split]
+    ) -> dict[int, list[CurveRow]]:
+        """Measures networks, by their trajectory's place in the stack, under attacks; without the natural rows."""
+        if not networks:
+            return {}
+        iterations = [network.iteration for network in networks.values()]
+        stacked = tuple(map(torch.stack, zip(*(network.weights for network in networks.values()), strict=True)))
+        specs = [self.specs[i] for i in networks]
+        measurements = evaluate_under(attacks, stacked, specs, splits, self.number, iterations)
+        attacked = [measurement for measurement in measurements if measurement.attack != NATURAL]
+        return {
+            i: [self._row(measurement, place, iterations[place]) for measurement in attacked]
+            for place, i in enumerate(networks)
+        }
 
     def _row(self, measurement: Measurement, i: int, iteration: int) -> CurveRow:
         shares = measurement.zero_gradient_share
@@ -166,6 +196,8 @@ def _objectives(spec: TrajectorySpec, curves: Sequence[CurveRow]) -> dict[int, f
 
 def _explain_divergence(row: CurveRow, last: int, spec: TrajectorySpec) -> str:
     when = "before the first iteration" if row.iteration == 0 else f"between iterations {last} and {row.iteration}"
+    if last > row.iteration:  # measured when the round has ended
+        when = f"by iteration {row.iteration}"
     return (
         f"the loss stopped being finite {when} ({row.split} loss under attack {row.attack}: {row.loss});"
         f" learning_rate is {spec.learning_rate:g}"

@@ -1,4 +1,7 @@
-"""What is measured at the ends of rounds, and what that costs beside training and the other evaluations."""
+"""What is measured only at the ends of rounds, and what that costs beside training and the other evaluations.
+
+The ends of a round are early stopping and the last iteration.
+"""
 
 from collections.abc import Iterable
 from typing import NamedTuple
@@ -14,7 +17,7 @@ class Gradients(NamedTuple):
 
     training: int
     evaluation: int
-    """Of the eval attacks."""
+    """Of the eval attacks; of those measured at the ends alone, where no round stops early at its end."""
     ends: int
     """Of the end attacks, where no round stops early at its end."""
 
@@ -33,17 +36,37 @@ def end_attacks(spec: TrajectorySpec) -> list[Attack]:
     return [attack for attack in spec.end_attacks if not (attack.settings and attack in measured)]
 
 
+def split_eval_attacks(spec: TrajectorySpec) -> tuple[tuple[Attack, ...], tuple[Attack, ...]]:
+    """The eval attacks measured at every evaluation, and those measured at the ends of rounds alone.
+
+    Early stopping depends on the train attack, which is therefore measured at every evaluation.
+    """
+    if spec.eval_attacks_at == "every":
+        return spec.eval_attacks, ()
+    trained = Attack(spec.train_attack)
+    always = tuple(attack for attack in spec.eval_attacks if attack == trained)
+    return always, tuple(attack for attack in spec.eval_attacks if attack != trained)
+
+
+def needs_early_stopped(spec: TrajectorySpec) -> bool:
+    """Whether the network at early stopping is measured once more when the round has ended."""
+    return bool(end_attacks(spec) or split_eval_attacks(spec)[1])
+
+
 def count_gradients(spec: TrajectorySpec, first: int = 0) -> Gradients:
     """The gradients that round `first` and all later rounds of a trajectory take."""
     later = spec.rounds + 1 - max(first, 1)
     parts = [*([(spec, 1)] if first == 0 else []), *([(spec.in_round(1), later)] if later > 0 else [])]
     rounds = sum(count for _, count in parts)
     images = spec.validation_size + DATASETS[spec.dataset].test
+    always, late = split_eval_attacks(spec)
+
+    def steps(points: int) -> int:
+        return points * _steps(spec, always) + min(points, len(MOMENTS)) * _steps(spec, late)
+
     return Gradients(
         training=sum(count * _training_gradients(part) for part, count in parts),
-        evaluation=images
-        * _steps(spec, spec.eval_attacks)
-        * sum(count * len(part.evaluation_iterations()) for part, count in parts),
+        evaluation=images * sum(count * steps(len(part.evaluation_iterations())) for part, count in parts),
         ends=rounds * len(MOMENTS) * end_images(spec) * _steps(spec, end_attacks(spec)),
     )
 

@@ -12,16 +12,20 @@ from lthray.spec.strict import Strict
 class RetrainSpec(Strict):
     """How rounds after the first differ from the first."""
 
-    iterations: Annotated[int, Field(ge=0, le=10**9), follow("iterations")] = Field(default=AUTO, validate_default=True)
+    iterations: Annotated[int, Field(ge=0, le=10**9), follow("iterations", later=True)] = Field(
+        default=AUTO, validate_default=True
+    )
     """Optimizer steps of a round after the first; 0 prunes without training, auto is `iterations`."""
-    train_attack: Annotated[TrainAttack, follow("train_attack")] = Field(default=AUTO, validate_default=True)
+    train_attack: Annotated[TrainAttack, follow("train_attack", later=True)] = Field(
+        default=AUTO, validate_default=True
+    )
     """Attack trained against after the first round; auto is `train_attack`."""
 
 
 class TransferFields(Strict):
     """The source of the masks, for strategy transfer. Looked up when the sweep runs, never set in a sweep file."""
 
-    source: Annotated[str, Field(pattern="^([0-9a-f]{12})?$"), Base("", settable=False)] = ""
+    source: Annotated[str, Field(pattern="^([0-9a-f]{12})?$"), Base("", settable=False, later=True)] = ""
     """The source's trajectory_id; empty for other strategies."""
-    setting: Annotated[str, Base("", hashed=False, settable=False)] = ""
+    setting: Annotated[str, Base("", hashed=False, settable=False, later=True)] = ""
     """The source's fields in words. Not part of the trajectory's id, because `source` is."""

@@ -33,15 +33,17 @@ class Base:
     """Whether the field is part of the id."""
     settable: bool = True
     """Whether a sweep file may set the field."""
+    later: bool = False
+    """Whether the field acts from round 1 on alone, so that trajectories that differ in it share round 0."""
 
     def resolve(self, fields: Mapping[str, Any]) -> Any:
         """The base value beside these fields; None where the rule has none for them."""
         return self.rule(fields) if self.rule else self.value
 
 
-def follow(rule: str | Callable[[Mapping[str, Any]], Any]) -> Base:
+def follow(rule: str | Callable[[Mapping[str, Any]], Any], *, later: bool = False) -> Base:
     """The base value of a field that may be `auto`: that of another field, by its name, or the result of a rule."""
-    return Base(rule=(lambda fields: fields[rule]) if isinstance(rule, str) else rule, auto=True)
+    return Base(rule=(lambda fields: fields[rule]) if isinstance(rule, str) else rule, auto=True, later=later)
 
 
 def leaves(model: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:

@@ -19,32 +19,32 @@ Rate = Annotated[float, Field(ge=0, lt=1)]
 class RatesSpec(Strict):
     """Share of a layer's remaining weights that one pruning removes, in [0, 1)."""
 
-    hidden_1: Annotated[Rate, Base(0.2)] = 0.2
+    hidden_1: Annotated[Rate, Base(0.2, later=True)] = 0.2
     """Rate of the first hidden layer."""
-    hidden_2: Annotated[Rate, Base(0.2)] = 0.2
+    hidden_2: Annotated[Rate, Base(0.2, later=True)] = 0.2
     """Rate of the second hidden layer."""
-    output: Annotated[Rate, Base(0.1)] = 0.1
+    output: Annotated[Rate, Base(0.1, later=True)] = 0.1
     """Rate of the output layer."""
-    deeper: Annotated[Rate, Base(0.2)] = 0.2
+    deeper: Annotated[Rate, Base(0.2, later=True)] = 0.2
     """Rate of each hidden layer from the third on."""
-    convolution: Annotated[Rate, Base(0.1)] = 0.1
+    convolution: Annotated[Rate, Base(0.1, later=True)] = 0.1
     """Rate of each convolution."""
 
 
 class PruneSpec(Strict):
     """Pruning between the rounds."""
 
-    criterion: Annotated[str, one_of(CRITERIA), Base("magnitude")] = "magnitude"
+    criterion: Annotated[str, one_of(CRITERIA), Base("magnitude", later=True)] = "magnitude"
     """What scores the weights; those with the smallest scores are pruned."""
-    scope: Annotated[Literal["layerwise", "global"], Base("layerwise")] = "layerwise"
+    scope: Annotated[Literal["layerwise", "global"], Base("layerwise", later=True)] = "layerwise"
     """Compare scores within each layer (layerwise, by `rates`) or over all layers at once (global, by `rate`)."""
-    schedule: Annotated[Literal["iterative", "one-shot"], Base("iterative")] = "iterative"
+    schedule: Annotated[Literal["iterative", "one-shot"], Base("iterative", later=True)] = "iterative"
     """Prune the previous round's network (iterative), or the dense one to as many weights in one pruning (one-shot)."""
     rates: RatesSpec = RatesSpec()
     """Share of each layer's remaining weights that one layerwise pruning removes."""
-    rate: Annotated[Rate, Base(0.2)] = 0.2
+    rate: Annotated[Rate, Base(0.2, later=True)] = 0.2
     """Share of the network's remaining weights that one global pruning removes, in [0, 1)."""
-    cutoff: Annotated[Literal["exclusive", "inclusive"], Base("exclusive")] = "exclusive"
+    cutoff: Annotated[Literal["exclusive", "inclusive"], Base("exclusive", later=True)] = "exclusive"
     """Prune the round(p·n) smallest scores (exclusive), or one more as the released code does (inclusive)."""
 
 

@@ -35,7 +35,8 @@ SearchedField = Annotated[
             "seed": "can't be searched: every sample is trained with every seed of grid.seed",
             "rounds": "can't be searched: samples of different lengths can't be compared; set it in trajectory",
             **dict.fromkeys(
-                ("end_attacks", "end_images"), "can't be searched: it changes no network; set it in trajectory"
+                ("eval_attacks_at", "end_attacks", "end_images"),
+                "can't be searched: it changes no network; set it in trajectory",
             ),
             "protocol": "can't be searched: it stands at the top of the file or in grid",
             "dataset": "can't be searched: accuracies on different data can't be compared; vary it in grid",

@@ -41,9 +41,9 @@ class TrajectorySpec(Strict):
     """Units of each hidden layer of `model: mlp`, a list; `auto` (the model's own) for other models."""
     seed: Annotated[int, Field(ge=0, lt=2**63), Base(0)] = 0
     """Seed of the start, the batches and the attacks' random starts."""
-    strategy: Annotated[str, one_of(STRATEGIES), Base("reset")] = "reset"
+    strategy: Annotated[str, one_of(STRATEGIES), Base("reset", later=True)] = "reset"
     """How a round starts; `reset` is from θ0."""
-    rewind_to: Annotated[str, Base("init")] = "init"
+    rewind_to: Annotated[str, Base("init", later=True)] = "init"
     """What `reset` restarts from: θ0 (init), the weights at the end-of-round-0, or those at its iteration:K."""
     train_attack: Annotated[TrainAttack, Base("none")] = "none"
     """Attack trained against."""
@@ -51,7 +51,9 @@ class TrajectorySpec(Strict):
         Attacks, follow(lambda fields: attack_settings.eval_attacks(AUTO, fields["train_attack"]))
     ] = Field(default=AUTO, validate_default=True)
     """Attacks measured: `auto` (the train attack, or both for `none`) or a list; always with the train attack."""
-    rounds: Annotated[int, Field(ge=0, le=1000), Base(20, hashed=False)] = 20
+    eval_attacks_at: Annotated[Literal["every", "ends"], Base("every", hashed=False)] = "every"
+    """Measure attacks at every evaluation, or all but the train attack at early stopping and the end alone (ends)."""
+    rounds: Annotated[int, Field(ge=0, le=1000), Base(20, hashed=False, later=True)] = 20
     """Prunings. A trajectory of n prunings has n + 1 trainings."""
     iterations: Annotated[Count, Base(50_000)] = 50_000
     """Optimizer steps of a round."""
@@ -252,8 +254,9 @@ class TrajectorySpec(Strict):
     def trajectory_id(self) -> str:
         """Twelve hex digits: a hash of every field that can change a number, where it differs from its base value.
 
-        `rounds` is left out: no number of a round depends on how many rounds follow. So are `end_attacks` and
-        `end_images`, which only add measurements, and `transfer.setting`, which says in words what the source is.
+        `rounds` is left out: no number of a round depends on how many rounds follow. So are `eval_attacks_at`,
+        `end_attacks` and `end_images`, which say what is measured besides, and `transfer.setting`, which says in words
+        what the source is.
         """
         return identify(self, self.flat())
 
@@ -291,10 +294,7 @@ class TrajectorySpec(Strict):
         """
         if self.eval_clock == "round":
             return {i: i for i in [*range(0, self.iterations, self.eval_every), self.iterations]}
-        iterations = [
-            start + batch
-            for start in range(0, self.iterations + 1, self.epoch_batches)
-            for batch in range(0, self.epoch_batches, self.eval_every)
-        ]
-        iterations = [*[i for i in iterations if i < self.iterations], self.iterations]
+        starts = range(0, self.iterations, self.epoch_batches)
+        points = (start + batch for start in starts for batch in range(0, self.epoch_batches, self.eval_every))
+        iterations = [*(i for i in points if i < self.iterations), self.iterations]
         return {iteration: label * self.eval_every for label, iteration in enumerate(iterations)}

@@ -16,6 +16,7 @@ from upath import UPath
 from lthray.engine.results import Array, Checkpoint, CurveRow
 from lthray.files import read as read_file
 from lthray.files import replace
+from lthray.spec import ends
 from lthray.spec.attack_settings import parse
 from lthray.spec.trajectory import TrajectorySpec
 
@@ -34,6 +35,7 @@ def write(file: UPath, checkpoint: Checkpoint) -> None:
     for field in LAYERS:
         arrays |= {f"{field}.{name}": array for name, array in (getattr(checkpoint, field) or {}).items()}
     record = {name: getattr(checkpoint, name) for name in VALUES}
+    record["eval_attacks_at"] = checkpoint.spec.eval_attacks_at
     record["curves"] = [vars(row) | {"attack": str(row.attack)} for row in checkpoint.curves]
     text = json.dumps(record)
     replace(file, save(arrays, {"checkpoint": text, "digest": _digest(arrays, text)}))
@@ -49,12 +51,14 @@ def read(file: UPath, spec: TrajectorySpec, number: int) -> Checkpoint | None:
         if metadata["digest"] != _digest(arrays, text):
             return None
         record = json.loads(text)
+        if record.pop("eval_attacks_at", "every") != spec.eval_attacks_at:  # its curves have other rows
+            return None
         layers = {field: _layers(arrays, field, spec) for field in LAYERS}
         curves = [CurveRow(**row | {"attack": parse(row["attack"])}) for row in record.pop("curves")]
         checkpoint = Checkpoint(spec=spec, curves=curves, generator=arrays["generator"], **layers, **record)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None
-    needed = ("weights", "mean", "square", *(["early_stopped"] if spec.end_attacks else []))
+    needed = ("weights", "mean", "square", *(["early_stopped"] if ends.needs_early_stopped(spec) else []))
     return checkpoint if all(getattr(checkpoint, field) for field in needed) and checkpoint.round == number else None
 
 

@@ -6,7 +6,7 @@ round is finished when its row is in `rounds`, which is written last.
 
 import io
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from itertools import takewhile
 from pathlib import Path
@@ -22,7 +22,7 @@ from lthray.errors import InputError
 from lthray.files import clear_parts, location, names, read, replace
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store import checkpoints, tickets
-from lthray.store.tables import CURVES, EVALUATIONS, ROUNDS, curve_rows, evaluation_rows, refit, round_row
+from lthray.store.tables import TABLES, refit, round_rows, shared_cells
 
 SWEEP = "sweep.yaml"
 FILES = {
@@ -115,12 +115,15 @@ class Store:
         return first
 
     def means(self, specs: Sequence[TrajectorySpec], metric: str) -> list[float]:
-        """The mean of a metric over trajectories, for each round from 0 on that all of them have finished."""
+        """The mean of a metric over trajectories, for each round from 0 on that all of them have finished.
+
+        A round 0 that was taken over (see `first_rounds`) has no seconds, which count as 0.
+        """
         by_trajectory = []
         for spec in specs:
             if (table := self.read("rounds", spec.trajectory_id, ["round", metric])) is None:
                 return []
-            rows = dict(zip(table["round"].to_pylist(), table[metric].to_pylist(), strict=True))
+            rows = dict(zip(table["round"].to_pylist(), table[metric].fill_null(0).to_pylist(), strict=True))
             by_trajectory.append([rows[i] for i in takewhile(rows.__contains__, range(spec.rounds + 1))])
         return [sum(values) / len(values) for values in zip(*by_trajectory, strict=False)]
 
@@ -167,31 +170,34 @@ class Store:
         return tickets.compact(self.tickets(trajectory_id))
 
     def write_round(self, result: RoundResult) -> None:
-        """Writes a finished round: its ticket, its curves and, last, its row in `rounds`.
+        """Writes a finished round; see `write_rows`."""
+        cells = shared_cells(result)
+        self.write_rows(result.spec, result.round, result.ticket, result.rewound, round_rows(result, cells), cells)
+
+    def write_rows(
+        self,
+        spec: TrajectorySpec,
+        number: int,
+        ticket: Ticket,
+        rewound: Ticket | None,
+        rows: Mapping[str, Sequence[dict[str, Any]]],
+        metadata: Mapping[str, Any],
+    ) -> None:
+        """Writes round `number`: its tickets with their metadata, its rows of each table and, last, that of `rounds`.
 
         A round that is written already is left alone: a worker whose driver died, or whose node was lost for a while,
         may finish a round that another worker has written meanwhile.
         """
-        spec = result.spec
-        if self.rounds_done(spec.trajectory_id) > result.round:
+        if self.rounds_done(spec.trajectory_id) > number:
             return
-        shared = {
-            "trajectory_id": spec.trajectory_id,
-            **spec.flat(),
-            "round": result.round,
-            "weights_remaining": result.weights_remaining,
-            "weights_remaining_count": result.weights_remaining_count,
-        }
-        if result.rewound:
-            iteration = spec.rewind_iteration
-            folder, extra = self.tickets(spec.trajectory_id), {"iteration": iteration}
-            tickets.write(folder, result.round, result.rewound, shared | extra, iteration)
-        tickets.write(self.tickets(spec.trajectory_id), result.round, result.ticket, shared)
-        self._append("curves", CURVES, spec, result.round, [shared | row for row in curve_rows(result)])
-        evaluations = [shared | row for row in evaluation_rows(result)]
-        if evaluations or self.path("evaluations", spec.trajectory_id).exists():
-            self._append("evaluations", EVALUATIONS, spec, result.round, evaluations)
-        self._append("rounds", ROUNDS, spec, result.round, [shared | round_row(result)])
+        folder, iteration = self.tickets(spec.trajectory_id), spec.rewind_iteration
+        if rewound:
+            tickets.write(folder, number, rewound, {**metadata, "iteration": iteration}, iteration)
+        tickets.write(folder, number, ticket, metadata)
+        self._append("curves", spec, number, rows["curves"])
+        if rows["evaluations"] or self.path("evaluations", spec.trajectory_id).exists():
+            self._append("evaluations", spec, number, rows["evaluations"])
+        self._append("rounds", spec, number, rows["rounds"])
         for part in ("failures", "stopped", "checkpoints"):
             self.path(part, spec.trajectory_id).unlink(missing_ok=True)
 
@@ -274,14 +280,12 @@ class Store:
         """The folder of a trajectory's tickets."""
         return self.folder / "tickets" / trajectory_id
 
-    def _append(
-        self, table: str, schema: pa.Schema, spec: TrajectorySpec, number: int, rows: Sequence[dict[str, Any]]
-    ) -> None:
+    def _append(self, part: str, spec: TrajectorySpec, number: int, rows: Sequence[dict[str, Any]]) -> None:
         """Appends a round's rows to those of earlier rounds; rows that a killed writer left are dropped."""
-        new = pa.Table.from_pylist(list(rows), schema)
-        if (old := self.read(table, spec.trajectory_id)) is not None:
-            new = pa.concat_tables([refit(old.filter(pc.less(old["round"], number)), schema, spec), new])
-        self.write_table(table, spec.trajectory_id, new)
+        new = pa.Table.from_pylist(list(rows), TABLES[part])
+        if (old := self.read(part, spec.trajectory_id)) is not None:
+            new = pa.concat_tables([refit(old.filter(pc.less(old["round"], number)), TABLES[part], spec), new])
+        self.write_table(part, spec.trajectory_id, new)
 
 
 def parquet(table: pa.Table) -> bytes:

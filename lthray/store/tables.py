@@ -2,6 +2,7 @@
 
 import json
 import platform
+from collections.abc import Mapping
 from importlib.metadata import version
 from itertools import product
 from typing import Any
@@ -104,8 +105,25 @@ MEASURED = ("round", "moment", "split", "attack", "images")
 """What tells a trajectory's rows of `EVALUATIONS` apart."""
 
 
-def evaluation_rows(result: RoundResult) -> list[dict[str, Any]]:
-    """A round's rows of `evaluations`, likewise: of the eval attacks with settings of their own, and the end attacks.
+def shared_cells(result: RoundResult) -> dict[str, Any]:
+    """The cells that all rows of a round have; also the metadata of its ticket."""
+    return {
+        "trajectory_id": result.spec.trajectory_id,
+        **result.spec.flat(),
+        "round": result.round,
+        "weights_remaining": result.weights_remaining,
+        "weights_remaining_count": result.weights_remaining_count,
+    }
+
+
+def round_rows(result: RoundResult, shared: Mapping[str, Any]) -> dict[str, list[dict[str, Any]]]:
+    """A round's rows of each table; `shared` are the cells that all of them have."""
+    rows = {"rounds": [_round_row(result)], "curves": _curve_rows(result), "evaluations": _evaluation_rows(result)}
+    return {part: [{**shared, **row} for row in part_rows] for part, part_rows in rows.items()}
+
+
+def _evaluation_rows(result: RoundResult) -> list[dict[str, Any]]:
+    """A round's rows of `evaluations`: of the eval attacks with settings of their own, and the end attacks.
 
     The contract of `curves` and `rounds` knows `none`, `fgsm` and `pgd` alone, measured on all images.
     """
@@ -119,8 +137,8 @@ def evaluation_rows(result: RoundResult) -> list[dict[str, Any]]:
     ]
 
 
-def curve_rows(result: RoundResult) -> list[dict[str, Any]]:
-    """A round's rows of `curves`, likewise."""
+def _curve_rows(result: RoundResult) -> list[dict[str, Any]]:
+    """A round's rows of `curves`."""
     return [_cells(row) for row in result.curves if not row.attack.settings]
 
 
@@ -128,8 +146,8 @@ def _cells(row: CurveRow) -> dict[str, Any]:
     return vars(row) | {"attack": str(row.attack)}
 
 
-def round_row(result: RoundResult) -> dict[str, Any]:
-    """A round's row of `rounds`, without the columns that all rows of the round share."""
+def _round_row(result: RoundResult) -> dict[str, Any]:
+    """A round's row of `rounds`."""
     spec, points = result.spec, (result.early_stopping_iteration, result.iterations)
     measured: dict[str, float | None] = {}
     for (moment, iteration), split in product(zip(MOMENTS, points, strict=True), SPLITS):

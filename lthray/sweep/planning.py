@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from lthray.errors import InputError
+from lthray.spec.first_round import first_round_key
 from lthray.spec.sweep import ResourcesSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.sweep.events import Note, Notify
@@ -45,7 +46,10 @@ class Share:
 def plan(
     missing: Sequence[TrajectorySpec], done: Mapping[str, int], share: Share, stack: int | str, fits: int
 ) -> list[tuple[TrajectorySpec, ...]]:
-    """Stacks of trajectories that can be trained side by side, in the order of the grid.
+    """Stacks of trajectories that can be trained side by side.
+
+    They are in the order of the grid, except that of stacks with the same round 0 the first comes before all others'
+    second, and so on: by the time the others begin, it may be there to be taken over.
 
     Args:
         missing: Trajectories to train.
@@ -73,9 +77,23 @@ def plan(
         return max(slots)
 
     if isinstance(stack, int):
-        return cut(max(1, min(stack, fits)))
-    largest = max(1, min(LARGEST_STACK[share.kind], fits, max(map(len, groups.values()), default=1)))
-    return cut(min(range(1, largest + 1), key=duration))
+        size = max(1, min(stack, fits))
+    else:
+        largest = max(1, min(LARGEST_STACK[share.kind], fits, max(map(len, groups.values()), default=1)))
+        size = min(range(1, largest + 1), key=duration)
+    return _new_first_rounds_first(cut(size), done)
+
+
+def _new_first_rounds_first(
+    stacks: Sequence[tuple[TrajectorySpec, ...]], done: Mapping[str, int]
+) -> list[tuple[TrajectorySpec, ...]]:
+    before: Counter[str] = Counter()
+    places = []
+    for stack in stacks:
+        keys = {first_round_key(spec) for spec in stack if not done[spec.trajectory_id]}
+        places.append(max((before[key] for key in keys), default=0))
+        before.update(keys)
+    return [stack for _, stack in sorted(zip(places, stacks, strict=True), key=lambda placed: placed[0])]
 
 
 def largest_stack(missing: Sequence[TrajectorySpec], share: Share, stack: int | str) -> int:

@@ -6,20 +6,23 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import groupby
+from itertools import groupby, islice
+from typing import Any
 
 import torch
 
 from lthray.engine import trajectory
 from lthray.engine.data import Arrays, Dataset, on_device
-from lthray.engine.results import Checkpoint, Failure, RoundResult
+from lthray.engine.results import Failure, RoundResult
 from lthray.errors import InputError
-from lthray.methods.attacks import NATURAL
+from lthray.methods.attacks import NATURAL, Attack
 from lthray.spec.attack_settings import label
+from lthray.spec.first_round import first_round_key
 from lthray.spec.trajectory import TrajectorySpec
-from lthray.store import sources
+from lthray.store import first_rounds, sources
 from lthray.store.folder import Store
 from lthray.worker.body import TrialBody, take_share
+from lthray.worker.checkpoints import Checkpointer
 from lthray.worker.memory import is_out_of_memory
 from lthray.worker.report import Message, Note, Progress, Report, Score
 
@@ -48,33 +51,74 @@ def train_stack(
         gpus: Share of a GPU, or a number of GPUs, see `take_share`.
         checkpoint_minutes: Least minutes between checkpoints inside a round; 0 for none.
 
-    A stack that runs out of memory is cut into halves. They go on one after the other, each from its last checkpoint or
-    finished round.
+    Of trajectories with the same round 0, a single one trains it, and the others take it over; so they do from
+    trajectories of other stacks that have finished it. A stack that runs out of memory is cut into halves. They go on
+    one after the other, each from its last checkpoint or finished round.
     """
     device = take_share(threads, gpus)
     dataset = on_device(data[stack[0].dataset], stack[0].validation_size, device)
     reporter = _Reporter(report, trajectory.device_name(device))
-    checkpointer = _Checkpointer(store, checkpoint_minutes, reporter)
-    waiting = _by_position(stack, checkpointer)
+    checkpointer = Checkpointer(store, checkpoint_minutes, reporter.device, report)
+    _take_over(stack, store, reporter)
+    first = _first_to_train(stack, checkpointer)
+    if 0 < len(first) < len(stack):  # then all go on together in round 1
+        _train_all(first, store, dataset, reporter, checkpointer, rounds=1)
+        _take_over(stack, store, reporter)
+    _train_all(stack, store, dataset, reporter, checkpointer)
+
+
+def _take_over(stack: Sequence[TrajectorySpec], store: Store, reporter: "_Reporter") -> None:
+    """Takes over round 0 for the trajectories that have not finished it, where another one has."""
+    new = [
+        spec
+        for spec in stack
+        if spec.trajectory_id not in reporter.failed and not store.rounds_done(spec.trajectory_id)
+    ]
+    rows = {spec: row for spec in new if (row := first_rounds.take_over(store, spec, reporter.device))}
+    if rows:
+        reporter.taken_over(rows, len(stack) - len(reporter.failed))
+
+
+def _first_to_train(stack: Sequence[TrajectorySpec], checkpointer: Checkpointer) -> list[TrajectorySpec]:
+    """Of the trajectories that have not finished round 0, one of each that share it: the one that is furthest in it."""
+    positions = {spec: checkpointer.position(spec) for spec in stack}
+    furthest: dict[str, TrajectorySpec] = {}
+    for spec in sorted(stack, key=positions.__getitem__, reverse=True):
+        if positions[spec] < (1, 0):
+            furthest.setdefault(first_round_key(spec), spec)
+    return list(furthest.values())
+
+
+def _train_all(
+    stack: Sequence[TrajectorySpec],
+    store: Store,
+    dataset: Dataset,
+    reporter: "_Reporter",
+    checkpointer: Checkpointer,
+    rounds: int | None = None,
+) -> None:
+    """Trains what is missing of the trajectories that have not failed; at most `rounds` rounds of each."""
+    waiting = _by_position([spec for spec in stack if spec.trajectory_id not in reporter.failed], checkpointer)
     while waiting:
         part = waiting.pop(0)
         try:
-            _train(part, store, dataset, reporter, checkpointer)
+            _train(part, store, dataset, reporter, checkpointer, rounds)
         except (MemoryError, RuntimeError) as error:
             if not is_out_of_memory(error):
                 raise
         else:
             continue
         # Outside of the handler, whose traceback keeps the stack's tensors alive.
-        if device.type == "cuda":
+        if dataset.train.images.device.type == "cuda":
             torch.cuda.empty_cache()
-        left = [spec for spec in part if store.rounds_done(spec.trajectory_id) <= spec.rounds]
+        done = {spec: store.rounds_done(spec.trajectory_id) for spec in part}
+        left = [spec for spec in part if done[spec] < (rounds or spec.rounds + 1)]
         if len(left) == 1:
-            number = store.rounds_done(left[0].trajectory_id)
-            reporter.fail(store, Failure(left[0], number, f"out of memory on {reporter.device}, alone in its stack"))
+            reason = f"out of memory on {reporter.device}, alone in its stack"
+            reporter.fail(store, Failure(left[0], done[left[0]], reason))
             continue
         half = math.ceil(len(left) / 2)
-        report(Note(f"a stack of {len(left)} ran out of memory on {reporter.device}: going on with {half}"))
+        reporter.report(Note(f"a stack of {len(left)} ran out of memory on {reporter.device}: going on with {half}"))
         waiting[:0] = [*_by_position(left[:half], checkpointer), *_by_position(left[half:], checkpointer)]
 
 
@@ -117,7 +161,7 @@ def train_sample(
     train(stack, data, report_and_score)
 
 
-def _by_position(specs: Sequence[TrajectorySpec], checkpointer: "_Checkpointer") -> list[list[TrajectorySpec]]:
+def _by_position(specs: Sequence[TrajectorySpec], checkpointer: Checkpointer) -> list[list[TrajectorySpec]]:
     """Groups trajectories that stand at the same round and iteration; leaves the complete ones out."""
     positions = {spec: checkpointer.position(spec) for spec in specs}
     incomplete = sorted((spec for spec in specs if positions[spec][0] <= spec.rounds), key=positions.__getitem__)
@@ -129,9 +173,10 @@ def _train(
     store: Store,
     dataset: Dataset,
     reporter: "_Reporter",
-    checkpointer: "_Checkpointer",
+    checkpointer: Checkpointer,
+    rounds: int | None,
 ) -> None:
-    """Trains trajectories that stand at the same round and iteration to their end, and writes every round."""
+    """Trains trajectories that stand at the same round and iteration, and writes every round; see `_train_all`."""
     first = store.rounds_done(specs[0].trajectory_id)
     stack, resumes = [], []
     for spec in specs:
@@ -149,49 +194,21 @@ def _train(
         reporter.evaluated(progress)
 
     find_masks = partial(sources.masks, store)
-    for results in trajectory.run(stack, dataset, first, resumes, observe, find_masks, checkpoints):
+    all_rounds = trajectory.run(stack, dataset, first, resumes, observe, find_masks, checkpoints)
+    for results in islice(all_rounds, None if rounds is None else rounds - first):
         for result in results:
             if isinstance(result, Failure):
                 store.remove_checkpoint(result.spec.trajectory_id)
                 reporter.fail(store, result)
                 continue
             store.write_round(result)
+            if result.round == 0:
+                with suppress(OSError):  # Others train round 0 themselves.
+                    first_rounds.offer(store, result.spec)
             if result.round == result.spec.rounds:
                 with suppress(InputError, OSError):  # The trajectory is complete, only in more files than necessary.
                     store.compact(result.spec.trajectory_id)
         reporter.round_done(sum(isinstance(result, RoundResult) for result in results))
-
-
-class _Checkpointer:
-    """Decides when a stack's checkpoints are written, and which of those in the folder this device goes on from."""
-
-    def __init__(self, store: Store, minutes: float, reporter: "_Reporter") -> None:
-        self.store, self.seconds, self.reporter = store, 60 * minutes, reporter
-        self.last = time.monotonic()
-
-    def find(self, spec: TrajectorySpec, number: int) -> Checkpoint | None:
-        """A trajectory's checkpoint inside round `number`, if this device has written it: others round differently."""
-        checkpoint = self.store.checkpoint(spec, number)
-        return checkpoint if checkpoint and checkpoint.device == self.reporter.device else None
-
-    def position(self, spec: TrajectorySpec) -> tuple[int, int]:
-        """The round that a trajectory is to go on in, and the iterations of it that are done."""
-        number = self.store.rounds_done(spec.trajectory_id)
-        checkpoint = self.find(spec, number)
-        return number, checkpoint.iteration if checkpoint else 0
-
-    def observe(self, progress: trajectory.Progress) -> None:
-        """Writes the stack's checkpoints when it is time."""
-        now = time.monotonic()
-        if progress.iteration == 0:
-            self.last = now
-        elif self.seconds and now - self.last >= self.seconds:
-            self.last = now
-            try:
-                for checkpoint in progress.checkpoints():
-                    self.store.write_checkpoint(checkpoint)
-            except OSError as error:  # Training goes on: a checkpoint saves time and nothing else.
-                self.reporter.report(Note(f"a checkpoint could not be written: {error.strerror or error}"))
 
 
 class _Reporter:
@@ -201,6 +218,8 @@ class _Reporter:
         self.report, self.device = report, device
         self.finished = 0
         """Iterations of the rounds that are finished."""
+        self.failed: set[str] = set()
+        """Ids of the trajectories that can't go on."""
         self.last_report = self.last_evaluation = time.perf_counter()
         self.latest: Progress | None = None
 
@@ -222,16 +241,41 @@ class _Reporter:
             rate=rate,
             weights_remaining=progress.weights_remaining,
             natural=test.pop(str(NATURAL)),
-            adversarial=test,
+            adversarial=(before.adversarial if before else {}) | test,
             running=progress.running,
             device=self.device,
         )
         if before is None or now - self.last_report >= REPORT_SECONDS:
             self._send(self.latest)
 
+    def taken_over(self, rows: Mapping[TrajectorySpec, Mapping[str, Any]], running: int) -> None:
+        """Reports that round 0 of some trajectories is written without training; `rows` are those of `rounds`."""
+        self.finished += sum(spec.iterations for spec in rows)
+        spec = next(iter(rows))
+
+        def accuracy(attack: Attack) -> float:
+            column = [float(row[f"final_{attack}_accuracy_test"]) for row in rows.values()]
+            return sum(column) / len(column)
+
+        self.latest = Progress(
+            unit="iterations",
+            round=0,
+            done_in_round=spec.iterations,
+            done_in_trial=self.finished,
+            round_done=True,
+            rate=self.latest.rate if self.latest else 0.0,
+            weights_remaining=1.0,
+            natural=accuracy(NATURAL),
+            adversarial={label(attack): accuracy(attack) for attack in spec.eval_attacks if not attack.settings},
+            running=running,
+            device=self.device,
+        )
+        self._send(self.latest)
+
     def fail(self, store: Store, failure: Failure) -> None:
         """Writes and reports a trajectory that can't go on."""
         store.write_failure(failure)
+        self.failed.add(failure.spec.trajectory_id)
         self.report(failure)
 
     def round_done(self, running: int) -> None:

@@ -1,4 +1,4 @@
-"""End attacks: measured once a round, on the networks at early stopping and at the end, and nothing else changes."""
+"""Attacks measured at the ends of rounds, on the networks at early stopping and at the end; nothing else changes."""
 
 from dataclasses import replace
 
@@ -112,6 +112,7 @@ def test_random_starts_come_from_seed_round_iteration_and_the_full_name(make, di
 
 def test_seconds_of_the_end_attacks_count_as_evaluation(make, digits):
     common = UNSTEADY | {"rounds": 0}
+    list(run([make(**common, end_attacks=["pgd(steps=2;restarts=2)"])], digits))  # loads the kernels
     ((without,),) = run([make(**common)], digits)
     ((beside,),) = run([make(**common, end_attacks=["pgd(steps=400;restarts=2)"])], digits)
     assert beside.eval_seconds > 3 * without.eval_seconds
@@ -121,3 +122,60 @@ def test_seconds_of_the_end_attacks_count_as_evaluation(make, digits):
 def test_natural_accuracy_is_not_measured_again(make, digits):
     ((result,),) = run([make(**UNSTEADY | {"rounds": 0}, end_attacks=["fgsm"])], digits)
     assert {row.attack for row in result.ends} == {Attack("fgsm")}
+
+
+OWN = "pgd(steps=3)"
+SCHEDULES = [
+    ({}, {"none"}),
+    ({"retrain": {"train_attack": "fgsm", "iterations": 25}}, {"none"}),
+    ({"train_attack": "pgd", "end_attacks": ["fgsm"]}, {"none", "pgd"}),
+    ({"train_attack": "fgsm", "retrain": {"train_attack": "none"}}, {"none", "fgsm"}),
+]
+"""Fields, and what early stopping depends on."""
+
+
+def at_ends(make, fields):
+    common = UNSTEADY | {"learning_rate": 0.3, "pgd": {"steps": 2}, "eval_attacks": ["fgsm", "pgd", OWN]} | fields
+    return [[make(**common, eval_attacks_at=at, seed=seed) for seed in (0, 1)] for at in ("every", "ends")]
+
+
+@pytest.mark.parametrize("way", ["dense", "sparse"])
+@pytest.mark.parametrize(("fields", "always"), SCHEDULES)
+def test_eval_attacks_at_the_ends_give_the_same_rows_there(way, fields, always, make, digits, monkeypatch):
+    monkeypatch.setattr(tiled, "BREAK_EVEN", {"dense": 0, "sparse": 2}[way])
+    everywhere, ends = at_ends(make, fields)
+    whole, _ = run_watched(everywhere, digits)
+    fewer, _ = run_watched(ends, digits)
+    assert any(result.early_stopping_iteration < result.iterations for result in fewer.values())
+    for key, result in fewer.items():
+        points = {result.early_stopping_iteration, result.iterations}
+        kept = [row for row in whole[key].curves if str(row.attack) in always or row.iteration in points]
+        assert len(kept) < len(whole[key].curves)
+        assert sorted(map(repr, result.curves)) == sorted(map(repr, kept))
+        assert [row.iteration for row in result.curves] == sorted(row.iteration for row in result.curves)
+        assert same(result, replace(whole[key], spec=result.spec, curves=result.curves))
+
+
+@pytest.mark.parametrize(("fields", "always"), SCHEDULES[::2])
+def test_a_round_measured_at_its_ends_can_be_interrupted_anywhere(fields, always, make, digits):
+    _, specs = at_ends(make, fields)
+    whole, taken = run_watched(specs, digits)
+    assert all(one.early_stopped for stack in taken.values() for one in stack)
+    for number, iteration in (moment for moment in taken if moment[1]):
+        resumes = [Resume(whole[spec.trajectory_id, 0].ticket, None) for spec in specs] if number else []
+        rest, _ = run_watched(specs, digits, number, resumes, checkpoints=taken[number, iteration])
+        assert all(same(result, whole[key]) for key, result in rest.items())
+
+
+def test_a_loss_at_early_stopping_that_is_not_finite_is_a_failure(make, digits, monkeypatch):
+    """Where attacks are measured at the ends alone, it shows only then."""
+    _, (spec, _) = at_ends(make, {"rounds": 0})
+    evaluate_under = recorder.evaluate_under
+
+    def overflow(*arguments):
+        return [replace(one, loss=[float("inf")]) for one in evaluate_under(*arguments)]
+
+    monkeypatch.setattr(recorder, "evaluate_under", overflow)
+    ((failure,),) = run([spec], digits)
+    assert isinstance(failure, Failure)
+    assert "stopped being finite by iteration" in failure.reason

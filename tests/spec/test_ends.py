@@ -34,6 +34,15 @@ def test_gradients_are_counted_by_hand():
     assert count_gradients(ragged).training == 3 * round(1_000 * 50_000 / 834)
 
 
+def test_gradients_at_the_ends_of_rounds_alone_are_counted_by_hand():
+    """As above; at two of three evaluations, and under the train attack at all."""
+    few = {"rounds": 2, "iterations": 1_000, "end_attacks": [], "eval_attacks_at": "ends"}
+    assert count_gradients(spec(**few)).evaluation == 3 * 2 * 20_000 * (1 + 10)
+    both = {"train_attack": "fgsm", "eval_attacks": ["fgsm", "pgd"]}
+    assert count_gradients(spec(**few, **both)).evaluation == 3 * 20_000 * (3 * 1 + 2 * 10)
+    assert count_gradients(spec(**few, retrain={"iterations": 0})).evaluation == (2 + 1 + 1) * 20_000 * (1 + 10)
+
+
 def test_only_rounds_to_come_are_counted():
     brief = spec(rounds=2, iterations=1_000, train_attack="fgsm", retrain={"iterations": 0, "train_attack": "none"})
     whole, later, last, none = (count_gradients(brief, first) for first in range(4))

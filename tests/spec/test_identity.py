@@ -19,6 +19,7 @@ BASES = {
     "rewind_to": "init",
     "train_attack": "none",
     "eval_attacks": (Attack("fgsm"), Attack("pgd")),
+    "eval_attacks_at": "every",
     "rounds": 20,
     "iterations": 50_000,
     "batch_size": 60,
@@ -75,7 +76,7 @@ def test_every_field_has_a_base_value_and_none_ever_changes():
     assert constant.keys() == BASES.keys() - FOLLOWING
     assert {name: base.resolve(constant) for name, base in declared.items()} == BASES
     unhashed = {name for name, base in declared.items() if not base.hashed}
-    assert unhashed == {"rounds", "transfer.setting", "end_attacks", "end_images"}
+    assert unhashed == {"rounds", "transfer.setting", "eval_attacks_at", "end_attacks", "end_images"}
 
 
 @pytest.mark.parametrize(

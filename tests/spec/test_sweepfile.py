@@ -193,6 +193,12 @@ MISTAKES = {
         [],
         ["trajectory.end_attacks", "cw is no attack"],
     ),
+    "eval attacks at other times": ({"grid": {"eval_attacks_at": ["every", "ends"]}}, [], ["the same trajectory"]),
+    "eval attacks at an unknown time": (
+        {"trajectory": {"eval_attacks_at": "never"}},
+        [],
+        ["trajectory.eval_attacks_at", "'every' or 'ends'"],
+    ),
     "end attacks that differ in nothing else": ({"grid": {"end_attacks": ["auto", []]}}, [], ["the same trajectory"]),
     "end images searched": (
         {"search": {"space": {"end_images": {"choice": [1, 2]}}, "samples": 1, "metric": "train_seconds"}},

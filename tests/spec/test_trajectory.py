@@ -21,7 +21,7 @@ def test_paper_is_the_default_and_says_what_the_protocol_says():
         "batch_size": 60, "drop_last": True, "eval_every": 500, "eval_clock": "round", "validation_size": 10_000,
         "learning_rate": 0.0012, "label_smoothing": 0.1, "adversarial_weight": 0.5, "epsilon": 0.3,
         "attack_label": "predicted", "pgd.steps": 10, "pgd.step_size": 0.05, "pgd.random_start": True,
-        "norm": "linf", "pgd.restarts": 1, "end_images": 2_000,
+        "norm": "linf", "pgd.restarts": 1, "end_images": 2_000, "eval_attacks_at": "every",
         "end_attacks": "pgd(attack_label=ground-truth;steps=50;step_size=0.015;random_start=true;restarts=3)",
         "prune.rates.hidden_1": 0.2, "prune.rates.hidden_2": 0.2, "prune.rates.output": 0.1,
         "prune.rates.deeper": 0.2, "prune.rates.convolution": 0.1,
@@ -138,7 +138,7 @@ def test_the_id_stands_for_every_field_that_can_change_a_training_or_its_curves(
         {"scope": "global", "rate": 0.3},
     ]  # fmt: skip
     ids = {spec(**{name: value}).trajectory_id for name, value in other.items()}
-    unhashed = {"rounds", "end_attacks", "end_images"}
+    unhashed = {"rounds", "eval_attacks_at", "end_attacks", "end_images"}
     assert set(other) | unhashed | {"widths", "transfer"} == set(TrajectorySpec.model_fields)
     assert len(ids) == len(other)
     widths = ([300], [300, 100, 30], [100, 300], [30, 10])
@@ -159,7 +159,8 @@ def test_the_id_stands_for_every_field_that_can_change_a_training_or_its_curves(
     assert len({one.trajectory_id for one in transfers}) == 2
     said = spec(strategy="transfer", transfer={"source": "a" * 12, "setting": "strategy=reset"})
     assert said.trajectory_id == transfers[0].trajectory_id
-    for fields in ({"rounds": 3}, {"end_attacks": []}, {"end_attacks": ["fgsm"]}, {"end_images": 7}):
+    measured = ({"eval_attacks_at": "ends"}, {"end_attacks": []}, {"end_attacks": ["fgsm"]}, {"end_images": 7})
+    for fields in ({"rounds": 3}, *measured):
         assert spec(**fields).trajectory_id == base.trajectory_id
     assert spec(learning_rate=0.0012).trajectory_id == base.trajectory_id
 
@@ -172,6 +173,7 @@ def test_the_id_stands_for_every_field_that_can_change_a_training_or_its_curves(
         {"model": "mlp", "widths": [50]},
         {"model": "lenet-5", "dataset": "mnist"},
         {"end_attacks": [], "end_images": 10},
+        {"eval_attacks_at": "ends"},
         {"end_attacks": ["fgsm", {"pgd": {"steps": 40, "step_size": 0.01}}]},
     ],
 )

@@ -49,6 +49,12 @@ def test_one_that_is_not_whole_or_of_another_round_counts_as_none(checkpoint, tm
         assert store.checkpoint(spec, 0) is None
     attacked = make(rounds=1, rewind_to="iteration:5", train_attack="pgd", end_attacks=["pgd"])
     assert store.checkpoint(attacked, 0) is None, "it lacks the weights to measure at the round's end"
+    at_ends = spec.model_copy(update={"eval_attacks_at": "ends"})
+    held = replace(checkpoint, early_stopped=checkpoint.weights)
+    for written, read in ((spec, at_ends), (at_ends, spec)):
+        store.write_checkpoint(replace(held, spec=written))
+        assert store.checkpoint(written, 0)
+        assert store.checkpoint(read, 0) is None, "its curves have other rows"
     store.write_checkpoint(replace(checkpoint, mean={}))
     assert store.checkpoint(spec, 0) is None
     other = make(model="mlp", widths=[20])

@@ -18,6 +18,7 @@ from lthray.spec.evaluation import EvaluationRequest
 from lthray.store.evaluations import unmeasured
 from lthray.store.folder import Store
 from lthray.store.tables import CURVES, EVALUATIONS, ROUNDS
+from tests.helpers import evaluations, tables
 
 
 @pytest.fixture
@@ -273,6 +274,26 @@ def test_end_attacks_have_a_row_for_each_moment_and_none_twice(store, make, digi
     assert set(ends["images"]) == {360}
     told = table[(table["attack"] == own) & (table["moment"] != "training") & (table["split"] == "test")]
     assert len(told) == len(ends)
+
+
+@pytest.mark.parametrize("train_attack", ["none", "pgd"])
+def test_eval_attacks_at_the_ends_leave_the_same_rows_but_fewer_of_curves(train_attack, make, digits, tmp_path):
+    own, kept = "pgd(steps=3)", {}
+    fields = {"train_attack": train_attack, "eval_attacks": ["fgsm", "pgd", own], "learning_rate": 0.3, "eval_every": 5}
+    for at in ("every", "ends"):
+        store = Store(tmp_path / at)
+        for (result,) in run([make(**fields, eval_attacks_at=at)], digits):
+            store.write_round(result)
+        kept[at] = [
+            table.drop(columns="eval_attacks_at") for table in (*tables(store.folder), evaluations(store.folder))
+        ]
+    (rounds, curves, further), (same_rounds, fewer_curves, fewer) = kept.values()
+    assert (rounds["early_stopping_iteration"] < rounds["iterations"]).any()
+    pd.testing.assert_frame_equal(rounds, same_rounds)
+    assert len(fewer_curves) < len(curves)
+    assert len(fewer_curves.merge(curves)) == len(fewer_curves)
+    at_ends = further[further["moment"] != "training"].reset_index(drop=True)
+    pd.testing.assert_frame_equal(fewer, at_ends)
 
 
 def test_rounds_of_before_the_end_attacks_do_not_claim_to_have_been_measured(store, make, digits):

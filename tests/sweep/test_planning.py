@@ -25,6 +25,26 @@ def test_a_stack_holds_only_trajectories_that_can_share_one(make):
     assert [spec for stack in stacks for spec in stack] == specs
 
 
+def test_the_first_of_those_with_the_same_round_0_come_before_the_others(make):
+    specs = [
+        make(train_attack=attack, strategy=strategy, seed=seed)
+        for attack in ("fgsm", "pgd")
+        for strategy in ("reset", "random", "continued")
+        for seed in (0, 1)
+    ]
+    stacks = plan(specs, nothing_done(specs), CPU2, 1, 1000)
+    order = [(spec.strategy, spec.train_attack, spec.seed) for (spec,) in stacks]
+    assert order == [
+        (strategy, attack, seed)
+        for strategy in ("reset", "random", "continued")
+        for attack in ("fgsm", "pgd")
+        for seed in (0, 1)
+    ]
+    begun = nothing_done(specs) | {spec.trajectory_id: 1 for spec in specs[:2]}
+    order = [(spec.strategy, spec.train_attack) for (spec,) in plan(specs, begun, CPU2, 1, 1000)]
+    assert order[:6] == [*[("reset", "fgsm")] * 2, *[("random", "fgsm")] * 2, *[("reset", "pgd")] * 2]
+
+
 def test_those_that_go_on_in_different_rounds_are_apart(make):
     specs = seeds(make, 1)
     done = nothing_done(specs) | {specs[0].trajectory_id: 1}

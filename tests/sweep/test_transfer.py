@@ -95,7 +95,8 @@ def test_the_masks_are_the_sources_in_every_round_and_the_weights_its_own_theta_
 
     def seen(start, masks, specs, images, number, *rest):
         for i, spec in enumerate(specs):
-            starts[spec.trajectory_id, number] = [weight[i].clone() for weight in start.weights]
+            trained_for = spec.trajectory_id if number else spec.seed  # round 0 is shared
+            starts[trained_for, number] = [weight[i].clone() for weight in start.weights]
         return train(start, masks, specs, images, number, *rest)
 
     monkeypatch.setattr(lthray.engine.trajectory, "train", seen)
@@ -114,7 +115,8 @@ def test_the_masks_are_the_sources_in_every_round_and_the_weights_its_own_theta_
             for layer, one in zip(masks, theta, strict=True):
                 np.testing.assert_array_equal(ticket.masks[layer], masks[layer])
                 place = list(masks).index(layer)
-                assert torch.equal(starts[spec.trajectory_id, number][place], one * torch.tensor(masks[layer]))
+                start = starts[spec.trajectory_id if number else spec.seed, number]
+                assert torch.equal(start[place], one * torch.tensor(masks[layer]))
         mine = rounds[rounds["trajectory_id"] == spec.trajectory_id].sort_values("round")
         assert set(mine["transfer.source"]) == {source.trajectory_id}
         assert set(mine["transfer.setting"]) == {"strategy=reset; train_attack=fgsm"}

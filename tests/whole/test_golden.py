@@ -16,7 +16,7 @@ BOOKKEEPING = [
     "trajectory_id", "transfer.source", "train_seconds", "eval_seconds", "seconds", "stack", "lthray_version",
 ]  # fmt: skip
 """Columns that say who, when and how fast, not what."""
-LATER = ["end_attacks", "end_images"]
+LATER = ["end_attacks", "end_images", "eval_attacks_at"]
 """Fields that say what versions after the golden one measure in addition, in rows of their own."""
 SAME_MACHINE = json.loads((GOLDEN / "machine.json").read_text()) == make.machine()
 

@@ -13,7 +13,7 @@ from lthray.store.folder import Store
 from lthray.sweep import datasets
 from lthray.worker import train as worker
 from lthray.worker.report import Note, Progress, Score
-from tests.helpers import evaluations, tables
+from tests.helpers import KEYS, evaluations, tables
 
 
 @pytest.fixture
@@ -280,3 +280,128 @@ def test_a_round_that_ends_in_a_failure_leaves_no_checkpoint(make, store, arrays
     train([spec], store, arrays, 1e-9)
     assert list(store.failures()) == [spec.trajectory_id]
     assert not list((store.folder / "checkpoints").iterdir())
+
+
+STRATEGIES = ("reset", "random", "continued")
+
+
+@pytest.fixture
+def alone(tmp_path, arrays):
+    """Trains each trajectory in a folder of its own; all their rows of each table."""
+
+    def train_alone(specs):
+        frames = []
+        for spec in specs:
+            store = Store(tmp_path / "alone" / spec.trajectory_id)
+            store.create("name: x\n")
+            train([spec], store, arrays)
+            frames.append(tables(store.folder))
+        return [
+            pd.concat(parts).sort_values([key for key in KEYS if key in parts[0]], ignore_index=True)
+            for parts in zip(*frames, strict=True)
+        ]
+
+    return train_alone
+
+
+def test_a_stack_trains_each_round_0_once_and_no_number_changes(make, store, arrays, alone, monkeypatch):
+    specs = [make(strategy=strategy, seed=seed, train_attack="fgsm") for strategy in STRATEGIES for seed in (0, 1)]
+    members, evaluate = [], recorder.evaluate
+
+    def count(weights, stack, splits, number, iteration):
+        members.append((number, iteration, len(stack)))
+        return evaluate(weights, stack, splits, number, iteration)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(recorder, "evaluate", count)
+        reports = train(specs, store, arrays)
+    assert members == [(0, i, 2) for i in (0, 20, 40)] + [(number, i, 6) for number in (1, 2) for i in (0, 20, 40)]
+    done = [(one.round, one.running, one.done_in_trial) for one in finished(reports)]
+    assert done == [(0, 2, 80), (0, 6, 240), (1, 6, 480), (2, 6, 720)]
+    rounds = pd.read_parquet(store.folder / "rounds").query("round == 0")
+    assert rounds["train_seconds"].notna().sum() == 2
+    heirs = rounds[rounds["train_seconds"].isna()]
+    assert finished(reports)[1].natural == pytest.approx(heirs["final_none_accuracy_test"].mean())
+    assert finished(reports)[1].adversarial == {"fgsm": pytest.approx(heirs["final_fgsm_accuracy_test"].mean())}
+    for mine, own in zip(tables(store.folder), alone(specs), strict=True):
+        pd.testing.assert_frame_equal(mine, own)
+
+
+@pytest.mark.parametrize(
+    "fields", [{}, {"rewind_to": "iteration:20"}, {"prune": {"schedule": "one-shot"}}, {"rewind_to": "end-of-round-0"}]
+)
+def test_a_stack_that_takes_over_all_rounds_0_goes_on_with_round_1(fields, make, store, arrays, alone, monkeypatch):
+    first, second = [
+        [make(strategy=strategy, seed=seed, rounds=1, **fields) for seed in (0, 1)] for strategy in STRATEGIES[:2]
+    ]
+    train(first, store, arrays)
+    seen = iterations_trained(second, store, arrays, monkeypatch)
+    assert seen == {(seed, 1): [0, 20, 40] for seed in (0, 1)}
+    for mine, own in zip(tables(store.folder), alone([*first, *second]), strict=True):
+        pd.testing.assert_frame_equal(mine, own)
+
+
+def test_a_trajectory_without_further_rounds_is_complete_by_taking_over(make, store, arrays):
+    train([make()], store, arrays)
+    reports = train([make(strategy="random", rounds=0)], store, arrays)
+    assert [(one.round, one.round_done, one.done_in_trial) for one in reports] == [(0, True, 40)]
+
+
+def test_the_score_of_a_round_taken_over_is_reported_before_round_1(make, store, arrays):
+    train([make(rounds=1)], store, arrays)
+    reports, spec = [], make(strategy="random", rounds=1)
+    body = partial(worker.train_stack, store=store, threads=1, gpus=0)
+    worker.train_sample([spec], arrays, reports.append, train=body, store=store, metric="final_none_accuracy_test")
+    assert [type(message) for message in reports] == [Progress, Score, Progress, Score]
+
+
+@pytest.mark.parametrize("at", [(0, 0), (0, 30), (1, 0), (1, 30)])
+def test_a_kill_at_any_time_leaves_round_0_shared_and_no_number_changed(at, make, store, arrays, alone, monkeypatch):
+    specs = [make(strategy=strategy, eval_every=10, rounds=1, train_attack="fgsm") for strategy in STRATEGIES]
+    interrupt(specs, store, arrays, monkeypatch, at)
+    seen = iterations_trained(specs, store, arrays, monkeypatch)
+    if at[0] == 0:
+        assert seen[0, 0] == [i for i in (0, 10, 20, 30, 40) if i >= at[1]]
+    else:
+        assert (0, 0) not in seen
+    assert not list((store.folder / "checkpoints").glob("*"))
+    for mine, own in zip(tables(store.folder), alone(specs), strict=True):
+        pd.testing.assert_frame_equal(mine, own)
+
+
+def test_a_kill_between_two_that_take_over_changes_no_number(make, store, arrays, alone, monkeypatch):
+    specs = [make(strategy=strategy, rounds=1) for strategy in STRATEGIES]
+    train(specs[:1], store, arrays)
+    write = Store.write_rows
+
+    def write_or_die(self, spec, *rest):
+        write(self, spec, *rest)
+        raise KilledError
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Store, "write_rows", write_or_die)
+        with pytest.raises(KilledError):
+            train(specs, store, arrays)
+    assert [store.rounds_done(spec.trajectory_id) for spec in specs] == [2, 1, 0]
+    assert (0, 0) not in iterations_trained(specs, store, arrays, monkeypatch)
+    for mine, own in zip(tables(store.folder), alone(specs), strict=True):
+        pd.testing.assert_frame_equal(mine, own)
+
+
+def test_a_damaged_sibling_costs_the_training_and_another_one_takes_its_place(make, store, arrays, alone, monkeypatch):
+    specs = [make(strategy=strategy, rounds=0) for strategy in STRATEGIES]
+    train(specs[:1], store, arrays)
+    ticket = store.tickets(specs[0].trajectory_id) / "round-00.safetensors"
+    ticket.write_bytes(b"torn")
+    assert iterations_trained(specs[1:2], store, arrays, monkeypatch) == {(0, 0): [0, 20, 40]}
+    assert iterations_trained(specs[2:], store, arrays, monkeypatch) == {}
+    for mine, own in zip(tables(store.folder), alone(specs), strict=True):
+        pd.testing.assert_frame_equal(mine, own)
+
+
+def test_a_round_0_that_fails_is_the_failure_of_each_that_would_have_shared_it(make, store, arrays):
+    specs = [make(learning_rate=1e30, strategy=strategy) for strategy in STRATEGIES]
+    reports = train(specs, store, arrays)
+    failures = [message.spec for message in reports if isinstance(message, Failure)]
+    assert failures == specs
+    assert store.failures().keys() == {spec.trajectory_id for spec in specs}

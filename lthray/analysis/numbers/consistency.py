@@ -11,7 +11,7 @@ from lthray.analysis.numbers.fields import field_columns, sort_key, trajectory_k
 PROVENANCE = {"device": "device", "lthray_version": "lthray", "torch_version": "torch", "python_version": "Python"}
 """The columns that say where and with what a round was trained, with what to call them."""
 
-_LATER = ("strategy", "rounds", "rewind_to", "eval_attacks", "end_attacks", "end_images")
+_LATER = ("strategy", "rounds", "rewind_to", "eval_attacks", "eval_attacks_at", "end_attacks", "end_images")
 _LATER_GROUPS = ("prune.", "retrain.")
 """Fields, and the beginnings of fields, that change no number of round 0 unless it is not measured."""
 _MEASURES = ("early_stopping_", "final_")

@@ -54,7 +54,8 @@ def learning_curves(curves: pd.DataFrame, rounds: pd.DataFrame) -> pd.DataFrame:
 
     Args:
         curves: Rows of `Results.curves` with the columns `CURVES_READ` (and `folder`, if any); those of attack none,
-            and splits beyond test accuracy and validation loss, are ignored.
+            splits beyond test accuracy and validation loss, and attacks measured at the ends of rounds alone
+            (`eval_attacks_at`), are ignored.
         rounds: The table of rounds (`load`), which says what each trajectory is.
 
     Returns:
@@ -67,7 +68,7 @@ def learning_curves(curves: pd.DataFrame, rounds: pd.DataFrame) -> pd.DataFrame:
     settings = varied(rounds)
     series_keys = [*settings, "dataset", "train_attack", "strategy"]
     trajectories = _trajectories(rounds, series_keys)
-    attacked = curves[curves["attack"].isin(EVAL_ATTACKS)]
+    attacked = _at_every_evaluation(curves[curves["attack"].isin(EVAL_ATTACKS)], rounds)
     attacked = attacked[["round", "iteration", "split", "attack", "loss", "accuracy"]].assign(
         _trajectory=_codes(attacked, trajectories, identity)
     )
@@ -90,6 +91,24 @@ def learning_curves(curves: pd.DataFrame, rounds: pd.DataFrame) -> pd.DataFrame:
     measured = [name for name in table.columns if name.startswith(("accuracy_", "loss_"))]
     table = table[[*keys, "weights_remaining", "iteration", *measured]]
     return table.sort_values([*keys, "iteration"], key=sort_key, ignore_index=True)
+
+
+def at_ends(rounds: pd.DataFrame) -> pd.DataFrame:
+    """The rows of rounds in which attacks other than the train attack were measured at the ends alone.
+
+    Args:
+        rounds: The table of rounds (`load`).
+    """
+    name = "eval_attacks_at"
+    return rounds[rounds[name] == "ends"] if name in rounds.columns else rounds.iloc[:0]
+
+
+def _at_every_evaluation(curves: pd.DataFrame, rounds: pd.DataFrame) -> pd.DataFrame:
+    """The rows under attacks that were measured at every evaluation of their round."""
+    keys = [*trajectory_keys(rounds), "round"]
+    trained = curves[keys].merge(at_ends(rounds)[[*keys, "train_attack"]], on=keys, how="left")["train_attack"]
+    everywhere = trained.isna() | (trained.astype(str) == curves["attack"].astype(str).to_numpy())
+    return curves[everywhere.to_numpy()]
 
 
 def rounds_shown(rounds: pd.DataFrame) -> list[int]:

@@ -18,7 +18,8 @@ NETWORK = ("model", "widths")
 """The fields that say which network it is."""
 
 _DENSE = {"mlp", "lenet-300-100"}
-_SWEPT = ("seed", "dataset", "strategy", "train_attack", "eval_attacks", "end_attacks", "end_images", "rounds")
+_MEASURED = ("eval_attacks", "eval_attacks_at", "end_attacks", "end_images")
+_SWEPT = ("seed", "dataset", "strategy", "train_attack", "rounds", *_MEASURED)
 _SOURCE = "transfer.setting"
 _FOLLOWS = {"retrain.iterations": "iterations", "retrain.train_attack": "train_attack"}
 """Fields that take another's value unless a sweep sets them."""

@@ -5,6 +5,7 @@ import pandas as pd
 from lthray.analysis.figures.attack_words import LABELS, NORMS, describe_attack, describe_steps
 from lthray.analysis.load import Results
 from lthray.analysis.numbers.consistency import PROVENANCE
+from lthray.analysis.numbers.curves import at_ends
 from lthray.analysis.numbers.fields import NETWORK, distinct, show, varied
 from lthray.analysis.numbers.measurements import WHOLE, list_measurements
 from lthray.analysis.numbers.states import COMPLETE, FAILED, PARTIAL, STOPPED
@@ -106,9 +107,13 @@ def _evaluation_facts(rounds: pd.DataFrame, evaluations: pd.DataFrame) -> Facts:
         for images, part in measured[measured["attack"] == attack].groupby("images"):
             coverage = _describe_coverage(part, int(str(images)), len(rounds))
             attacks.setdefault(coverage, []).append(describe_attack(str(attack)))
+    every, fewer = _numbers(rounds, "eval_every"), len(at_ends(rounds))
     return {
         "Measured": [f"{', '.join(names)}: {coverage}" for coverage, names in attacks.items()],
-        "Learning curves": [f"every {every} iterations" if (every := _numbers(rounds, "eval_every")) else ""],
+        "Learning curves": [
+            *([f"every {every} iterations"] if every else []),
+            *([f"under no attack but the train attack: {fewer:,} of {len(rounds):,} networks"] if fewer else []),
+        ],
     }
 
 

@@ -9,7 +9,8 @@ from lthray.analysis.numbers.fields import field_columns, select, show
 from lthray.analysis.numbers.paired_tests import TICKETS
 from lthray.analysis.numbers.verdicts import Judgement
 
-_FREE = {"folder", "seed", "strategy", "rounds", "eval_attacks", "end_attacks", "end_images", "rewind_to"}
+_MEASURED = {"eval_attacks", "eval_attacks_at", "end_attacks", "end_images"}
+_FREE = {"folder", "seed", "strategy", "rounds", "rewind_to", *_MEASURED}
 """Fields that do not tell settings apart for a look: networks of one setting may differ in them."""
 
 

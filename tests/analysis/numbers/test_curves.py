@@ -94,6 +94,22 @@ def test_a_seed_measured_under_two_lists_of_attacks_counts_once():
     assert set(table["eval_attack"]) == {"fgsm", "pgd"}
 
 
+@pytest.mark.parametrize(("train_attack", "curves"), [("none", set()), ("fgsm", {"fgsm"})])
+def test_two_points_at_the_ends_of_a_round_are_no_curve(train_attack, curves):
+    """A neighbour that was measured everywhere has its curves, and so have earlier rounds of the same trajectory."""
+    common = {"train_attack": train_attack, "eval_attacks": "fgsm,pgd", "rounds": 1}
+    first = synthetic.trajectory(**common, eval_attacks_at="ends", seed=0)
+    trained, rounds = sweep(first)
+    assert set(learning_curves(trained, rounds)["eval_attack"]) == curves
+    trained, rounds = sweep(first, synthetic.trajectory(**common, eval_attacks_at="every", seed=1))
+    counts = learning_curves(trained, rounds).groupby("eval_attack")["accuracy_test_n"].agg(set).to_dict()
+    assert counts == {attack: {2} if attack in curves else {1} for attack in ("fgsm", "pgd")}
+    rounds.loc[rounds["round"] == 0, "eval_attacks_at"] = "every"
+    counts = learning_curves(trained, rounds).groupby(["round", "eval_attack"])["accuracy_test_n"].max()
+    assert counts.loc[0].tolist() == [2, 2]
+    assert counts.loc[1].to_dict() == {attack: 2 if attack in curves else 1 for attack in ("fgsm", "pgd")}
+
+
 def test_settings_are_kept_apart():
     trained, rounds = sweep(*synthetic.grid(train_attack="pgd", pgd__steps=[7, 40], seed=[0, 1], rounds=0))
     table = learning_curves(trained, rounds)

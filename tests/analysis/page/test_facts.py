@@ -43,6 +43,14 @@ def test_one_trajectory_in_words(tmp_path):
     }
 
 
+def test_networks_without_curves_under_attack_are_counted(tmp_path):
+    frames = [
+        synthetic.trajectory(seed=seed, eval_attacks_at=at, rounds=1) for seed, at in enumerate(("every", "ends"))
+    ]
+    said = facts(tmp_path, frames)["Evaluation"]["Learning curves"]
+    assert said == ["every 500 iterations", "under no attack but the train attack: 2 of 4 networks"]
+
+
 def test_what_varies_is_said_with_its_values(tmp_path):
     frames = [
         synthetic.trajectory(seed=0, rounds=1, strategy="continued"),

@@ -46,6 +46,20 @@ def test_every_figure_is_in_the_page_and_beside_it(written):
         assert "mnist · LeNet-300-100 · ε = 0.3. " in picture["aria-label"]
 
 
+def test_attacks_measured_at_the_ends_of_rounds_alone_have_no_curves(tmp_path):
+    """Only FGSM was measured at every evaluation, of the networks trained against it."""
+    natural, trained = (
+        synthetic.grid(train_attack=attack, eval_attacks="fgsm,pgd", eval_attacks_at="ends", seed=[0, 1], rounds=2)
+        for attack in ("none", "fgsm")
+    )
+    page = report(tmp_path / "natural", natural)
+    assert [picture["id"][7] for picture in page.pictures()] == ["2"]
+    page = report(tmp_path / "both", [*natural, *trained])
+    assert [picture["id"][7] for picture in page.pictures()] == ["1", "2", "3"]
+    curves = pd.read_csv(tmp_path / "both" / "report" / "tables" / "learning_curves.csv")
+    assert set(zip(curves["train_attack"], curves["eval_attack"], strict=True)) == {("fgsm", "fgsm")}
+
+
 def test_above_some_size_the_page_shows_the_figures_beside_it(tmp_path, trajectories, monkeypatch):
     monkeypatch.setattr(report_page, "EMBEDDED", 1000)
     page = report(tmp_path, trajectories)
