@@ -13,8 +13,9 @@ from lthray.engine.network import glorot_uniform
 from lthray.engine.randomness import Draw, generator
 from lthray.engine.results import RoundResult
 from lthray.engine.sparse import SparseEvaluation, SparseTraining
+from lthray.engine.stack import StackTraining
 from lthray.engine.state import begin_round
-from lthray.engine.training import DenseTraining, StackTraining, train
+from lthray.engine.training import DenseTraining, train
 from lthray.engine.trajectory import run
 from lthray.methods.attacks import NATURAL, Attack
 from lthray.spec.attack_settings import parse
