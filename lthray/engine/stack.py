@@ -7,8 +7,10 @@ from torch import Tensor
 
 from lthray.engine import adam
 from lthray.engine.adam import Averages
+from lthray.engine.adversarial import RandomStart
 from lthray.engine.loss import gradients
 from lthray.engine.state import TrainingState
+from lthray.methods.attacks import random_start
 from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
 
@@ -22,9 +24,15 @@ class StackTraining:
         self.keep = [mask.to(weight.dtype) for mask, weight in zip(masks, self.weights, strict=True)]
         self.adam = adam.torch_adam(self.weights, self.averages, self.spec.learning_rate, start.iteration)
 
-    def step(self, images: Tensor, labels: Tensor, generators: Sequence[torch.Generator]) -> None:
-        """One optimizer step on images (S, B, D) and labels (S, B)."""
-        slopes = gradients(self.weights, images, labels, self.spec, generators)
+    def step(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        generators: Sequence[torch.Generator],
+        draw: RandomStart = random_start,
+    ) -> None:
+        """One optimizer step on images (S, B, D) and labels (S, B); `draw` draws the attack's random starts."""
+        slopes = gradients(self.weights, images, labels, self.spec, generators, draw)
         for weight, slope, mask in zip(self.weights, slopes, self.keep, strict=True):
             weight.grad = slope.mul_(mask)
         self.adam.step()

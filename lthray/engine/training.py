@@ -6,8 +6,9 @@ from collections.abc import Collection, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from lthray.engine import adam
+from lthray.engine import adam, captured
 from lthray.engine.adam import Averages
+from lthray.engine.captured import CapturedTraining
 from lthray.engine.data import Split
 from lthray.engine.loss import gradients
 from lthray.engine.randomness import Draw, generator
@@ -110,9 +111,9 @@ def train(
         state that is resumed. The tensors are the training's own: read them before going on.
     """
     spec, device = specs[0], data.images.device
-    way: type[StackTraining | DenseTraining | SparseTraining] = DenseTraining
+    way: type[StackTraining | CapturedTraining | DenseTraining | SparseTraining] = DenseTraining
     if device.type != "cpu":
-        way = StackTraining
+        way = CapturedTraining if captured.is_wanted(device) else StackTraining
     elif sparse_pays(spec, round_, training=True):
         way = SparseTraining
     training = way(start, masks, specs)
