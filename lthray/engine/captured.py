@@ -13,7 +13,7 @@ from lthray.engine.adam import Averages
 from lthray.engine.stack import StackTraining
 from lthray.engine.state import TrainingState
 from lthray.errors import InputError
-from lthray.methods.attacks import Setting, draw_random_start
+from lthray.methods.attacks import Setting, draw_random_start, random_start
 from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
 
@@ -46,7 +46,7 @@ def capture_graph(work: Callable[[], None]) -> Callable[[], None]:
 
 
 class CapturedTraining:
-    """Trains a stack as `StackTraining` does, by the same kernels; after the first steps a step is one graph.
+    """Trains a stack as `StackTraining` does, by the same operations; after the first steps a step is one graph.
 
     A graph works on tensors that stay where they are, so each batch is copied to where the graph reads it. The attack's
     random starts are drawn into such tensors before the graph runs, from the same generators as without a graph: inside
@@ -69,8 +69,8 @@ class CapturedTraining:
     ) -> None:
         self.stack, self.batch_size = StackTraining(start, masks, specs), specs[0].batch_size
         self.capture, self.steps = capture, 0
-        self.starts: list[tuple[Setting, Tensor]] = []
-        """The random starts that the graph reads, each of which has its own settings, (S, B, D)."""
+        self.starts: list[tuple[Setting, Tensor | None]] = []
+        """The random starts (S, B, D) that a step draws, in order; they stay where they are."""
 
     def step(self, images: Tensor, labels: Tensor, generators: Sequence[torch.Generator]) -> None:
         """One optimizer step on images (S, B, D) and labels (S, B)."""
@@ -79,24 +79,29 @@ class CapturedTraining:
             return
         self.steps += 1
         if self.steps <= WARM_UP:
-            self.stack.step(images, labels, generators)
+            self.starts = []
+            self.stack.step(images, labels, generators, self._draw)
             return
         if self.steps == WARM_UP + 1:
             self.images, self.labels = images.clone(), labels.clone()
-            self.launch = self.capture(lambda: self.stack.step(self.images, self.labels, (), self._reserve))
+            self.launch = self.capture(self._step)
         self.images.copy_(images)
         self.labels.copy_(labels)
         for setting, noise in self.starts:
-            draw_random_start(setting, noise, generators)
+            if noise is not None:
+                draw_random_start(setting, noise, generators)
         self.launch()
 
-    def _reserve(self, setting: Setting, images: Tensor, _: Sequence[torch.Generator]) -> Tensor | None:
-        """Stands for `random_start` while the graph is captured: gives the tensor that will hold the random start."""
-        if not setting.random_start:
-            return None
-        noise = images.new_empty(images.shape)
+    def _draw(self, setting: Setting, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor | None:
+        """Draws a random start, and keeps its tensor for the graph."""
+        noise = random_start(setting, images, generators)
         self.starts.append((setting, noise))
         return noise
+
+    def _step(self) -> None:
+        """A step that reads nothing but tensors that stay where they are."""
+        starts = (noise for _, noise in self.starts)
+        self.stack.step(self.images, self.labels, (), lambda *_: next(starts))
 
     def current(self) -> tuple[Layers, Averages]:
         """The current weights and Adam's averages, (S, out, in) a layer."""

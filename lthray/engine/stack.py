@@ -32,7 +32,10 @@ class StackTraining:
         draw: RandomStart = random_start,
     ) -> None:
         """One optimizer step on images (S, B, D) and labels (S, B); `draw` draws the attack's random starts."""
-        slopes = gradients(self.weights, images, labels, self.spec, generators, draw)
+        self.update(gradients(self.weights, images, labels, self.spec, generators, draw))
+
+    def update(self, slopes: Layers) -> None:
+        """Adam's step along the gradients of the loss, which it changes; pruned weights stay zero."""
         for weight, slope, mask in zip(self.weights, slopes, self.keep, strict=True):
             weight.grad = slope.mul_(mask)
         self.adam.step()

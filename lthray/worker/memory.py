@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from lthray.engine.captured import WARM_UP
 from lthray.engine.data import Arrays, Dataset, Split, on_device
 from lthray.engine.evaluation import CHUNK
 from lthray.engine.trajectory import run
@@ -54,7 +55,7 @@ def memory_bound(spec: TrajectorySpec, stack: int) -> float:
 
 
 def measure(spec: TrajectorySpec, arrays: Arrays, gpus: float, budget: float) -> Footprint:
-    """Measures one iteration and one evaluated chunk of images, with one trajectory and with several.
+    """Measures some iterations and one evaluated chunk of images, with one trajectory and with several.
 
     Call it in a process of its own, on the device and with the share that a trial has.
 
@@ -68,7 +69,8 @@ def measure(spec: TrajectorySpec, arrays: Arrays, gpus: float, budget: float) ->
     device = torch.device("cuda" if gpu else "cpu")
     if gpu:
         budget = min(gpus, 1.0) * torch.cuda.mem_get_info()[0]
-    short = {"rounds": 0, "iterations": 1, "eval_every": 1, "rewind_to": "init"}
+    iterations = WARM_UP + 1  # so that a CUDA graph, where there is one, is captured
+    short = {"rounds": 0, "iterations": iterations, "eval_every": iterations, "rewind_to": "init"}
     whole = on_device(arrays, spec.validation_size, device)
 
     def shorten(split: Split) -> Split:
