@@ -1,11 +1,11 @@
 """What a GPU makes of stacks: trajectories an hour, use of the chip, TF32, agreement with the CPU, the paper's grid.
 
-    LTHRAY_DATA_DIR=FOLDER python benchmarks/gpu.py [--json FILE] [--sections NAME ...]
+    LTHRAY_DATA_DIR=FOLDER PYTHONPATH=. python benchmarks/gpu.py [--json FILE] [--sections NAME ...]
 
-The folder has MNIST, unpacked or as .gz files. The command is meant to end within ten minutes on one H100. Sections are
-printed as they end, and FILE is written anew after each, so that a run that is cut off leaves what it has measured.
-It needs torch, torchvision, numpy, numba and pydantic, and neither Ray nor a network. `--device cpu --quick` tries it
-out on tiny data.
+Run it from the root of the repository; FOLDER/MNIST/raw has the files of MNIST, unpacked or as .gz. It is meant to end
+within ten minutes on one H100. Results are printed as they come, and FILE is written anew after each section, so that a
+run that is cut off leaves what it has measured. It needs torch, torchvision, numpy, numba and pydantic, and neither Ray
+nor a network. `--device cpu --quick` tries it out on tiny data.
 
 Loops that are compared take turns; times are medians, with quartiles in brackets, and each is taken after the device
 has finished its work.
@@ -29,6 +29,7 @@ from gpu_parts.bench import QUICK, Bench, Sizes, say
 from lthray.engine.trajectory import device_name
 from lthray.errors import InputError
 
+WAYS = ("eager", "graph")
 SECTIONS: dict[str, Callable[[Bench], list[dict[str, Any]]]] = {
     "speed": speed.measure_speed,
     "utilisation": speed.measure_utilisation,
@@ -47,6 +48,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="tiny sizes, on digits-8x8: to see whether all of it runs")
     parser.add_argument("--data-dir", type=Path, default=os.environ.get("LTHRAY_DATA_DIR", "."), help="folder of MNIST")
     parser.add_argument("--json", type=Path, help="file for the results")
+    parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS), help="how stacks train (default: all)")
     parser.add_argument("--sections", nargs="+", choices=SECTIONS, default=list(SECTIONS), help="default: all")
     options = parser.parse_args()
     if options.device == "cuda" and not torch.cuda.is_available():
@@ -56,7 +58,7 @@ def main() -> int:
     if device.type == "cpu":
         torch.set_num_threads(1)  # more only get in each other's way on so small products
     try:
-        bench = Bench(device, QUICK if options.quick else Sizes(), Path(options.data_dir))
+        bench = Bench(device, QUICK if options.quick else Sizes(), Path(options.data_dir), options.ways)
     except InputError as error:
         say(f"gpu.py: {error}", file=sys.stderr)
         return 2

@@ -1,8 +1,9 @@
 """What the sections of benchmarks/gpu.py share: sizes, data, the clock, and the paper's grid."""
 
+import gzip
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,8 +15,9 @@ from gpu_parts import loops
 from lthray.bench.measure import Job, Spread, alternate
 from lthray.engine import captured
 from lthray.engine.data import Dataset, on_device
+from lthray.methods.datasets import DATASETS as KNOWN
 from lthray.spec.trajectory import TrajectorySpec
-from lthray.sweep.datasets import read
+from lthray.sweep.datasets import FOLDERS, read
 
 ATTACKS = ("none", "fgsm", "pgd")
 STRATEGIES = ("reset", "random", "continued")
@@ -55,12 +57,15 @@ QUICK = Sizes("digits-8x8", (2, 3), (1, 2), 5, 2, 10, 10, 10, 2, 1, {"backend": 
 class Bench:
     """What the sections share."""
 
-    def __init__(self, device: torch.device, sizes: Sizes, folder: Path) -> None:
+    def __init__(self, device: torch.device, sizes: Sizes, folder: Path, ways: Sequence[str]) -> None:
         self.device, self.sizes = device, sizes
+        if sizes.dataset in FOLDERS:
+            unpack(sizes.dataset, folder)
         self.arrays = read(sizes.dataset, folder)
         self.data = self.put(device)
         self.capture = loops.capture(device)
-        self.ways = loops.ways(self.capture)
+        self.ways = {name: way for name, way in loops.ways(self.capture).items() if name in ways}
+        self.way = list(self.ways.values())[-1]
 
     def put(self, device: torch.device) -> Dataset:
         """The data set on a device."""
@@ -94,6 +99,15 @@ class Bench:
     def measure(self, jobs: dict[str, Job]) -> dict[str, list[float]]:
         """Seconds of a unit of each job, in turns."""
         return alternate(jobs, self.sizes.repeats, self.clock)
+
+
+def unpack(dataset: str, folder: Path) -> None:
+    """Unpacks files that lie there as .gz alone; torchvision unpacks only archives that it knows by their MD5."""
+    for name in KNOWN[dataset].sha256:
+        file = folder / FOLDERS[dataset] / "raw" / name
+        packed = file.with_name(f"{name}.gz")
+        if packed.is_file() and not file.is_file():
+            file.write_bytes(gzip.decompress(packed.read_bytes()))
 
 
 def describe(spread: Spread, scale: float = 1.0, digits: int = 2) -> str:

@@ -19,7 +19,7 @@ from lthray.spec.trajectory import TrajectorySpec
 
 def measure_agreement(bench: Bench) -> list[dict[str, Any]]:
     """A short trajectory without random starts on the CPU and on the device; steps by a graph and without."""
-    rows: list[dict[str, Any]] = [_compare_ways(bench, attack) for attack in ATTACKS]
+    rows: list[dict[str, Any]] = [_compare_ways(bench, attack) for attack in ATTACKS if len(bench.ways) > 1]
     count = bench.sizes.agreement
     for attack in ("fgsm", "pgd"):
         fields = {"rounds": 1, "iterations": count, "eval_every": count // 2, "end_attacks": []}

@@ -62,7 +62,7 @@ def measure_utilisation(bench: Bench) -> list[dict[str, Any]]:
                 specs, count = bench.stack(attack, size), bench.sizes.steps
                 seconds = bench.measure(
                     {
-                        "step": loops.step_job(bench.ways["graph"], specs, bench.data.train, count),
+                        "step": loops.step_job(bench.way, specs, bench.data.train, count),
                         "products": loops.products_job(specs[0], size, bench.device, bench.capture, count),
                     }
                 )
@@ -85,7 +85,7 @@ def measure_saturation(bench: Bench) -> list[dict[str, Any]]:
             torch.cuda.empty_cache()
             torch.cuda.reset_peak_memory_stats()
         specs = bench.stack("pgd", size)
-        step = loops.step_job(bench.ways["graph"], specs, bench.data.train, bench.sizes.steps)
+        step = loops.step_job(bench.way, specs, bench.data.train, bench.sizes.steps)
         jobs = {"step": step, "evaluation": loops.evaluation_job(specs, bench.data)}
         seconds = {name: statistics.median(values) for name, values in bench.measure(jobs).items()}
         memory = torch.cuda.max_memory_reserved() if bench.device.type == "cuda" else None

@@ -46,7 +46,7 @@ def capture_graph(work: Callable[[], None]) -> Callable[[], None]:
 
 
 class CapturedTraining:
-    """Trains a stack as `StackTraining` does, by the same operations; after the first steps a step is one graph.
+    """Trains a stack by the operations of `StackTraining`; after the first steps, a step is one graph.
 
     A graph works on tensors that stay where they are, so each batch is copied to where the graph reads it. The attack's
     random starts are drawn into such tensors before the graph runs, from the same generators as without a graph: inside

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import torch
 
-from lthray.engine.captured import WARM_UP
+from lthray.engine import captured
 from lthray.engine.data import Arrays, Dataset, Split, on_device
 from lthray.engine.evaluation import CHUNK
 from lthray.engine.trajectory import run
@@ -55,7 +55,9 @@ def memory_bound(spec: TrajectorySpec, stack: int) -> float:
 
 
 def measure(spec: TrajectorySpec, arrays: Arrays, gpus: float, budget: float) -> Footprint:
-    """Measures some iterations and one evaluated chunk of images, with one trajectory and with several.
+    """Measures training and one evaluated chunk of images, with one trajectory and with several.
+
+    Training is one iteration, or as many as it takes until a CUDA graph is captured.
 
     Call it in a process of its own, on the device and with the share that a trial has.
 
@@ -69,7 +71,7 @@ def measure(spec: TrajectorySpec, arrays: Arrays, gpus: float, budget: float) ->
     device = torch.device("cuda" if gpu else "cpu")
     if gpu:
         budget = min(gpus, 1.0) * torch.cuda.mem_get_info()[0]
-    iterations = WARM_UP + 1  # so that a CUDA graph, where there is one, is captured
+    iterations = captured.WARM_UP + 1 if captured.is_wanted(device) else 1  # a graph takes memory of its own
     short = {"rounds": 0, "iterations": iterations, "eval_every": iterations, "rewind_to": "init"}
     whole = on_device(arrays, spec.validation_size, device)
 

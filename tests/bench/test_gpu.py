@@ -1,5 +1,6 @@
 """benchmarks/gpu.py, tried out on a CPU: it needs no Ray, and its loops and counts are what they are said to be."""
 
+import gzip
 import json
 import subprocess
 import sys
@@ -84,6 +85,19 @@ def test_without_a_gpu_it_says_so():
     assert process.returncode == 2
     assert len(process.stderr.splitlines()) == 1
     assert "--device cpu" in process.stderr
+
+
+def test_packed_files_are_unpacked_and_others_stay(tmp_path, loops):
+    from gpu_parts.bench import unpack
+
+    raw = tmp_path / "MNIST" / "raw"
+    raw.mkdir(parents=True)
+    for name in ("train-images-idx3-ubyte", "t10k-labels-idx1-ubyte"):
+        (raw / f"{name}.gz").write_bytes(gzip.compress(b"packed"))
+    (raw / "t10k-labels-idx1-ubyte").write_bytes(b"here already")
+    unpack("mnist", tmp_path)
+    assert (raw / "train-images-idx3-ubyte").read_bytes() == b"packed"
+    assert (raw / "t10k-labels-idx1-ubyte").read_bytes() == b"here already"
 
 
 @pytest.mark.parametrize("train_attack", ["none", "fgsm", "pgd"])
