@@ -1,9 +1,9 @@
-"""Below which density sparse computation is faster than dense: the source of `lthray.engine.sparse.BREAK_EVEN`.
+"""Below which density remaining weights are faster than whole layers: the source of `lthray.engine.tiled.BREAK_EVEN`.
 
     python benchmarks/break_even.py [--repeats N] [--widths 1000 300]
 
-Prints, round by round, the time of dense computation divided by that of sparse (one thread, CPU seconds of the process;
-median and quartiles). `--widths` are the units of the network's hidden layers, 300 and 100 by default.
+Prints, round by round, the time with whole layers divided by that with the remaining weights alone (one thread, CPU
+seconds of the process; median and quartiles). `--widths` are the units of the hidden layers, 300 and 100 by default.
 """
 
 import argparse
@@ -13,12 +13,10 @@ from functools import partial
 import torch
 
 from lthray.bench.measure import Spread, alternate, pruned
-from lthray.engine.evaluation import dense_logits
 from lthray.engine.randomness import Draw, generator
 from lthray.engine.results import share_remaining
-from lthray.engine.sparse import SparseEvaluation, SparseTraining
 from lthray.engine.state import begin_round
-from lthray.engine.training import DenseTraining
+from lthray.engine.tiled import TiledEvaluation, TiledTraining
 from lthray.methods.attacks import Attack
 from lthray.spec.trajectory import TrajectorySpec
 
@@ -38,7 +36,7 @@ def main() -> None:
     many, their_labels = torch.rand(512, 784), torch.randint(0, 10, (512,))
     draw = [generator(0, Draw.TRAIN_ATTACK)]
 
-    def steps(training: DenseTraining | SparseTraining, count: int) -> None:
+    def steps(training: TiledTraining, count: int) -> None:
         for _ in range(count):
             training.step(images, labels, draw)
 
@@ -52,16 +50,16 @@ def main() -> None:
             spec = TrajectorySpec.model_validate({"train_attack": attack} | fields)
             weights, masks = pruned(spec, number)
             start = begin_round(weights, [spec], 1)
-            ways = (DenseTraining(start, masks, [spec]), SparseTraining(start, masks, [spec]))
+            ways = [TiledTraining(start, masks, [spec], sparse=sparse) for sparse in (False, True)]
             line.append({str(i): (partial(steps, way, count), 1) for i, way in enumerate(ways)})
         network = tuple(weight[0] for weight in weights)
-        logits = (partial(dense_logits, network, spec), SparseEvaluation(network, spec).logits)
+        logits = [TiledEvaluation(network, spec, sparse=sparse).logits for sparse in (False, True)]
         pgd = {Attack("pgd"): draw}
         line.append({str(i): (partial(way, many, their_labels, pgd), 1) for i, way in enumerate(logits)})
         cells = []
         for jobs in line:
-            dense, sparse = alternate(jobs, repeats, time.process_time).values()
-            ratio = Spread.compute([one / other for one, other in zip(dense, sparse, strict=True)])
+            whole, remaining = alternate(jobs, repeats, time.process_time).values()
+            ratio = Spread.compute([one / other for one, other in zip(whole, remaining, strict=True)])
             cells.append(f"{ratio.median:.2f} [{ratio.low:.2f}, {ratio.high:.2f}]")
         share = share_remaining(masks)
         print(f"{number:5}  {share:7.1%}  " + "".join(f"{cell:>22}" for cell in cells), flush=True)

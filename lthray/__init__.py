@@ -3,4 +3,4 @@
 The command line is `lthray --help`; results are read with pandas or with `lthray.analysis`.
 """
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

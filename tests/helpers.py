@@ -9,6 +9,7 @@ import time
 import urllib.request
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from lthray.engine.data import Split
 from lthray.engine.randomness import Draw, generator
 from lthray.engine.results import RoundResult
 from lthray.engine.state import begin_round
+from lthray.engine.tiled import TiledTraining
 from lthray.engine.training import batches
 from lthray.engine.trajectory import run
 from lthray.spec.trajectory import TrajectorySpec
@@ -173,6 +175,12 @@ def failed(process, *parts: str) -> None:
     assert lines[0].startswith("lthray: ")
     for part in parts:
         assert part in lines[0]
+
+
+WHOLE = partial(TiledTraining, sparse=False)
+"""Training with whole layers."""
+REMAINING = partial(TiledTraining, sparse=True)
+"""Training with the remaining weights alone."""
 
 
 def trained(way, specs, weights, masks, data, steps):

@@ -16,11 +16,10 @@ from lthray.engine.data import Dataset, Split
 from lthray.engine.evaluation import CHUNK, evaluate
 from lthray.engine.loss import gradients
 from lthray.engine.network import glorot_uniform
-from lthray.engine.randomness import Draw, generator
+from lthray.engine.randomness import Draw, generator, random_start
 from lthray.engine.stack import StackTraining
 from lthray.engine.state import TrainingState, begin_round
 from lthray.engine.training import batches
-from lthray.methods.attacks import random_start
 from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
 

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from lthray.engine.numba_tiles import Array, Number, compiled
+from lthray.engine.tiles.compiling import Array, Number, compiled
 from lthray.methods.networks import Layers
 
 BETAS, EPSILON = (0.9, 0.999), 1e-7

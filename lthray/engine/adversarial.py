@@ -6,7 +6,8 @@ import torch
 from torch import Tensor
 
 from lthray.engine.network import cross_entropy_gradient, forward, image_gradient, one_hot
-from lthray.methods.attacks import ATTACKS, Attacked, Setting, random_start, stronger
+from lthray.engine.randomness import random_start
+from lthray.methods.attacks import ATTACKS, Attacked, Setting, stronger
 from lthray.methods.networks import Layers
 
 RandomStart = Callable[[Setting, Tensor, Sequence[torch.Generator]], Tensor | None]

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from lthray.engine.adam import Averages
+from lthray.engine.randomness import draw_random_start, random_start
 from lthray.engine.stack import StackTraining
 from lthray.engine.state import TrainingState
 from lthray.errors import InputError
-from lthray.methods.attacks import Setting, draw_random_start, random_start
+from lthray.methods.attacks import Setting
 from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
 

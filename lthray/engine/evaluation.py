@@ -12,7 +12,7 @@ from lthray.engine.autoattack import autoattack_logits
 from lthray.engine.data import Split
 from lthray.engine.network import cross_entropy, forward, one_hot
 from lthray.engine.randomness import Draw, generator
-from lthray.engine.sparse import SparseEvaluation, sparse_pays
+from lthray.engine.tiled import TiledEvaluation, kernels_know, sparse_pays
 from lthray.methods.attacks import NATURAL, SUITES, Attack
 from lthray.methods.networks import Layers
 from lthray.spec.attack_settings import word
@@ -127,21 +127,21 @@ def evaluate_ticket(
 
 
 def _cpu_logits(weights: Layers, spec: TrajectorySpec, round_: int, attacks: Sequence[Attack]) -> Logits:
-    """The fastest way on a CPU for one network (out, in): sparse for the attacks that its kernels know, else dense."""
-    dense = partial(dense_logits, weights, spec)
-    if not sparse_pays(spec, round_):
-        return dense
-    sparse = SparseEvaluation(weights, spec).logits
-    fast = [attack for attack in attacks if sparse_pays(spec, round_, attack)]
-    if len(fast) == len(attacks):
-        return sparse
+    """How a CPU evaluates one network (out, in): by the kernels under the attacks that they know, else by torch."""
+    torchs = partial(dense_logits, weights, spec)
+    if not kernels_know(spec):
+        return torchs
+    tiled = TiledEvaluation(weights, spec, sparse=sparse_pays(spec, round_)).logits
+    known = [attack for attack in attacks if kernels_know(spec, attack)]
+    if len(known) == len(attacks):
+        return tiled
 
     def both(
         images: Tensor, labels: Tensor, generators: Generators
     ) -> tuple[dict[Attack, Tensor], dict[Attack, Tensor]]:
-        fast_logits, fast_unmoved = sparse(images, labels, {attack: generators[attack] for attack in fast})
-        others = {attack: generators[attack] for attack in attacks if attack not in fast}
-        logits, unmoved = dense(images, labels, others)
+        fast_logits, fast_unmoved = tiled(images, labels, {attack: generators[attack] for attack in known})
+        others = {attack: generators[attack] for attack in attacks if attack not in known}
+        logits, unmoved = torchs(images, labels, others)
         return logits | fast_logits, unmoved | fast_unmoved
 
     return both

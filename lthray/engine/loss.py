@@ -7,7 +7,7 @@ from torch import Tensor
 
 from lthray.engine.adversarial import RandomStart, attack_targets, perturb
 from lthray.engine.network import cross_entropy_gradient, forward, one_hot, weight_gradients
-from lthray.methods.attacks import random_start
+from lthray.engine.randomness import random_start
 from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
 

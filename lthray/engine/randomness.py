@@ -4,10 +4,15 @@ No generator outlives its round. So a round draws the same numbers whether or no
 whatever the strategy and the attack, and however often it is evaluated.
 """
 
+from collections.abc import Sequence
 from enum import IntEnum, unique
 
 import numpy as np
 import torch
+from torch import Tensor
+
+from lthray.engine.mersenne import uniform_
+from lthray.methods.attacks import NORMS, Setting
 
 
 @unique
@@ -38,3 +43,18 @@ def generator(seed: int, draw: Draw, *place: int, device: torch.device | str = "
     """The generator of one draw, seeded with numpy's SeedSequence over (seed, draw, place)."""
     words = np.random.SeedSequence([seed, int(draw), *place]).generate_state(1, np.uint64)
     return torch.Generator(device).manual_seed(int(words[0]) & (2**63 - 1))
+
+
+def random_start(setting: Setting, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor | None:
+    """What a random start adds to images (S, B, D), or (B, D) of one trajectory, each drawn from its own generator."""
+    if not setting.random_start:
+        return None
+    noise = images.new_empty(images.shape)
+    draw_random_start(setting, noise, generators)
+    return noise
+
+
+def draw_random_start(setting: Setting, noise: Tensor, generators: Sequence[torch.Generator]) -> None:
+    """Fills noise (S, B, D), or (B, D) of one trajectory, as `random_start` does."""
+    for part, source in zip(noise.view(-1, *noise.shape[-2:]), generators, strict=True):
+        NORMS[setting.norm].draw(part, setting.epsilon, source, uniform_)

@@ -9,8 +9,8 @@ from lthray.engine import adam
 from lthray.engine.adam import Averages
 from lthray.engine.adversarial import RandomStart
 from lthray.engine.loss import gradients
+from lthray.engine.randomness import random_start
 from lthray.engine.state import TrainingState
-from lthray.methods.attacks import random_start
 from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
 

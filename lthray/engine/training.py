@@ -12,9 +12,9 @@ from lthray.engine.captured import CapturedTraining
 from lthray.engine.data import Split
 from lthray.engine.loss import gradients
 from lthray.engine.randomness import Draw, generator
-from lthray.engine.sparse import SparseTraining, sparse_pays
 from lthray.engine.stack import StackTraining
 from lthray.engine.state import TrainingState
+from lthray.engine.tiled import TiledTraining, kernels_know, sparse_pays
 from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
 
@@ -60,7 +60,7 @@ def mean_gradient(weights: Layers, data: Split, spec: TrajectorySpec, attack: st
 
 
 class DenseTraining:
-    """Trains a stack one trajectory after the other, as suits a CPU while most weights remain.
+    """Trains a stack one trajectory after the other with torch's products: what a CPU's kernels don't know.
 
     A trajectory's step fits into the cache, and its results do not depend on the others of the stack.
     """
@@ -111,12 +111,15 @@ def train(
         state that is resumed. The tensors are the training's own: read them before going on.
     """
     spec, device = specs[0], data.images.device
-    way: type[StackTraining | CapturedTraining | DenseTraining | SparseTraining] = DenseTraining
-    if device.type != "cpu":
-        way = CapturedTraining if captured.is_wanted(device) else StackTraining
-    elif sparse_pays(spec, round_, training=True):
-        way = SparseTraining
-    training = way(start, masks, specs)
+    training: StackTraining | CapturedTraining | DenseTraining | TiledTraining
+    if captured.is_wanted(device):
+        training = CapturedTraining(start, masks, specs)
+    elif device.type != "cpu":
+        training = StackTraining(start, masks, specs)
+    elif kernels_know(spec, training=True):
+        training = TiledTraining(start, masks, specs, sparse=sparse_pays(spec, round_))
+    else:
+        training = DenseTraining(start, masks, specs)
     stops = {*stops, *spec.evaluation_iterations()} - ({start.iteration} if start.iteration else set())
     for iteration, batch in enumerate(batches(specs, round_, device, start.iteration), start.iteration):
         if iteration in stops:

@@ -3,7 +3,7 @@
 torch is not imported here: sweep files are checked against the names below without it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -69,6 +69,10 @@ class Attacked:
     """Draws what a random start adds to the images, uniform in the ball; None without `random_start`."""
 
 
+Uniform = Callable[["Tensor", float, float, "Generator"], "Tensor"]
+"""Fills a tensor with numbers uniform between two bounds, and returns it."""
+
+
 @dataclass(frozen=True)
 class Norm:
     """A norm that measures what an attack adds to an image."""
@@ -79,7 +83,7 @@ class Norm:
     """The change of length 1 that follows a gradient most steeply; zero where the gradient is zero."""
     ball: "Callable[[Tensor, float], Callable[[Tensor], object]]"
     """Makes a function that projects images in place to the ball of radius ε around these, and to [0, 1]."""
-    draw: "Callable[[Tensor, float, Generator], object]"
+    draw: "Callable[[Tensor, float, Generator, Uniform], object]"
     """Fills a tensor (B, D) with points uniform in the ball of radius ε."""
 
 
@@ -106,10 +110,14 @@ def _sphere(images: "Tensor", epsilon: float) -> "Callable[[Tensor], object]":
     return project
 
 
-def _draw_in_sphere(noise: "Tensor", epsilon: float, generator: "Generator") -> object:
+def _draw_in_cube(noise: "Tensor", epsilon: float, generator: "Generator", uniform: "Uniform") -> object:
+    return uniform(noise, -epsilon, epsilon, generator)
+
+
+def _draw_in_sphere(noise: "Tensor", epsilon: float, generator: "Generator", uniform: "Uniform") -> object:
     """Draws a direction from normal numbers, and a length whose Dth power is uniform."""
     noise.normal_(generator=generator)
-    length = noise.new_empty(len(noise), 1).uniform_(generator=generator) ** (1 / noise.shape[1])
+    length = uniform(noise.new_empty(len(noise), 1), 0, 1, generator) ** (1 / noise.shape[1])
     return noise.mul_(epsilon * length / noise.norm(dim=-1, keepdim=True))
 
 
@@ -118,7 +126,7 @@ NORMS = {
         farthest=lambda pixels: 1.0,
         direction=lambda gradient: gradient.sign(),
         ball=_cube,
-        draw=lambda noise, epsilon, generator: noise.uniform_(-epsilon, epsilon, generator=generator),
+        draw=_draw_in_cube,
     ),
     "l2": Norm(farthest=lambda pixels: pixels**0.5, direction=_unit, ball=_sphere, draw=_draw_in_sphere),
 }
@@ -192,21 +200,6 @@ ATTACKS = {"fgsm": Method(_fgsm, SINGLE_STEP), "pgd": Method(_pgd)}
 
 SUITES = {"autoattack": ("epsilon", "norm")}
 """The suites of attacks that only `lthray evaluate` runs, and the settings that each takes."""
-
-
-def random_start(setting: Setting, images: "Tensor", generators: "Sequence[Generator]") -> "Tensor | None":
-    """What a random start adds to images (S, B, D), or (B, D) of one trajectory, each drawn from its own generator."""
-    if not setting.random_start:
-        return None
-    noise = images.new_empty(images.shape)
-    draw_random_start(setting, noise, generators)
-    return noise
-
-
-def draw_random_start(setting: Setting, noise: "Tensor", generators: "Sequence[Generator]") -> None:
-    """Fills noise (S, B, D), or (B, D) of one trajectory, as `random_start` does."""
-    for part, generator in zip(noise.view(-1, *noise.shape[-2:]), generators, strict=True):
-        NORMS[setting.norm].draw(part, setting.epsilon, generator)
 
 
 def stronger(logits: "Tensor", before: "Tensor", targets: "Tensor") -> "Tensor":

@@ -38,6 +38,7 @@ def loops(monkeypatch):
     return loops
 
 
+@pytest.mark.slow
 def test_every_section_runs_where_neither_ray_nor_pandas_is_there(tmp_path):
     file = tmp_path / "gpu.json"
     process = run_gpu("--device", "cpu", "--quick", "--json", file)

@@ -11,7 +11,7 @@ from lthray.engine.stack import StackTraining
 from lthray.engine.state import begin_round
 from lthray.engine.training import batches
 from lthray.errors import InputError
-from tests.engine.test_sparse import networks
+from tests.engine.test_tiled import networks
 from tests.helpers import CPU
 
 

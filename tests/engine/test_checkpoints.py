@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from lthray.engine import sparse, training
+from lthray.engine import tiled, training
 from lthray.engine.adam import Averages
 from lthray.engine.results import Resume
 from lthray.engine.stack import StackTraining
 from lthray.engine.state import begin_round, resume_round
 from lthray.engine.training import DenseTraining, train
-from tests.engine.test_sparse import networks
-from tests.helpers import run_watched, same
+from tests.engine.test_tiled import networks
+from tests.helpers import REMAINING, WHOLE, run_watched, same
 
 FIELDS = [
     {"train_attack": "none"},
@@ -27,7 +27,7 @@ FIELDS = [
 @pytest.mark.parametrize("fields", FIELDS)
 def test_a_round_goes_on_from_any_evaluation_alone_or_in_another_stack(fields, way, make, digits, monkeypatch):
     """24 batches of 60 are an epoch, or 7 of 150 and a rest: evaluations fall inside the first epochs and later."""
-    monkeypatch.setattr(sparse, "BREAK_EVEN", {"dense": 0, "sparse": 2}[way])
+    monkeypatch.setattr(tiled, "BREAK_EVEN", {"dense": 0, "sparse": 2}[way])
     specs = [make(**fields, rounds=1, eval_every=10, seed=seed) for seed in (0, 1)]
     whole, taken = run_watched(specs, digits)
     moments = sorted(moment for moment in taken if moment[1])
@@ -76,6 +76,7 @@ def test_a_trajectory_that_has_diverged_is_no_longer_checkpointed(make, digits):
 def test_a_batched_stack_goes_on_within_its_own_bits(train_attack, make, digits, monkeypatch):
     """The way of a GPU, on a CPU."""
     monkeypatch.setattr(training, "DenseTraining", StackTraining)
+    monkeypatch.setattr(training, "kernels_know", lambda spec, training: False)
     specs = [make(train_attack=train_attack, pgd={"steps": 2}, seed=seed, rounds=0) for seed in (0, 1)]
     whole, taken = run_watched(specs, digits)
     rest, _ = run_watched(specs, digits, checkpoints=taken[0, 20])
@@ -92,13 +93,13 @@ def test_the_averages_of_every_way_are_those_of_torch(make, digits):
     start = begin_round(weights, [spec], 1)
     data = training.Split(digits.train.images.double(), digits.train.labels)
     found = {}
-    for way in (StackTraining, DenseTraining, sparse.SparseTraining):
+    for way in (StackTraining, DenseTraining, WHOLE, REMAINING):
         under_way = way(start, masks, [spec])
         for _, batch in zip(range(10), training.batches([spec], 1, torch.device("cpu")), strict=False):
             under_way.step(data.images[batch], data.labels[batch], start.generators)
         found[way] = under_way.current()[1]
     assert isinstance(found[StackTraining], Averages)
-    for way in (DenseTraining, sparse.SparseTraining):
+    for way in (DenseTraining, WHOLE, REMAINING):
         for field in ("mean", "square"):
             pairs = zip(getattr(found[way], field), getattr(found[StackTraining], field), masks, strict=True)
             for mine, torchs, mask in pairs:

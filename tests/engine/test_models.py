@@ -9,19 +9,18 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
-from lthray.engine import sparse
 from lthray.engine.network import glorot_uniform
 from lthray.engine.randomness import Draw, generator
 from lthray.engine.results import RoundResult
-from lthray.engine.sparse import SparseTraining, sparse_pays
 from lthray.engine.stack import StackTraining
+from lthray.engine.tiled import UNITS, kernels_know, sparse_pays
 from lthray.engine.training import DenseTraining
 from lthray.engine.trajectory import run
 from lthray.methods.criteria import CRITERIA
 from lthray.methods.strategies import STRATEGIES, TRANSFER
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.sweep.planning import largest_memory
-from tests.helpers import TINY, in_double, lthray, modules, same, trained
+from tests.helpers import REMAINING, TINY, WHOLE, in_double, lthray, modules, same, trained
 
 LENET_5 = {"model": "lenet-5"}
 DEEP = {"model": "mlp", "widths": [40, 30, 20, 15]}
@@ -41,7 +40,7 @@ def test_every_way_of_training_leaves_the_same_weights(fields, make, digits):
     """In double precision, where no sign of a gradient hangs on rounding."""
     specs = [make(train_attack="pgd", pgd={"steps": 3}, seed=seed, **fields) for seed in (0, 1)]
     weights, masks = start(specs, 0.4, torch.float64)
-    ways = (StackTraining, DenseTraining) if fields is LENET_5 else (StackTraining, DenseTraining, SparseTraining)
+    ways = (StackTraining, DenseTraining) if fields is LENET_5 else (StackTraining, DenseTraining, WHOLE, REMAINING)
     batched, *others = (trained(way, specs, weights, masks, in_double(digits.train), 15) for way in ways)
     for found in others:
         for one, other, mask in zip(found, batched, masks, strict=True):
@@ -79,20 +78,20 @@ def test_convolutions_are_pruned_by_every_criterion_and_restarted_by_every_strat
         assert all(not one.ticket.weights[name][mask == 0].any() for name, mask in one.ticket.masks.items())
 
 
-def test_the_sparse_way_takes_dense_layers_of_up_to_65_536_units_alone(make):
+def test_remaining_weights_are_listed_of_networks_of_up_to_65_536_units(make):
     assert sparse_pays(make(rounds=12, **DEEP), 12)
     assert sparse_pays(make(rounds=12), 12)
-    assert not sparse_pays(make(rounds=12, **LENET_5), 12)
-    most = sparse.UNITS - 64 - 10
+    assert not kernels_know(make(rounds=12, **LENET_5))
+    most = UNITS - 64 - 10
     assert sparse_pays(make(rounds=12, model="mlp", widths=[most]), 12)
     assert not sparse_pays(make(rounds=12, model="mlp", widths=[most + 1]), 12)
 
 
 def test_the_last_unit_that_has_a_number_is_computed_with(make, digits):
-    """The largest network of the sparse way against the dense one: no number of a unit runs over."""
-    spec = make(model="mlp", widths=[sparse.UNITS - 64 - 10])
+    """The largest network of which remaining weights are listed: no number of a unit runs over."""
+    spec = make(model="mlp", widths=[UNITS - 64 - 10])
     weights, masks = start([spec], 0.01, torch.float32)
-    found = [trained(way, [spec], weights, masks, digits.train, 2) for way in (DenseTraining, SparseTraining)]
+    found = [trained(way, [spec], weights, masks, digits.train, 2) for way in (DenseTraining, REMAINING)]
     for one, other in zip(*found, strict=True):
         torch.testing.assert_close(one, other, rtol=1e-4, atol=1e-5)
 

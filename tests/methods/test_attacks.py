@@ -9,7 +9,7 @@ from torch.nn import functional as F
 from lthray.engine.adversarial import attack_targets, perturb
 from lthray.engine.network import forward, glorot_uniform
 from lthray.engine.randomness import Draw, generator
-from lthray.engine.sparse import sparse_pays
+from lthray.engine.tiled import kernels_know
 from lthray.engine.trajectory import run
 from lthray.methods import attacks
 from tests.helpers import ROOT
@@ -113,17 +113,6 @@ def test_an_image_without_a_gradient_stays_at_its_start_in_l2():
     assert torch.equal(found, images)
 
 
-@pytest.mark.parametrize("norm", attacks.NORMS)
-def test_random_starts_are_uniform_in_the_ball(norm):
-    """In three dimensions an eighth of the ball is within half its radius, of either norm."""
-    setting = attacks.Setting("pgd", 0.2, norm, "predicted", 1, 0.1, random_start=True)
-    noise = attacks.random_start(setting, torch.zeros(1, 80_000, 3, dtype=torch.float64), [generator(0, Draw.INIT)])
-    length = noise[0].abs().amax(-1) if norm == "linf" else noise[0].norm(dim=-1)
-    assert length.max() <= 0.2 + 1e-9
-    assert (length <= 0.1).double().mean().item() == pytest.approx(1 / 8, abs=0.005)
-    assert noise.mean((0, 1)).abs().max() < 0.002
-
-
 def test_a_restart_counts_where_it_fools_or_harms_more():
     targets = torch.tensor([[1.0, 0.0]]).expand(6, 2)
     before = torch.tensor([[2.0, 0.0], [2.0, 0.0], [0.0, 2.0], [0.0, 2.0], [2.0, 0.0], [0.0, 2.0]])
@@ -172,5 +161,5 @@ def test_the_attack_of_contributing_trains_and_is_measured(make, digits, monkeyp
             result.row(attack, "test", 40).accuracy for attack in (attacks.NATURAL, *spec.eval_attacks)
         )
         assert max(attacked) < natural - 0.1
-    assert not sparse_pays(spec, 9, training=True)
-    assert [sparse_pays(spec, 9, attack) for attack in spec.eval_attacks] == [True, False, False]
+    assert not kernels_know(spec, training=True)
+    assert [kernels_know(spec, attack) for attack in spec.eval_attacks] == [True, False, False]

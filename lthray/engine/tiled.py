@@ -1,4 +1,4 @@
-"""Training and evaluation with the remaining weights alone, which is faster on a CPU in later rounds."""
+"""How a CPU trains and evaluates the networks and attacks that the kernels know: one trajectory after the other."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,18 +8,24 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from lthray.engine import adam, kernels
+from lthray.engine import adam
 from lthray.engine.adam import Averages
 from lthray.engine.network import one_hot
-from lthray.engine.numba_tiles import TILE, Array, Number
+from lthray.engine.randomness import random_start
 from lthray.engine.state import TrainingState
-from lthray.methods.attacks import NATURAL, Attack, Setting, random_start, stronger
+from lthray.engine.tiles import kernels
+from lthray.engine.tiles.compiling import TILE, Array, Number
+from lthray.engine.tiles.members import DenseMember, Member, SparseMember, dense_network, sparse_network, workspace
+from lthray.engine.tiles.state import Attack as KernelAttack
+from lthray.engine.tiles.state import Loss, Targets
+from lthray.methods.attacks import NATURAL, Attack, Setting, stronger
 from lthray.methods.datasets import CLASSES
 from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
 
-BREAK_EVEN = 0.45
-"""Share of weights remaining below which this is faster than dense products, measured by benchmarks/break_even.py."""
+BREAK_EVEN = 0.6
+"""Share of weights remaining below which the remaining weights alone are faster than whole layers, measured by
+benchmarks/break_even.py."""
 
 KERNELS = ("fgsm", "pgd")
 """The attacks that the kernels know, in the order of their logits."""
@@ -28,38 +34,47 @@ UNITS = 2**16
 """Largest number of units, pixels included, that a network's graph can number."""
 
 
-def sparse_pays(spec: TrajectorySpec, round_: int, attack: Attack = NATURAL, *, training: bool = False) -> bool:
-    """Whether a CPU trains or evaluates a round this way, which does not depend on the stack.
-
-    Convolutions share weights, which the kernels' graph cannot express, and its units are numbered in 16 bits. The
-    kernels know only FGSM and PGD in the maximum norm; training with restarts takes the dense way.
+def kernels_know(spec: TrajectorySpec, attack: Attack = NATURAL, *, training: bool = False) -> bool:
+    """Whether the kernels can train or evaluate a network; they know dense layers, FGSM, and PGD in the maximum norm.
 
     Args:
         spec: The setting.
-        round_: Number of the round.
         attack: The eval attack, if any.
-        training: Whether to ask about training, against the train attack.
+        training: Whether to ask about training, against the train attack; the kernels know none with restarts.
     """
-    if any(len(size) > 2 for size in spec.layer_sizes.values()) or spec.units > UNITS:
+    if any(len(size) > 2 for size in spec.layer_sizes.values()):
         return False
     setting = spec.train_setting if training else None if attack == NATURAL else spec.setting(attack)
-    if setting and (setting.attack not in KERNELS or setting.norm != "linf" or (training and setting.restarts > 1)):
-        return False
+    return not setting or (
+        setting.attack in KERNELS and setting.norm == "linf" and not (training and setting.restarts > 1)
+    )
+
+
+def sparse_pays(spec: TrajectorySpec, round_: int) -> bool:
+    """Whether the kernels compute a round with the remaining weights alone, which does not depend on the stack."""
     rounds = spec.weights_left(round_)
-    return sum(rounds[round_].values()) < BREAK_EVEN * sum(rounds[0].values())
+    few = sum(rounds[round_].values()) < BREAK_EVEN * sum(rounds[0].values())
+    return few and spec.units <= UNITS
 
 
-class SparseTraining:
-    """Trains a stack, as many trajectories side by side as torch has threads."""
+class TiledTraining:
+    """Trains a stack, as many trajectories side by side as torch has threads; see `train` for the arguments."""
 
-    def __init__(self, start: TrainingState, masks: Layers, specs: Sequence[TrajectorySpec]) -> None:
+    def __init__(self, start: TrainingState, masks: Layers, specs: Sequence[TrajectorySpec], *, sparse: bool) -> None:
         self.spec, self.steps, self.number = specs[0], start.iteration, start.weights[0].numpy().dtype.type
-        self.weights, self.masks = tuple(weight.clone() for weight in start.weights), masks
-        members = range(len(specs))
-        self.networks = [_network([w[i] for w in self.weights], [m[i] for m in masks]) for i in members]
-        self.moments = [_moments(start.averages, masks, i) for i in members]
-        self.workspaces = [_workspace(net, self.weights[0]) for net in self.networks]
+        self.weights, self.averages = tuple(weight.clone() for weight in start.weights), adam.zeros(start.weights)
         self.setting = self.spec.train_setting
+        passes = -(-self.spec.batch_size // TILE) * (2 if self.setting else 1)
+
+        def make(i: int) -> Member:
+            weights, kept = ([layer[i] for layer in layers] for layers in (start.weights, masks))
+            averages = _member(start.averages, i)
+            if sparse:
+                return SparseMember(tuple(weights), averages, tuple(kept))
+            return DenseMember(tuple(weights), averages, tuple(kept), passes)
+
+        self.members = [make(i) for i in range(len(specs))]
+        self.workspaces = [workspace(member.network, passes, start.weights[0]) for member in self.members]
         self.attack = _attack(self.setting, self.spec.attack_label, self.number)
         self.map = _mapping(min(len(specs), torch.get_num_threads()))
 
@@ -72,8 +87,8 @@ class SparseTraining:
         def step_member(i: int) -> None:
             noise = _noise(self.setting, images[i], generators[i : i + 1])
             kernels.train_step(
-                self.networks[i],
-                self.moments[i],
+                self.members[i].network,
+                self.members[i].moments,
                 self.workspaces[i],
                 images[i].numpy(),
                 labels[i].numpy(),
@@ -83,45 +98,42 @@ class SparseTraining:
                 rates,
             )
 
-        for _ in self.map(step_member, range(len(self.networks))):
+        for _ in self.map(step_member, range(len(self.members))):
             pass
 
     def current(self) -> tuple[Layers, Averages]:
         """The current weights and Adam's averages, (S, out, in) a layer."""
-        _scatter([net.weights for net in self.networks], self.masks, self.weights)
-        averages = adam.zeros(self.weights)
-        _scatter([moments.mean for moments in self.moments], self.masks, averages.mean)
-        _scatter([moments.square for moments in self.moments], self.masks, averages.square)
-        return self.weights, averages
+        for i, member in enumerate(self.members):
+            member.read([weight[i] for weight in self.weights], _member(self.averages, i))
+        return self.weights, self.averages
 
 
-def _scatter(values: Sequence[Array], masks: Layers, layers: Layers) -> None:
-    """Puts the values of each trajectory's remaining weights, layer after layer, into (S, out, in) a layer."""
-    for i, remaining in enumerate(map(torch.from_numpy, values)):
-        for layer, mask in zip(layers, masks, strict=True):
-            head, remaining = remaining.tensor_split([int(mask[i].sum())])
-            layer[i][mask[i]] = head
+def _member(averages: Averages, i: int) -> Averages:
+    """The averages of one trajectory of a stack, which share their memory."""
+    return Averages(tuple(layer[i] for layer in averages.mean), tuple(layer[i] for layer in averages.square))
 
 
-class SparseEvaluation:
+class TiledEvaluation:
     """Evaluates one trajectory's network; torch's threads share the tiles of a batch.
 
     Args:
         weights: (out, in) a layer.
         spec: The setting.
+        sparse: Whether to compute with the remaining weights alone; the logits are the same.
     """
 
-    def __init__(self, weights: Layers, spec: TrajectorySpec) -> None:
+    def __init__(self, weights: Layers, spec: TrajectorySpec, *, sparse: bool) -> None:
         self.spec, self.classes = spec, len(weights[-1])
-        self.network = _network(weights, [weight != 0 for weight in weights])
+        remaining = tuple(weight != 0 for weight in weights)
+        self.network = sparse_network(weights, remaining) if sparse else dense_network(weights)
         self.threads = torch.get_num_threads()
-        self.workspaces = [_workspace(self.network, weights[0]) for _ in range(self.threads)]
+        self.workspaces = [workspace(self.network, 2, weights[0]) for _ in range(self.threads)]
         self.map = _mapping(self.threads)
 
     def logits(
         self, images: Tensor, labels: Tensor, generators: Mapping[Attack, Sequence[torch.Generator]]
     ) -> tuple[dict[Attack, Tensor], dict[Attack, Tensor]]:
-        """As `evaluation.dense_logits`, for attacks that `sparse_pays`."""
+        """As `evaluation.dense_logits`, for attacks that `kernels_know`."""
         settings = {attack: self.spec.setting(attack) for attack in generators}
         logits: dict[Attack, Tensor] = {}
         unmoved: dict[Attack, Tensor] = {}
@@ -196,79 +208,26 @@ def _mapping(threads: int) -> Callable[..., Iterable[None]]:
     return map if threads == 1 else ThreadPoolExecutor(threads).map
 
 
-def _aligned(*shape: int, like: Tensor) -> Array:
-    """An array that begins at a cache line, like torch's and unlike numpy's: loads across lines take twice as long."""
-    return torch.zeros(shape, dtype=like.dtype).numpy()
-
-
-def _network(weights: Sequence[Tensor], masks: Sequence[Tensor]) -> kernels.Network:
-    """The graph of the layers' remaining weights; `weights` and `masks` are (out, in) a layer."""
-    widths = [weights[0].shape[1], *(len(weight) for weight in weights)]
-    starts = np.cumsum([0, *widths])
-    kept = [np.nonzero(mask.numpy()) for mask in masks]
-    values = np.concatenate([weight.numpy()[where] for weight, where in zip(weights, kept, strict=True)])
-    outputs = np.concatenate([where[0] + start for where, start in zip(kept, starts[1:-1], strict=True)])
-    inputs = np.concatenate([where[1] + start for where, start in zip(kept, starts[:-2], strict=True)])
-    order = np.argsort(inputs, kind="stable")
-    place = np.empty(len(order), np.int32)
-    place[order] = np.arange(len(order))
-
-    def ranges(units: Array) -> Array:
-        return np.concatenate([[0], np.cumsum(np.bincount(units, minlength=starts[-1]))])
-
-    return kernels.Network(
-        pixels=widths[0],
-        inner=int(starts[-2]),
-        rows=ranges(outputs),
-        inputs=inputs.astype(np.uint16),
-        weights=values,
-        columns=ranges(inputs),
-        outputs=outputs[order].astype(np.uint16),
-        turned=values[order],
-        place=place,
-    )
-
-
-def _moments(averages: Averages, masks: Layers, i: int) -> kernels.Moments:
-    """The averages of trajectory `i`, of its remaining weights alone."""
-    mean, square = (
-        np.concatenate([layer[i][mask[i]].numpy() for layer, mask in zip(layers, masks, strict=True)])
-        for layers in (averages.mean, averages.square)
-    )
-    return kernels.Moments(np.zeros_like(mean), mean, square, keep=np.ones_like(mean))
-
-
-def _workspace(net: kernels.Network, like: Tensor) -> kernels.Workspace:
-    units = len(net.rows) - 1
-    return kernels.Workspace(
-        natural=_aligned(net.pixels, TILE, like=like),
-        active=_aligned(units, TILE, like=like),
-        slope=_aligned(units, TILE, like=like),
-        lanes=_aligned(2, TILE, like=like),
-        labels=np.zeros((2, TILE), np.int64),
-    )
-
-
 def _noise(setting: Setting | None, images: Tensor, generators: Sequence[torch.Generator]) -> Array:
     """An attack's random start for images (B, D); (0, D) if it has none."""
     noise = random_start(setting, images, generators) if setting else None
     return images[:0].numpy() if noise is None else noise.numpy()
 
 
-def _attack(setting: Setting | None, attack_label: str, number: type[Number]) -> kernels.Attack:
-    return kernels.Attack(
+def _attack(setting: Setting | None, attack_label: str, number: type[Number]) -> KernelAttack:
+    return KernelAttack(
         steps=setting.steps if setting else 0,
         epsilon=number(setting.epsilon if setting else 0),
         step_size=number(setting.step_size if setting else 0),
         black=number(0),
         white=number(1),
         predicted=attack_label == "predicted",
-        targets=kernels.Targets(number(1), number(0)),
+        targets=Targets(number(1), number(0)),
     )
 
 
-def _loss(spec: TrajectorySpec, batch: int, number: type[Number]) -> kernels.Loss:
+def _loss(spec: TrajectorySpec, batch: int, number: type[Number]) -> Loss:
     w = 0.0 if spec.train_attack == "none" else spec.adversarial_weight
     off = spec.label_smoothing / CLASSES
-    targets = kernels.Targets(number(1 - spec.label_smoothing + off), number(off))
-    return kernels.Loss(targets, number((1 - w) / batch), number(w / batch))
+    targets = Targets(number(1 - spec.label_smoothing + off), number(off))
+    return Loss(targets, number((1 - w) / batch), number(w / batch))

@@ -1,25 +1,26 @@
-"""The sparse way and the dense way of a CPU against the batched one, and its gradients against autograd."""
+"""The kernels of a CPU, with whole layers and with remaining weights, against torch's products and autograd."""
 
 import subprocess
 import sys
 
 import pytest
 import torch
+from llvmlite import binding
 from torch.nn import functional as F
 
-from lthray.engine import sparse
+from lthray.engine import tiled
 from lthray.engine.evaluation import dense_logits, evaluate
 from lthray.engine.network import glorot_uniform
 from lthray.engine.randomness import Draw, generator
 from lthray.engine.results import RoundResult
-from lthray.engine.sparse import SparseEvaluation, SparseTraining
 from lthray.engine.stack import StackTraining
 from lthray.engine.state import begin_round
+from lthray.engine.tiled import TiledEvaluation, kernels_know, sparse_pays
 from lthray.engine.training import DenseTraining, train
 from lthray.engine.trajectory import run
-from lthray.methods.attacks import NATURAL, Attack
+from lthray.methods.attacks import NATURAL
 from lthray.spec.attack_settings import parse
-from tests.helpers import environment, in_double, trained
+from tests.helpers import REMAINING, WHOLE, environment, in_double, trained
 
 DENSITIES = [1.0, 0.5, 0.17, 0.036, 0.01]
 
@@ -46,18 +47,18 @@ def test_200_steps_leave_the_same_weights_in_every_way(train_attack, share, make
     weights, masks = networks(specs, share)
     data = in_double(digits.train)
     found = {
-        way: trained(way, specs, weights, masks, data, 200) for way in (StackTraining, DenseTraining, SparseTraining)
+        way: trained(way, specs, weights, masks, data, 200) for way in (StackTraining, DenseTraining, WHOLE, REMAINING)
     }
-    for way in (DenseTraining, SparseTraining):
+    for way in (DenseTraining, WHOLE, REMAINING):
         for one, other, mask in zip(found[way], found[StackTraining], masks, strict=True):
             assert (one - other).abs().max() < 1e-9
             assert not one[~mask].any()
-    moved = max((one - other).abs().max() for one, other in zip(found[SparseTraining], weights, strict=True))
+    moved = max((one - other).abs().max() for one, other in zip(found[REMAINING], weights, strict=True))
     assert moved > 0.01
 
 
 @pytest.mark.parametrize("size", [3, 15])
-@pytest.mark.parametrize("way", [DenseTraining, SparseTraining])
+@pytest.mark.parametrize("way", [DenseTraining, WHOLE, REMAINING], ids=["torch", "whole", "remaining"])
 def test_a_trajectory_of_a_stack_is_the_same_bit_for_bit_as_alone_and_within_rounding_as_batched(
     way, size, make, digits
 ):
@@ -74,18 +75,20 @@ def test_a_trajectory_of_a_stack_is_the_same_bit_for_bit_as_alone_and_within_rou
         assert (one - other).norm() < 0.005 * other.norm()
 
 
-def test_threads_change_no_bit(make, digits):
+@pytest.mark.parametrize("sparse", [False, True])
+def test_threads_change_no_bit(sparse, make, digits):
+    way = REMAINING if sparse else WHOLE
     specs = [make(train_attack="pgd", pgd={"steps": 2}, seed=seed) for seed in range(3)]
     weights, masks = networks(specs, 0.1, torch.float32)
     one = (
-        trained(SparseTraining, specs, weights, masks, digits.train, 5),
-        _logits(SparseEvaluation, specs[0], weights, digits),
+        trained(way, specs, weights, masks, digits.train, 5),
+        _logits(sparse, specs[0], weights, digits),
     )
     torch.set_num_threads(3)
     try:
         three = (
-            trained(SparseTraining, specs, weights, masks, digits.train, 5),
-            _logits(SparseEvaluation, specs[0], weights, digits),
+            trained(way, specs, weights, masks, digits.train, 5),
+            _logits(sparse, specs[0], weights, digits),
         )
     finally:
         torch.set_num_threads(1)
@@ -95,13 +98,13 @@ def test_threads_change_no_bit(make, digits):
         assert torch.equal(logits, three[1][0][attack])
 
 
-def _logits(way, spec, weights, digits, dtype=torch.float32):
-    """Of a single network: logits of every attack and the number of images that nothing moves."""
+def _logits(sparse, spec, weights, digits, dtype=torch.float32):
+    """Of a single network: logits of every attack and the number of images that nothing moves; by torch if None."""
     layers = tuple(weight[0] for weight in weights)
     generators = {attack: [generator(spec.seed, Draw.EVAL_ATTACK)] for attack in spec.eval_attacks}
     images = digits.test.images.to(dtype)
-    if way is SparseEvaluation:
-        return SparseEvaluation(layers, spec).logits(images, digits.test.labels, generators)
+    if sparse is not None:
+        return TiledEvaluation(layers, spec, sparse=sparse).logits(images, digits.test.labels, generators)
     return dense_logits(layers, spec, images, digits.test.labels, generators)
 
 
@@ -109,21 +112,34 @@ def _logits(way, spec, weights, digits, dtype=torch.float32):
 @pytest.mark.parametrize(
     "fields", [{}, {"eval_attacks": ["pgd"]}, {"eval_attacks": ["fgsm"]}, {"attack_label": "ground-truth"}]
 )
-def test_logits_under_attack_are_those_of_the_dense_way(fields, share, make, digits):
+def test_logits_under_attack_are_those_of_torch(fields, share, make, digits):
     for random_start in (True, False):
         spec = make(pgd={"steps": 3, "random_start": random_start}, **fields)
         weights, _ = networks([spec], share)
-        (found, without), (expected, as_many) = (
-            _logits(way, spec, weights, digits, torch.float64) for way in (SparseEvaluation, dense_logits)
+        (expected, as_many), *ours = (
+            _logits(sparse, spec, weights, digits, torch.float64) for sparse in (None, False, True)
         )
-        assert found.keys() == expected.keys() == {NATURAL, *spec.eval_attacks}
-        for attack, logits in found.items():
-            torch.testing.assert_close(logits, expected[attack], rtol=1e-9, atol=1e-9)
-        assert without == as_many
-        assert not torch.equal(found[NATURAL], found[spec.eval_attacks[-1]])
+        for found, without in ours:
+            assert found.keys() == expected.keys() == {NATURAL, *spec.eval_attacks}
+            for attack, logits in found.items():
+                torch.testing.assert_close(logits, expected[attack], rtol=1e-9, atol=1e-9)
+            assert without == as_many
+            assert not torch.equal(found[NATURAL], found[spec.eval_attacks[-1]])
 
 
-def test_a_gradient_is_that_of_autograd(make, digits):
+@pytest.mark.parametrize("share", DENSITIES)
+@pytest.mark.parametrize("model", [{}, {"model": "mlp", "widths": [301, 40, 7]}], ids=str)
+def test_whole_layers_and_remaining_weights_have_the_same_logits_to_the_bit(model, share, make, digits):
+    """Which of them is taken is a matter of speed alone."""
+    spec = make(pgd={"steps": 5}, eval_attacks=["fgsm", "pgd"], **model)
+    weights, _ = networks([spec], share, torch.float32)
+    (whole, _), (remaining, _) = (_logits(sparse, spec, weights, digits) for sparse in (False, True))
+    for attack, logits in whole.items():
+        assert torch.equal(logits, remaining[attack]), attack
+
+
+@pytest.mark.parametrize("way", [WHOLE, REMAINING], ids=["whole", "remaining"])
+def test_a_gradient_is_that_of_autograd(way, make, digits):
     """From Adam's first step, which moves a weight by the learning rate times gradient over its size plus epsilon."""
     spec = make(label_smoothing=0.1)
     weights, masks = networks([spec], 0.3)
@@ -133,7 +149,7 @@ def test_a_gradient_is_that_of_autograd(make, digits):
     F.cross_entropy(logits, y, label_smoothing=0.1).backward()
 
     start = begin_round(weights, [spec], 0)
-    training = SparseTraining(start, masks, [spec])
+    training = way(start, masks, [spec])
     training.step(x[None], y[None], start.generators)
     for leaf, before, after, mask in zip(leaves, weights, training.current()[0], masks, strict=True):
         slope = leaf.grad * mask[0]
@@ -147,20 +163,20 @@ def test_images_without_a_gradient_are_counted(make, digits):
     weights, _ = networks([spec], 0.1)
     dead = (-weights[0].abs(), *weights[1:])
     for network, count in ((weights, None), (dead, len(digits.test.labels))):
-        (_, found), (_, expected) = (
-            _logits(way, spec, network, digits, torch.float64) for way in (SparseEvaluation, dense_logits)
+        (_, expected), (_, found), (_, whole) = (
+            _logits(sparse, spec, network, digits, torch.float64) for sparse in (None, True, False)
         )
-        assert found == expected
+        assert found == expected == whole
         assert count is None or [int(images) for images in found.values()] == [count, count]
 
 
 @pytest.fixture
 def always(monkeypatch):
     """Makes every round sparse (2) or dense (0)."""
-    return lambda share: monkeypatch.setattr(sparse, "BREAK_EVEN", share)
+    return lambda share: monkeypatch.setattr(tiled, "BREAK_EVEN", share)
 
 
-def test_a_short_trajectory_has_the_accuracies_of_the_dense_way(make, digits, always):
+def test_a_short_trajectory_has_the_accuracies_of_whole_layers(make, digits, always):
     """40 iterations in single precision: rounding moves at most a few of 360 images."""
     spec = make(train_attack="fgsm", eval_attacks=["fgsm", "pgd"], rounds=4, pgd={"steps": 3})
     found = []
@@ -187,22 +203,23 @@ def test_a_loss_that_is_not_finite_is_seen(share, make, digits, always):
     assert not torch.tensor(loss).isfinite()
 
 
-def test_nan_weights_give_nan_logits(make, digits):
+@pytest.mark.parametrize("sparse", [False, True])
+def test_nan_weights_give_nan_logits(sparse, make, digits):
     spec = make()
     weights, _ = networks([spec], 0.1, torch.float32)
     weights[1][0, 5, 5] = torch.nan
-    logits, _ = _logits(SparseEvaluation, spec, weights, digits)
+    logits, _ = _logits(sparse, spec, weights, digits)
     assert logits[NATURAL].isnan().any()
 
 
 def test_the_way_follows_from_the_round_alone(make):
     shares = [sum(counts.values()) / 50_200 for counts in make(rounds=12).weights_left()]
-    assert [sparse.sparse_pays(make(rounds=12), number) for number in range(13)] == [
-        share < sparse.BREAK_EVEN for share in shares
+    assert [sparse_pays(make(rounds=12), number) for number in range(13)] == [
+        share < tiled.BREAK_EVEN for share in shares
     ]
     assert shares[0] == 1
-    assert not sparse.sparse_pays(make(), 0)
-    assert sparse.sparse_pays(make(rounds=12), 12)
+    assert not sparse_pays(make(), 0)
+    assert sparse_pays(make(rounds=12), 12)
 
 
 TRAJECTORY = """
@@ -223,20 +240,40 @@ for (result,) in run([spec], data):
 """
 
 
+def trained_by_a_process(**variables) -> str:
+    return subprocess.run(
+        [sys.executable, "-c", TRAJECTORY],
+        capture_output=True, text=True, check=True, timeout=280, env=environment(**variables),
+    ).stdout  # fmt: skip
+
+
 @pytest.mark.slow
 def test_the_process_that_compiles_has_the_numbers_of_those_that_read_what_it_compiled(tmp_path):
-    said = [
-        subprocess.run(
-            [sys.executable, "-c", TRAJECTORY],
-            capture_output=True, text=True, check=True, timeout=250, env=environment(NUMBA_CACHE_DIR=str(tmp_path)),
-        ).stdout
-        for _ in range(2)
-    ]  # fmt: skip
+    said = [trained_by_a_process(NUMBA_CACHE_DIR=str(tmp_path)) for _ in range(2)]
     assert list(tmp_path.rglob("*.nbi")), "nothing was kept"
     assert said[0] == said[1]
 
 
-def test_settings_and_restarts_have_the_logits_of_the_dense_way(make, digits):
+@pytest.mark.slow
+def test_shorter_registers_give_the_same_bits(tmp_path):
+    """As on a processor without AVX-512, and on one without AVX2 but for its fused operations."""
+    features = binding.get_host_cpu_features()
+    if not (features.get("avx2") and features.get("fma")):
+        pytest.skip("the processor has no AVX2")
+    expected = trained_by_a_process()
+    assert expected.count("test") > 20
+    for name, without in (
+        ("haswell", ("avx512", "avx10", "evex")),
+        ("nehalem", ("avx", "evex", "vaes", "vpcl", "gfni")),
+    ):
+        kept = {key: on and not key.startswith(without) for key, on in features.items()}
+        text = ",".join(f"{'+' if on else '-'}{key}" for key, on in kept.items())
+        assert trained_by_a_process(
+            NUMBA_CPU_NAME=name, NUMBA_CPU_FEATURES=text, NUMBA_CACHE_DIR=str(tmp_path / name)
+        ) == expected  # fmt: skip
+
+
+def test_settings_and_restarts_have_the_logits_of_torch(make, digits):
     """One call of the kernels takes an attack of each kind away from one label; the rest is called again."""
     others = [
         {"pgd": {"steps": 3, "restarts": 3}},
@@ -246,7 +283,7 @@ def test_settings_and_restarts_have_the_logits_of_the_dense_way(make, digits):
     spec = make(pgd={"steps": 2, "restarts": 2}, eval_attacks=["fgsm", "pgd", *others], epsilon=0.2)
     weights, _ = networks([spec], 0.3)
     (found, without), (expected, as_many) = (
-        _logits(way, spec, weights, digits, torch.float64) for way in (SparseEvaluation, dense_logits)
+        _logits(sparse, spec, weights, digits, torch.float64) for sparse in (True, None)
     )
     assert len(found) == 6
     assert found.keys() == expected.keys()
@@ -255,12 +292,11 @@ def test_settings_and_restarts_have_the_logits_of_the_dense_way(make, digits):
     assert without == as_many
 
 
-def test_what_the_kernels_do_not_know_goes_the_dense_way(make):
-    late = 12
+def test_what_the_kernels_do_not_know_goes_to_torch(make):
     for fields in ({"norm": "l2"}, {"pgd": {"restarts": 2}}):
-        assert not sparse.sparse_pays(make(train_attack="pgd", **fields), late, training=True)
-    assert sparse.sparse_pays(make(train_attack="fgsm", pgd={"restarts": 2}), late, training=True)
-    assert sparse.sparse_pays(make(norm="l2"), late, training=True)
-    assert sparse.sparse_pays(make(), late, parse("pgd(restarts=5)"))
-    assert not sparse.sparse_pays(make(), late, parse("fgsm(norm=l2)"))
-    assert not sparse.sparse_pays(make(), 0, Attack("pgd"))
+        assert not kernels_know(make(train_attack="pgd", **fields), training=True)
+    assert kernels_know(make(train_attack="fgsm", pgd={"restarts": 2}), training=True)
+    assert kernels_know(make(norm="l2"), training=True)
+    assert kernels_know(make(), parse("pgd(restarts=5)"))
+    assert not kernels_know(make(), parse("fgsm(norm=l2)"))
+    assert not kernels_know(make(model="lenet-5"))
