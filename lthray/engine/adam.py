@@ -65,8 +65,11 @@ def update(weights: Array, gradient: Array, keep: Array, mean: Array, square: Ar
 
 
 def torch_adam(weights: Layers, averages: Averages, learning_rate: float, steps: int) -> torch.optim.Adam:
-    """Makes torch's fused Adam in its state after `steps` steps; it updates these weights and averages in place."""
-    optimizer = torch.optim.Adam(weights, lr=learning_rate, betas=BETAS, eps=EPSILON, fused=True)
+    """Makes torch's fused Adam in its state after `steps` steps; it updates these weights and averages in place.
+
+    Its step is counted on the device that trains, so that a CUDA graph can hold it ("capturable").
+    """
+    optimizer = torch.optim.Adam(weights, lr=learning_rate, betas=BETAS, eps=EPSILON, fused=True, capturable=True)
     for weight, mean, square in zip(weights, averages.mean, averages.square, strict=True):
         count = torch.tensor(float(steps), dtype=torch.float32, device=weight.device)
         optimizer.state[weight] = {"step": count, "exp_avg": mean, "exp_avg_sq": square}

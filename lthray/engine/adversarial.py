@@ -1,6 +1,6 @@
 """Adversarial images for a stack of networks: the attacks, with the networks' gradients."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -9,6 +9,9 @@ from lthray.engine.network import cross_entropy_gradient, forward, image_gradien
 from lthray.engine.randomness import random_start
 from lthray.methods.attacks import ATTACKS, Attacked, Setting, stronger
 from lthray.methods.networks import Layers
+
+RandomStart = Callable[[Setting, Tensor, Sequence[torch.Generator]], Tensor | None]
+"""As `random_start`: what an attack adds to the images before its first step."""
 
 
 def attack_targets(attack_label: str, logits: Tensor, labels: Tensor) -> Tensor:
@@ -28,6 +31,7 @@ def perturb(
     targets: Tensor,
     generators: Sequence[torch.Generator],
     gradient: Tensor | None = None,
+    draw: RandomStart = random_start,
 ) -> Tensor:
     """Adversarial images (S, B, D) of one attack; for each image, the most damaging restart counts.
 
@@ -38,6 +42,7 @@ def perturb(
         targets: What `attack_targets` returned.
         generators: One a trajectory, for the random starts; each restart continues their streams.
         gradient: What `loss_gradient` returned for the natural images, if it is known already.
+        draw: Draws the random starts.
     """
     images = natural[0].expand(*natural[-1].shape[:-1], natural[0].shape[-1])
     attacked = Attacked(
@@ -45,7 +50,7 @@ def perturb(
         images=images,
         gradient=lambda: loss_gradient(weights, natural, targets) if gradient is None else gradient,
         gradient_at=lambda x: loss_gradient(weights, forward(weights, x), targets),
-        noise=lambda: random_start(setting, images, generators),
+        noise=lambda: draw(setting, images, generators),
     )
     run = ATTACKS[setting.attack].run
     best = run(attacked)

@@ -50,6 +50,11 @@ def random_start(setting: Setting, images: Tensor, generators: Sequence[torch.Ge
     if not setting.random_start:
         return None
     noise = images.new_empty(images.shape)
-    for part, source in zip(noise.view(-1, *images.shape[-2:]), generators, strict=True):
-        NORMS[setting.norm].draw(part, setting.epsilon, source, uniform_)
+    draw_random_start(setting, noise, generators)
     return noise
+
+
+def draw_random_start(setting: Setting, noise: Tensor, generators: Sequence[torch.Generator]) -> None:
+    """Fills noise (S, B, D), or (B, D) of one trajectory, as `random_start` does."""
+    for part, source in zip(noise.view(-1, *noise.shape[-2:]), generators, strict=True):
+        NORMS[setting.norm].draw(part, setting.epsilon, source, uniform_)

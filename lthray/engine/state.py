@@ -24,6 +24,14 @@ class TrainingState:
     generators: list[torch.Generator]
     """One a trajectory, for the train attack's random starts."""
 
+    def copy_tensors(self) -> tuple[Layers, Averages]:
+        """Copies the weights and averages, for a training to change."""
+
+        def copy(layers: Layers) -> Layers:
+            return tuple(layer.clone() for layer in layers)
+
+        return copy(self.weights), Averages(copy(self.averages.mean), copy(self.averages.square))
+
 
 def begin_round(weights: Layers, specs: Sequence[TrajectorySpec], round_: int) -> TrainingState:
     """The state at the start of a round, from its starting weights (S, out, in) a layer."""

@@ -6,12 +6,13 @@ from collections.abc import Collection, Iterator, Sequence
 import torch
 from torch import Tensor
 
-from lthray.engine import adam
+from lthray.engine import adam, captured
 from lthray.engine.adam import Averages
-from lthray.engine.adversarial import attack_targets, perturb
+from lthray.engine.captured import CapturedTraining
 from lthray.engine.data import Split
-from lthray.engine.network import cross_entropy_gradient, forward, one_hot, weight_gradients
+from lthray.engine.loss import gradients
 from lthray.engine.randomness import Draw, generator
+from lthray.engine.stack import StackTraining
 from lthray.engine.state import TrainingState
 from lthray.engine.tiled import TiledTraining, kernels_know, sparse_pays
 from lthray.methods.networks import Layers
@@ -38,31 +39,6 @@ def batches(specs: Sequence[TrajectorySpec], round_: int, device: torch.device, 
             yield order[:, batch * spec.batch_size : (batch + 1) * spec.batch_size]
 
 
-def gradients(
-    weights: Layers, images: Tensor, labels: Tensor, spec: TrajectorySpec, generators: Sequence[torch.Generator]
-) -> Layers:
-    """Gradient of the training loss with respect to each layer's weights (S, out, in).
-
-    The loss is the mean cross-entropy against smoothed labels; with a train attack it is
-    (1 - w) natural + w adversarial, w being `adversarial_weight`. No gradient flows through the attack.
-    """
-    natural = forward(weights, images)
-    targets = one_hot(labels, natural[-1], spec.label_smoothing)
-    slope = cross_entropy_gradient(natural[-1], targets) / labels.shape[-1]
-    setting = spec.train_setting
-    if not setting:
-        return weight_gradients(weights, natural, slope)
-    away = attack_targets(setting.attack_label, natural[-1], labels)
-    adversarial = forward(weights, perturb(setting, weights, natural, away, generators))
-    adversarial_slope = cross_entropy_gradient(adversarial[-1], targets) / labels.shape[-1]
-    w = spec.adversarial_weight
-    return weight_gradients(
-        weights,
-        [torch.cat(halves, dim=-2) for halves in zip(natural, adversarial, strict=True)],
-        torch.cat([(1 - w) * slope, w * adversarial_slope], dim=-2),
-    )
-
-
 def mean_gradient(weights: Layers, data: Split, spec: TrajectorySpec, attack: str, round_: int) -> Layers:
     """Gradient of a part of the training loss over all training images, with respect to a trajectory's weights.
 
@@ -83,27 +59,6 @@ def mean_gradient(weights: Layers, data: Split, spec: TrajectorySpec, attack: st
     return total
 
 
-class StackTraining:
-    """Trains a stack as one batched network, as suits a GPU."""
-
-    def __init__(self, start: TrainingState, masks: Layers, specs: Sequence[TrajectorySpec]) -> None:
-        self.spec = specs[0]
-        self.weights, self.averages = _copy(start)
-        self.keep = [mask.to(weight.dtype) for mask, weight in zip(masks, self.weights, strict=True)]
-        self.adam = adam.torch_adam(self.weights, self.averages, self.spec.learning_rate, start.iteration)
-
-    def step(self, images: Tensor, labels: Tensor, generators: Sequence[torch.Generator]) -> None:
-        """One optimizer step on images (S, B, D) and labels (S, B)."""
-        slopes = gradients(self.weights, images, labels, self.spec, generators)
-        for weight, slope, mask in zip(self.weights, slopes, self.keep, strict=True):
-            weight.grad = slope.mul_(mask)
-        self.adam.step()
-
-    def current(self) -> tuple[Layers, Averages]:
-        """The current weights and Adam's averages, (S, out, in) a layer."""
-        return self.weights, self.averages
-
-
 class DenseTraining:
     """Trains a stack one trajectory after the other with torch's products: what a CPU's kernels don't know.
 
@@ -112,7 +67,7 @@ class DenseTraining:
 
     def __init__(self, start: TrainingState, masks: Layers, specs: Sequence[TrajectorySpec]) -> None:
         self.spec, self.steps, self.number = specs[0], start.iteration, start.weights[0].numpy().dtype.type
-        self.weights, self.averages = _copy(start)
+        self.weights, self.averages = start.copy_tensors()
         keep = [mask.to(weight.dtype) for mask, weight in zip(masks, self.weights, strict=True)]
         layers = list(zip(self.weights, keep, self.averages.mean, self.averages.square, strict=True))
         self.networks = [tuple(weight[i] for weight in self.weights) for i in range(len(specs))]
@@ -130,15 +85,6 @@ class DenseTraining:
     def current(self) -> tuple[Layers, Averages]:
         """The current weights and Adam's averages, (S, out, in) a layer."""
         return self.weights, self.averages
-
-
-def _copy(state: TrainingState) -> tuple[Layers, Averages]:
-    """The weights and averages of a state, for a training to change."""
-
-    def clone(layers: Layers) -> Layers:
-        return tuple(layer.clone() for layer in layers)
-
-    return clone(state.weights), Averages(clone(state.averages.mean), clone(state.averages.square))
 
 
 @torch.no_grad()
@@ -165,8 +111,10 @@ def train(
         state that is resumed. The tensors are the training's own: read them before going on.
     """
     spec, device = specs[0], data.images.device
-    training: StackTraining | DenseTraining | TiledTraining
-    if device.type != "cpu":
+    training: StackTraining | CapturedTraining | DenseTraining | TiledTraining
+    if captured.is_wanted(device):
+        training = CapturedTraining(start, masks, specs)
+    elif device.type != "cpu":
         training = StackTraining(start, masks, specs)
     elif kernels_know(spec, training=True):
         training = TiledTraining(start, masks, specs, sparse=sparse_pays(spec, round_))

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import torch
 
+from lthray.engine import captured
 from lthray.engine.data import Arrays, Dataset, Split, on_device
 from lthray.engine.evaluation import CHUNK
 from lthray.engine.trajectory import run
@@ -54,7 +55,9 @@ def memory_bound(spec: TrajectorySpec, stack: int) -> float:
 
 
 def measure(spec: TrajectorySpec, arrays: Arrays, gpus: float, budget: float) -> Footprint:
-    """Measures one iteration and one evaluated chunk of images, with one trajectory and with several.
+    """Measures training and one evaluated chunk of images, with one trajectory and with several.
+
+    Training is one iteration, or as many as it takes until a CUDA graph is captured.
 
     Call it in a process of its own, on the device and with the share that a trial has.
 
@@ -68,7 +71,8 @@ def measure(spec: TrajectorySpec, arrays: Arrays, gpus: float, budget: float) ->
     device = torch.device("cuda" if gpu else "cpu")
     if gpu:
         budget = min(gpus, 1.0) * torch.cuda.mem_get_info()[0]
-    short = {"rounds": 0, "iterations": 1, "eval_every": 1, "rewind_to": "init"}
+    iterations = captured.WARM_UP + 1 if captured.is_wanted(device) else 1  # a graph takes memory of its own
+    short = {"rounds": 0, "iterations": iterations, "eval_every": iterations, "rewind_to": "init"}
     whole = on_device(arrays, spec.validation_size, device)
 
     def shorten(split: Split) -> Split:

@@ -9,8 +9,9 @@ import torch
 from lthray.engine import tiled, training
 from lthray.engine.adam import Averages
 from lthray.engine.results import Resume
+from lthray.engine.stack import StackTraining
 from lthray.engine.state import begin_round, resume_round
-from lthray.engine.training import DenseTraining, StackTraining, train
+from lthray.engine.training import DenseTraining, train
 from tests.engine.test_tiled import networks
 from tests.helpers import REMAINING, WHOLE, run_watched, same
 

@@ -12,8 +12,9 @@ from safetensors.torch import load_file
 from lthray.engine.network import glorot_uniform
 from lthray.engine.randomness import Draw, generator
 from lthray.engine.results import RoundResult
+from lthray.engine.stack import StackTraining
 from lthray.engine.tiled import UNITS, kernels_know, sparse_pays
-from lthray.engine.training import DenseTraining, StackTraining
+from lthray.engine.training import DenseTraining
 from lthray.engine.trajectory import run
 from lthray.methods.criteria import CRITERIA
 from lthray.methods.strategies import STRATEGIES, TRANSFER

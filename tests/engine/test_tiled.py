@@ -13,9 +13,10 @@ from lthray.engine.evaluation import dense_logits, evaluate
 from lthray.engine.network import glorot_uniform
 from lthray.engine.randomness import Draw, generator
 from lthray.engine.results import RoundResult
+from lthray.engine.stack import StackTraining
 from lthray.engine.state import begin_round
 from lthray.engine.tiled import TiledEvaluation, kernels_know, sparse_pays
-from lthray.engine.training import DenseTraining, StackTraining, train
+from lthray.engine.training import DenseTraining, train
 from lthray.engine.trajectory import run
 from lthray.methods.attacks import NATURAL
 from lthray.spec.attack_settings import parse
@@ -261,7 +262,10 @@ def test_shorter_registers_give_the_same_bits(tmp_path):
         pytest.skip("the processor has no AVX2")
     expected = trained_by_a_process()
     assert expected.count("test") > 20
-    for name, without in (("haswell", ("avx512", "avx10", "evex")), ("nehalem", ("avx", "evex", "vaes", "vpcl", "gfni"))):
+    for name, without in (
+        ("haswell", ("avx512", "avx10", "evex")),
+        ("nehalem", ("avx", "evex", "vaes", "vpcl", "gfni")),
+    ):
         kept = {key: on and not key.startswith(without) for key, on in features.items()}
         text = ",".join(f"{'+' if on else '-'}{key}" for key, on in kept.items())
         assert trained_by_a_process(

@@ -1,0 +1,45 @@
+"""Training of a stack as one batched network."""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from lthray.engine import adam
+from lthray.engine.adam import Averages
+from lthray.engine.adversarial import RandomStart
+from lthray.engine.loss import gradients
+from lthray.engine.randomness import random_start
+from lthray.engine.state import TrainingState
+from lthray.methods.networks import Layers
+from lthray.spec.trajectory import TrajectorySpec
+
+
+class StackTraining:
+    """Trains a stack as one batched network, as suits a GPU."""
+
+    def __init__(self, start: TrainingState, masks: Layers, specs: Sequence[TrajectorySpec]) -> None:
+        self.spec = specs[0]
+        self.weights, self.averages = start.copy_tensors()
+        self.keep = [mask.to(weight.dtype) for mask, weight in zip(masks, self.weights, strict=True)]
+        self.adam = adam.torch_adam(self.weights, self.averages, self.spec.learning_rate, start.iteration)
+
+    def step(
+        self,
+        images: Tensor,
+        labels: Tensor,
+        generators: Sequence[torch.Generator],
+        draw: RandomStart = random_start,
+    ) -> None:
+        """One optimizer step on images (S, B, D) and labels (S, B); `draw` draws the attack's random starts."""
+        self.update(gradients(self.weights, images, labels, self.spec, generators, draw))
+
+    def update(self, slopes: Layers) -> None:
+        """Adam's step along the gradients of the loss, which it changes; pruned weights stay zero."""
+        for weight, slope, mask in zip(self.weights, slopes, self.keep, strict=True):
+            weight.grad = slope.mul_(mask)
+        self.adam.step()
+
+    def current(self) -> tuple[Layers, Averages]:
+        """The current weights and Adam's averages, (S, out, in) a layer."""
+        return self.weights, self.averages
