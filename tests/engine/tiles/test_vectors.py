@@ -69,7 +69,7 @@ def multiply(out, weights, row, step, factors, first, wide, side):
 @pytest.mark.parametrize("turned", [False, True])
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_a_block_of_products_is_a_chain_for_each_of_its_numbers(dtype, turned):
-    """With weights read along their rows or along their columns, and with columns for whole blocks and for registers."""
+    """With weights read along their rows or along their columns; columns for whole blocks and for registers."""
     sizes = width(np.dtype(dtype)), lanes(np.dtype(dtype))
     weights, factors = draw(ROWS, 37, dtype=dtype), draw(37, sum(sizes), dtype=dtype)
     held = np.ascontiguousarray(weights.T) if turned else weights
