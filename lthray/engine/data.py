@@ -1,4 +1,4 @@
-"""Data sets as plain arrays, and as tensors held whole on the device that trains."""
+"""Data sets as tensors, held whole on the device that trains."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -7,21 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Arrays:
-    """A data set as it is stored and sent to workers."""
-
-    images: np.ndarray[Any, np.dtype[np.uint8]]
-    """Training and validation images (n, D); validation comes first."""
-    labels: np.ndarray[Any, np.dtype[np.uint8]]
-    """Their labels (n,), 0 to 9."""
-    test_images: np.ndarray[Any, np.dtype[np.uint8]]
-    """Test images (m, D)."""
-    test_labels: np.ndarray[Any, np.dtype[np.uint8]]
-    """Their labels (m,)."""
-    white: int
-    """Largest pixel value: images are divided by it."""
+from lthray.engine.arrays import Arrays
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from itertools import groupby
 import torch
 
 from lthray.engine import trajectory
-from lthray.engine.data import Arrays, Dataset, on_device
+from lthray.engine.arrays import Arrays
+from lthray.engine.data import Dataset, on_device
 from lthray.engine.results import Checkpoint, Failure, RoundResult
 from lthray.errors import InputError
 from lthray.methods.attacks import NATURAL
@@ -19,9 +20,9 @@ from lthray.spec.attack_settings import label
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store import sources
 from lthray.store.folder import Store
-from lthray.worker.body import TrialBody, take_share
-from lthray.worker.memory import is_out_of_memory
-from lthray.worker.report import Message, Note, Progress, Report, Score
+from lthray.worker.probe import is_out_of_memory
+from lthray.worker.report import Note, Progress, Report
+from lthray.worker.share import take_share
 
 REPORT_SECONDS = 1.0
 """Least time between reports inside a round: each costs the driver some 30 ms."""
@@ -76,45 +77,6 @@ def train_stack(
         half = math.ceil(len(left) / 2)
         report(Note(f"a stack of {len(left)} ran out of memory on {reporter.device}: going on with {half}"))
         waiting[:0] = [*_by_position(left[:half], checkpointer), *_by_position(left[half:], checkpointer)]
-
-
-def train_sample(
-    stack: Sequence[TrajectorySpec],
-    data: Mapping[str, Arrays],
-    report: Report,
-    *,
-    train: TrialBody,
-    store: Store,
-    metric: str,
-) -> None:
-    """Trains a sample's stack, and reports its score after each round.
-
-    The scores of rounds finished earlier come first, for a scheduler and a searcher that know nothing of them. A
-    trajectory that fails leaves the sample without a score for that round and later ones.
-
-    Args:
-        stack: The sample's trajectories.
-        data: The sweep's data sets by name.
-        report: Takes each message of the trial.
-        train: Trains the stack.
-        store: Results folder.
-        metric: The column of `rounds` to report, as a mean over the stack.
-    """
-    scored = 0
-
-    def report_scores() -> None:
-        nonlocal scored
-        for value in store.means(stack, metric)[scored:]:
-            scored += 1
-            report(Score(value, scored))
-
-    def report_and_score(message: Message) -> None:
-        report(message)
-        if isinstance(message, Progress) and message.round_done:
-            report_scores()
-
-    report_scores()
-    train(stack, data, report_and_score)
 
 
 def _by_position(specs: Sequence[TrajectorySpec], checkpointer: "_Checkpointer") -> list[list[TrajectorySpec]]:

@@ -8,7 +8,6 @@ from lthray.engine import autoattack
 from lthray.engine.data import Split
 from lthray.engine.evaluation import evaluate_ticket
 from lthray.engine.trajectory import run
-from lthray.errors import InputError
 from lthray.spec.attack_settings import parse
 
 torchattacks = pytest.importorskip("torchattacks")
@@ -78,9 +77,3 @@ def test_without_a_radius_nothing_is_moved(ticket, digits):
     weights = tuple(torch.tensor(weight) for weight in ticket.ticket.weights.values())
     natural, found = evaluate_ticket(weights, ticket.spec, digits.test, "test", parse("autoattack(epsilon=0)"), 1)
     assert (natural.accuracy, natural.loss) == (found.accuracy, found.loss)
-
-
-def test_without_the_package_it_is_said_what_to_install(monkeypatch):
-    monkeypatch.setattr(autoattack, "find_spec", lambda name: None)
-    with pytest.raises(InputError, match="pip install --no-deps 'torchattacks>="):
-        autoattack.require()

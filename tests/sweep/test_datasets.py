@@ -112,15 +112,12 @@ def test_compressed_files_are_enough(tmp_path, monkeypatch):
 def test_damaged_and_foreign_files_are_named(tmp_path):
     raw = write_mnist(tmp_path)
     whole = (raw / "train-images-idx3-ubyte").read_bytes()
-    for content in (whole[:1_000_000], b"", b"hello"):
+    mismatch = r"raw/train-images-idx3-ubyte: found SHA-256 [0-9a-f]{64}, but mnist's has ba891046e650"
+    for content in (whole, whole[:1_000_000], b"", b"hello"):
         (raw / "train-images-idx3-ubyte").write_bytes(content)
-        with pytest.raises(InputError, match=r"raw: a file is damaged.*delete the folder") as caught:
+        with pytest.raises(InputError, match=mismatch) as caught:
             datasets.read("mnist", tmp_path)
         assert "\n" not in str(caught.value)
-    write_mnist(tmp_path, n=1_000)
-    mismatch = r"raw/train-images-idx3-ubyte: found SHA-256 [0-9a-f]{64}, but mnist's has ba891046e650"
-    with pytest.raises(InputError, match=mismatch):
-        datasets.read("mnist", tmp_path)
 
 
 def test_another_data_set_in_the_folder_is_refused_by_its_name(tmp_path, monkeypatch):

@@ -170,6 +170,11 @@ def refused(*arguments) -> str:
     return line
 
 
+def test_without_the_package_of_autoattack_it_is_said_what_to_install(trained, monkeypatch):
+    monkeypatch.setattr("lthray.sweep.evaluate.find_spec", lambda name: None)
+    assert "pip install --no-deps 'torchattacks>=" in refused(trained[0].folder, "--attack", "autoattack")
+
+
 def test_mistakes_get_one_clear_line(trained, tmp_path):
     store, (spec, _) = trained
     folder = store.folder

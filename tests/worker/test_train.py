@@ -13,6 +13,7 @@ from lthray.store.folder import Store
 from lthray.sweep import datasets
 from lthray.worker import train as worker
 from lthray.worker.report import Note, Progress, Score
+from lthray.worker.sample import train_sample
 from tests.helpers import evaluations, tables
 
 
@@ -170,7 +171,7 @@ def test_a_sample_reports_its_score_after_each_round_also_of_rounds_finished_ear
     train([specs[0].model_copy(update={"rounds": 0}), specs[1]], store, arrays)
     reports = []
     body = partial(worker.train_stack, store=store, threads=1, gpus=0)
-    worker.train_sample(specs, arrays, reports.append, train=body, store=store, metric="final_none_accuracy_test")
+    train_sample(specs, arrays, reports.append, train=body, store=store, metric="final_none_accuracy_test")
     rounds = pd.read_parquet(store.folder / "rounds")
     means = rounds.groupby("round")["final_none_accuracy_test"].mean()
     assert [type(message) for message in reports] == [Score, Progress, Progress, Score]
