@@ -192,7 +192,8 @@ def run_watched(specs, digits, *arguments, **options):
     taken = {}
 
     def observe(progress):
-        taken[progress.round, progress.iteration] = progress.checkpoints()
+        if progress.measurements:
+            taken[progress.round, progress.iteration] = progress.checkpoints()
 
     rounds = run(specs, digits, *arguments, observe=observe, **options)
     return {(result.spec.trajectory_id, result.round): result for stack in rounds for result in stack}, taken

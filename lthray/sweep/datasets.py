@@ -3,6 +3,7 @@
 import hashlib
 import io
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -37,17 +38,20 @@ def read(name: str, folder: Path) -> Arrays:
     return _read_files(name, folder) if name in FOLDERS else _digits()
 
 
-def gather(names: Iterable[str], folder: Path, say: Callable[[str], None]) -> dict[str, Arrays]:
-    """Reads data sets by name, and announces those that it has to get.
+def start_reading(names: Iterable[str], folder: Path, say: Callable[[str], None]) -> Future[dict[str, Arrays]]:
+    """Downloads the data sets that are missing, and announces them; then reads all by name, in a thread that ends soon.
 
     Raises:
-        InputError: as in `read`.
+        InputError: as in `read`; for data sets that are there, the future raises it.
     """
-    data: dict[str, Arrays] = {}
-    for name in sorted(set(names)):
+    names = sorted(set(names))
+    for name in names:
         if not is_here(name, folder):
             say(f"getting {name} into {folder}")
-        data[name] = read(name, folder)
+            _download(name, folder)
+    reader = ThreadPoolExecutor(1, "datasets")
+    data = reader.submit(lambda: {name: read(name, folder) for name in names})
+    reader.shutdown(wait=False)
     return data
 
 

@@ -108,7 +108,7 @@ def _train(
 
     def observe(progress: trajectory.Progress) -> None:
         checkpointer.observe(progress)
-        reporter.evaluated(progress)
+        reporter.observe(progress)
 
     find_masks = partial(sources.masks, store)
     for results in trajectory.run(stack, dataset, first, resumes, observe, find_masks, checkpoints):
@@ -157,7 +157,7 @@ class _Checkpointer:
 
 
 class _Reporter:
-    """Reports a stack's evaluations, but not too often."""
+    """Reports the rounds that a stack begins and its evaluations, but not too often."""
 
     def __init__(self, report: Report, device: str) -> None:
         self.report, self.device = report, device
@@ -166,15 +166,19 @@ class _Reporter:
         self.last_report = self.last_evaluation = time.perf_counter()
         self.latest: Progress | None = None
 
-    def evaluated(self, progress: trajectory.Progress) -> None:
-        """Takes an evaluation inside a round; the trial's first is reported at once, so that the trial shows up."""
+    def observe(self, progress: trajectory.Progress) -> None:
+        """Takes a round's start or an evaluation; the trial's first is reported at once, so that the trial shows up."""
         now = time.perf_counter()
         before = self.latest
         rate = before.rate if before else 0.0
         if before and before.round == progress.round and progress.iteration > before.done_in_round:
             rate = (progress.iteration - before.done_in_round) * progress.running / (now - self.last_evaluation)
         self.last_evaluation = now
-        test = {label(m.attack): sum(m.accuracy) / len(m.accuracy) for m in progress.measurements if m.split == "test"}
+        natural, adversarial = (before.natural, before.adversarial) if before else (None, {})
+        if progress.measurements:
+            test = [measurement for measurement in progress.measurements if measurement.split == "test"]
+            adversarial = {label(m.attack): sum(m.accuracy) / len(m.accuracy) for m in test}
+            natural = adversarial.pop(str(NATURAL))
         self.latest = Progress(
             unit="iterations",
             round=progress.round,
@@ -183,8 +187,8 @@ class _Reporter:
             round_done=False,
             rate=rate,
             weights_remaining=progress.weights_remaining,
-            natural=test.pop(str(NATURAL)),
-            adversarial=test,
+            natural=natural,
+            adversarial=adversarial,
             running=progress.running,
             device=self.device,
         )
