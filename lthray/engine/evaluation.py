@@ -203,8 +203,7 @@ def _measure(
         {attack: torch.zeros(len(specs), dtype=torch.float64, device=device) for attack in (NATURAL, *generators)}
         for _ in range(3)
     )
-    size = CHUNK[device.type]
-    for images, labels in zip(torch.split(split.images, size), torch.split(split.labels, size), strict=True):
+    for images, labels in split.chunks(CHUNK[device.type]):
         outputs, counts = logits(images, labels, generators)
         targets = one_hot(labels, outputs[NATURAL], smoothing)
         for attack, output in outputs.items():

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from lthray.engine.data import Dataset, Split
+from lthray.engine.data import Dataset
 from lthray.engine.evaluation import Measurement, evaluate, evaluate_under
 from lthray.engine.results import Checkpoint, CurveRow
 from lthray.engine.state import TrainingState
@@ -49,7 +49,7 @@ class Recorder:
         """The trajectories as they are set in this round."""
         self.splits = {"validation": data.validation, "test": data.test}
         self.end_attacks, count = ends.end_attacks(specs[0]), ends.end_images(specs[0])
-        self.end_images = Split(data.test.images[:count], data.test.labels[:count])
+        self.end_images = data.test.first(count)
         self.reported = specs[0].evaluation_iterations()
         self.curves = [list(checkpoint.curves) for checkpoint in checkpoints] or [[] for _ in specs]
         self.before = [(saved.train_seconds, saved.eval_seconds) for saved in checkpoints] or [(0.0, 0.0)] * len(specs)

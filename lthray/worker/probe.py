@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from lthray.engine.arrays import CHUNK, Arrays
-from lthray.engine.data import Dataset, Split, on_device
+from lthray.engine.data import Dataset, on_device
 from lthray.engine.trajectory import run
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.worker.memory import GIB, Footprint
@@ -35,11 +35,8 @@ def measure(spec: TrajectorySpec, arrays: Arrays, gpus: float, budget: float) ->
         budget = min(gpus, 1.0) * torch.cuda.mem_get_info()[0]
     short = {"rounds": 0, "iterations": 1, "eval_every": 1, "rewind_to": "init"}
     whole = on_device(arrays, spec.validation_size, device)
-
-    def shorten(split: Split) -> Split:
-        return Split(split.images[: CHUNK[device.type]], split.labels[: CHUNK[device.type]])
-
-    data = Dataset(whole.train, shorten(whole.validation), shorten(whole.test))
+    chunk = CHUNK[device.type]
+    data = Dataset(whole.train, whole.validation.first(chunk), whole.test.first(chunk))
 
     def peak(stack: int) -> float:
         specs = [spec.model_copy(update={**short, "seed": seed}) for seed in range(stack)]

@@ -46,7 +46,7 @@ def test_a_ticket_has_the_accuracy_of_torchattacks_by_hand(norm, epsilon, steps,
     if steps == 5:
         monkeypatch.setattr(autoattack, "ITERATIONS", steps)
         monkeypatch.setattr(autoattack, "QUERIES", queries)
-    some = Split(digits.test.images[:40], digits.test.labels[:40])
+    some = Split(digits.test.as_floats().images[:40], digits.test.labels[:40])
     theirs = {"linf": "Linf", "l2": "L2"}[norm]
     attacks = [
         lambda model: torchattacks.APGD(model, norm=theirs, eps=epsilon, steps=steps, loss="ce", seed=0),

@@ -116,7 +116,7 @@ def test_the_first_images_of_the_split_are_measured(trained, arrays, digits):
     store, (spec, _) = trained
     measure(trained, arrays, asks("fgsm(epsilon=0)", images=7, rounds=[0]))
     weights = [torch.tensor(layer) for layer in store.ticket(spec, 0).weights.values()]
-    x = digits.test.images[:7]
+    x = digits.test.as_floats().images[:7]
     for layer in weights[:-1]:
         x = (x @ layer.T).relu()
     right = ((x @ weights[-1].T).argmax(-1) == digits.test.labels[:7]).double().mean().item()
