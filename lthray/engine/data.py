@@ -28,9 +28,13 @@ class Split:
         return images.view(*indices.shape, -1), self.labels[indices]
 
     def chunks(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
-        """All images as floats (B, D), and their labels (B,), `size` or at last fewer at a time."""
+        """All images as floats (B, D), and their labels (B,), `size` or at last fewer at a time.
+
+        A chunk is valid until the next is taken, which may overwrite it: new memory for each would cost page faults.
+        """
+        room = self.images.new_empty(min(size, len(self.images)), *self.images.shape[1:], dtype=torch.float32)
         for images, labels in zip(torch.split(self.images, size), torch.split(self.labels, size), strict=True):
-            yield self._to_floats(images), labels
+            yield self._to_floats(images, room[: len(images)]), labels
 
     def first(self, count: int) -> "Split":
         """The first images."""
@@ -40,8 +44,12 @@ class Split:
         """The same images, all of them as floats."""
         return Split(self._to_floats(self.images), self.labels)
 
-    def _to_floats(self, images: Tensor) -> Tensor:
-        return images if images.is_floating_point() else images.to(torch.float32).div_(self.white)
+    def _to_floats(self, images: Tensor, room: Tensor | None = None) -> Tensor:
+        """Images as floats, in `room` if it is given; floats stay where they are."""
+        if images.is_floating_point():
+            return images
+        floats = images.to(torch.float32) if room is None else room.copy_(images)
+        return floats.div_(self.white)
 
 
 @dataclass(frozen=True)

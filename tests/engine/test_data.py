@@ -25,7 +25,7 @@ def test_a_batch_and_a_chunk_have_the_pixels_of_the_whole_to_the_bit(split):
     images, labels = split.batch(indices)
     assert torch.equal(images, whole[indices])
     assert torch.equal(labels, indices)
-    parts = list(split.chunks(64))
+    parts = [(images.clone(), labels) for images, labels in split.chunks(64)]
     assert [len(labels) for _, labels in parts] == [64, 64, 64, 8]
     assert torch.equal(torch.cat([images for images, _ in parts]), whole)
     assert torch.equal(torch.cat([labels for _, labels in parts]), split.labels)
