@@ -5,8 +5,9 @@ import pytest
 import torch
 
 from lthray.engine.arrays import Arrays
-from lthray.engine.data import Split, on_device
-from tests.helpers import CPU
+from lthray.engine.data import Dataset, Split, on_device
+from lthray.engine.trajectory import run
+from tests.helpers import CPU, same
 
 
 @pytest.fixture(params=[16, 255])
@@ -48,3 +49,12 @@ def test_a_trial_on_a_cpu_keeps_bytes():
         assert split.images.dtype == torch.uint8
         assert split.images.untyped_storage().nbytes() == size * 4
     assert data.train.labels.tolist() == [4, 5, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize("criterion", ["magnitude", "adversarial-gradient"])
+def test_bytes_and_floats_train_to_the_same_bits(criterion, make, digits):
+    fields = {"train_attack": "pgd", "iterations": 20, "eval_every": 10, "rounds": 5, "end_attacks": ["pgd"]}
+    spec = make(**fields, prune={"criterion": criterion, "rates": {"hidden_1": 0.3, "hidden_2": 0.3}})
+    floats = Dataset(digits.train.as_floats(), digits.validation.as_floats(), digits.test.as_floats())
+    for (of_bytes,), (of_floats,) in zip(run([spec], digits), run([spec], floats), strict=True):
+        assert same(of_bytes, of_floats)
