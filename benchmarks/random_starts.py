@@ -11,7 +11,7 @@ import time
 import torch
 
 from lthray.bench.measure import Spread, alternate
-from lthray.engine.evaluation import CHUNK
+from lthray.engine.arrays import CHUNK
 from lthray.engine.mersenne import rounding, uniform_
 from lthray.spec.trajectory import TrajectorySpec
 

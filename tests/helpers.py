@@ -187,12 +187,12 @@ def trained(way, specs, weights, masks, data, steps):
     start = begin_round(weights, specs, 1)
     training = way(start, masks, specs)
     for _, batch in zip(range(steps), batches(specs, 1, CPU), strict=False):
-        training.step(data.images[batch], data.labels[batch], start.generators)
+        training.step(*data.batch(batch), start.generators)
     return training.current()[0]
 
 
 def in_double(split):
-    return Split(split.images.double(), split.labels)
+    return Split(split.as_floats().images.double(), split.labels)
 
 
 def run_watched(specs, digits, *arguments, **options):
@@ -200,7 +200,8 @@ def run_watched(specs, digits, *arguments, **options):
     taken = {}
 
     def observe(progress):
-        taken[progress.round, progress.iteration] = progress.checkpoints()
+        if progress.measurements:
+            taken[progress.round, progress.iteration] = progress.checkpoints()
 
     rounds = run(specs, digits, *arguments, observe=observe, **options)
     return {(result.spec.trajectory_id, result.round): result for stack in rounds for result in stack}, taken
@@ -248,7 +249,7 @@ def plain(spec, weights, masks, data, round_):
         for batch in torch.randperm(len(data.labels), generator=order).split(spec.batch_size):
             if (len(batch) < spec.batch_size and spec.drop_last) or done == spec.iterations:
                 break
-            x, y = data.images[batch], data.labels[batch]
+            x, y = data.batch(batch)
             loss = F.cross_entropy(model(x), y, label_smoothing=spec.label_smoothing)
             if spec.train_attack != "none":
                 worse = F.cross_entropy(model(attacked(x, y, noise)), y, label_smoothing=spec.label_smoothing)

@@ -11,9 +11,10 @@ from torch.nn import functional as F
 
 from lthray.bench.measure import Job
 from lthray.engine import captured
+from lthray.engine.arrays import CHUNK
 from lthray.engine.captured import Capture, CapturedTraining
 from lthray.engine.data import Dataset, Split
-from lthray.engine.evaluation import CHUNK, evaluate
+from lthray.engine.evaluation import evaluate
 from lthray.engine.loss import gradients
 from lthray.engine.network import glorot_uniform
 from lthray.engine.randomness import Draw, generator, random_start
@@ -73,8 +74,7 @@ def training_job(
     @torch.no_grad()
     def run() -> None:
         for batch in itertools.islice(order, steps):
-            images = data.images.index_select(0, batch.flatten()).view(*batch.shape, -1)
-            training.step(images, data.labels[batch], start.generators)
+            training.step(*data.batch(batch), start.generators)
 
     return training, run
 
@@ -131,7 +131,7 @@ class PlainLoop:
         """Takes optimizer steps."""
         smoothing, w = self.spec.label_smoothing, self.spec.adversarial_weight
         for batch in itertools.islice(self.order, steps):
-            images, labels = self.data.train.images[batch[0]], self.data.train.labels[batch[0]]
+            images, labels = self.data.train.batch(batch[0])
             logits = self.model(images)
             loss = F.cross_entropy(logits, labels, label_smoothing=smoothing)
             if self.spec.train_attack != "none":
@@ -145,8 +145,7 @@ class PlainLoop:
         """Loss and accuracy on validation and test, natural and under each eval attack."""
         sums = []
         for split in (self.data.validation, self.data.test):
-            size = CHUNK[split.images.device.type]
-            for images, labels in zip(split.images.split(size), split.labels.split(size), strict=True):
+            for images, labels in split.chunks(CHUNK[split.images.device.type]):
                 with torch.no_grad():
                     natural = self.model(images)
                 outputs = [natural]

@@ -8,7 +8,6 @@ import torch
 from gpu_parts import loops
 from gpu_parts.bench import ATTACKS, DATASETS, PAPER, ROUNDS, STRATEGIES, Bench, say, trajectory_hours
 
-from lthray.engine.data import Split
 from lthray.engine.evaluation import evaluate_under
 from lthray.engine.results import RoundResult
 from lthray.engine.trajectory import run
@@ -131,7 +130,7 @@ def _measure_ends(bench: Bench, specs: Sequence[TrajectorySpec]) -> float:
     """Seconds of a round's end attacks of a stack, at early stopping and at the end."""
     asked = bench.spec(specs[0].train_attack)
     attacks, count = ends.end_attacks(asked), ends.end_images(asked)
-    split = Split(bench.data.test.images[:count], bench.data.test.labels[:count])
+    split = bench.data.test.first(count)
     start, _ = loops.begin(specs, bench.device)
     arguments = (attacks, start.weights, specs, {"test": split}, 0, [0] * len(specs))
     seconds = bench.measure({"ends": (lambda: evaluate_under(*arguments), 1)})["ends"]

@@ -140,7 +140,7 @@ class Bench:
         size = TrajectorySpec().train_size
         draw = torch.Generator().manual_seed(0)
         self.data = Split(torch.rand(size, 784, generator=draw), torch.randint(0, 10, (size,), generator=draw))
-        self.evaluated = Split(self.data.images[:IMAGES], self.data.labels[:IMAGES])
+        self.evaluated = self.data.first(IMAGES)
         self.repeats, self.peers, self.every_peer, self.clock = repeats, peers, every_peer, clock
 
     def rows(self, rounds: Sequence[int], works: Sequence[str] = WORKS) -> Iterator[Row]:

@@ -22,6 +22,7 @@ from lthray.sweep.events import (
     TrialStopped,
 )
 from lthray.sweep.progress import SweepProgress, title
+from lthray.worker.report import Progress as TrialState
 from lthray.worker.report import Unit
 
 PLAIN_SECONDS = 60
@@ -63,7 +64,8 @@ def watch(console: Console) -> Iterator[Notify]:
 
     def is_due(event: TrialProgress) -> bool:
         now = time.monotonic()
-        early = not event.progress.round_done and now - printed.get(event.trial, sweep.began) < PLAIN_SECONDS
+        last = printed.get(event.trial)  # a trial's first report has a line, so that one sees that it trains
+        early = last is not None and not event.progress.round_done and now - last < PLAIN_SECONDS
         if early or console.is_terminal:
             return False
         printed[event.trial] = now
@@ -128,14 +130,30 @@ def trials_table(running: Iterable[Mapping[str, Any]], unit: Unit) -> Table:
             percent(trial["weights_remaining"]),
             f"{trial['done_in_round']:,}",
             f"{trial['rate']:,.0f}",
-            f"{100 * trial['natural']:.1f} %",
+            _accuracy(trial["natural"]),
             _adversarial(trial["adversarial"], "\n"),
         )
     return table
 
 
 def _adversarial(accuracies: Mapping[str, float], between: str = ", ") -> str:
-    return between.join(f"{attack} {100 * value:.1f} %" for attack, value in accuracies.items())
+    return between.join(f"{attack} {_accuracy(value)}" for attack, value in accuracies.items())
+
+
+def _accuracy(share: float | None) -> str:
+    return "" if share is None else f"{100 * share:.1f} %"
+
+
+def _work(progress: TrialState) -> str:
+    """What a trial has done of its round, and the accuracies measured last."""
+    trains, count = progress.unit == "iterations", f"{progress.done_in_round:,}"
+    done, split = (f"iteration {count}", "test ") if trains else (f"{count} images", "")
+    if progress.natural is None:
+        return f"training begins at {done}"
+    return (
+        f"{done}, {progress.rate:,.0f} {SHORT[progress.unit]}/s, {split}accuracy natural {_accuracy(progress.natural)},"
+        f" {_adversarial(progress.adversarial)}"
+    )
 
 
 def _line(event: Event, sweep: SweepProgress) -> str | None:
@@ -171,13 +189,9 @@ def _line(event: Event, sweep: SweepProgress) -> str | None:
         case TrialProgress() if sweep.plan:
             stack, progress = sweep.plan.trials[event.trial], event.progress
             left = sweep.seconds_left()
-            trains, count = progress.unit == "iterations", f"{progress.done_in_round:,}"
-            done, split = (f"iteration {count}", "test ") if trains else (f"{count} images", "")
             return (
                 f"[{100 * sweep.share():3.0f} %] trial {event.trial} ({title(stack)}), round {progress.round} of"
-                f" {stack[0].rounds}, {percent(progress.weights_remaining)} of weights, {done},"
-                f" {progress.rate:,.0f} {SHORT[progress.unit]}/s, {split}accuracy natural"
-                f" {100 * progress.natural:.1f} %, {_adversarial(progress.adversarial)}"
+                f" {stack[0].rounds}, {percent(progress.weights_remaining)} of weights, {_work(progress)}"
                 + (f"; {clock(left)} left" if left is not None else "")
             )
     return None

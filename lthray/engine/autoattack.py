@@ -6,14 +6,12 @@ they are put together here with the published numbers.
 """
 
 from collections.abc import Mapping, Sequence
-from importlib.util import find_spec
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from lthray.engine.network import cross_entropy_gradient, forward, image_gradient, one_hot
-from lthray.errors import InputError
 from lthray.methods.attacks import NATURAL, Attack
 from lthray.methods.datasets import CLASSES
 from lthray.methods.networks import Layers
@@ -22,19 +20,6 @@ from lthray.spec.trajectory import TrajectorySpec
 ITERATIONS, QUERIES, SEED = 100, 5_000, 0
 NORMS = {"linf": "Linf", "l2": "L2"}
 """The norms as torchattacks names them."""
-
-
-def require() -> None:
-    """Checks that the package is installed.
-
-    Raises:
-        InputError: it is not.
-    """
-    if find_spec("torchattacks") is None:
-        raise InputError(
-            "--attack autoattack: the package torchattacks is not installed:"
-            " pip install --no-deps 'torchattacks>=3.5.1'"
-        )
 
 
 class _Logits(torch.autograd.Function):

@@ -1,37 +1,55 @@
-"""Data sets as plain arrays, and as tensors held whole on the device that trains."""
+"""Data sets as tensors, held whole on the device that trains."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
-
-@dataclass(frozen=True)
-class Arrays:
-    """A data set as it is stored and sent to workers."""
-
-    images: np.ndarray[Any, np.dtype[np.uint8]]
-    """Training and validation images (n, D); validation comes first."""
-    labels: np.ndarray[Any, np.dtype[np.uint8]]
-    """Their labels (n,), 0 to 9."""
-    test_images: np.ndarray[Any, np.dtype[np.uint8]]
-    """Test images (m, D)."""
-    test_labels: np.ndarray[Any, np.dtype[np.uint8]]
-    """Their labels (m,)."""
-    white: int
-    """Largest pixel value: images are divided by it."""
+from lthray.engine.arrays import Arrays
 
 
 @dataclass(frozen=True)
 class Split:
-    """Images and labels on a device."""
+    """Images and labels on a device. Whole numbers take a quarter of the memory; what is computed with are floats."""
 
     images: Tensor
-    """(n, D) float32 in [0, 1]."""
+    """(n, D): uint8 from 0 to `white`, or floats in [0, 1]."""
     labels: Tensor
     """(n,) int64."""
+    white: int = 1
+    """Largest pixel value of uint8 images."""
+
+    def batch(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Some images as floats (..., D), and their labels (...), by their indices (...)."""
+        images = self._to_floats(self.images.index_select(0, indices.flatten()))
+        return images.view(*indices.shape, -1), self.labels[indices]
+
+    def chunks(self, size: int) -> Iterator[tuple[Tensor, Tensor]]:
+        """All images as floats (B, D), and their labels (B,), `size` or at last fewer at a time.
+
+        A chunk is valid until the next is taken, which may overwrite it: new memory for each would cost page faults.
+        """
+        room = self.images.new_empty(min(size, len(self.images)), *self.images.shape[1:], dtype=torch.float32)
+        for images, labels in zip(torch.split(self.images, size), torch.split(self.labels, size), strict=True):
+            yield self._to_floats(images, room[: len(images)]), labels
+
+    def first(self, count: int) -> "Split":
+        """The first images."""
+        return replace(self, images=self.images[:count], labels=self.labels[:count])
+
+    def as_floats(self) -> "Split":
+        """The same images, all of them as floats."""
+        return Split(self._to_floats(self.images), self.labels)
+
+    def _to_floats(self, images: Tensor, room: Tensor | None = None) -> Tensor:
+        """Images as floats, in `room` if it is given; floats stay where they are."""
+        if images.is_floating_point():
+            return images
+        floats = images.to(torch.float32) if room is None else room.copy_(images)
+        return floats.div_(self.white)
 
 
 @dataclass(frozen=True)
@@ -44,11 +62,16 @@ class Dataset:
 
 
 def on_device(arrays: Arrays, validation_size: int, device: torch.device) -> Dataset:
-    """The splits as tensors: validation is the first `validation_size` images, training the rest."""
+    """The splits as tensors: validation is the first `validation_size` images, training the rest.
+
+    A CPU keeps bytes, because every trial has its copy; a GPU has the memory for floats, which spare it a pass a batch.
+    """
 
     def split(images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> Split:
-        pixels = torch.tensor(images, device=device).to(torch.float32).div_(arrays.white)
-        return Split(pixels, torch.tensor(labels, device=device).to(torch.int64))
+        stored = Split(
+            torch.tensor(images, device=device), torch.tensor(labels, device=device).to(torch.int64), arrays.white
+        )
+        return stored if device.type == "cpu" else stored.as_floats()
 
     return Dataset(
         train=split(arrays.images[validation_size:], arrays.labels[validation_size:]),

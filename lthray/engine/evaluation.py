@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from lthray.engine.adversarial import attack_targets, loss_gradient, perturb
+from lthray.engine.arrays import CHUNK
 from lthray.engine.autoattack import autoattack_logits
 from lthray.engine.data import Split
 from lthray.engine.network import cross_entropy, forward, one_hot
@@ -18,9 +19,6 @@ from lthray.methods.networks import Layers
 from lthray.spec.attack_settings import word
 from lthray.spec.metrics import SPLITS
 from lthray.spec.trajectory import TrajectorySpec
-
-CHUNK = {"cpu": 512, "cuda": 5_000}
-"""Images per pass, as suits a cache or a GPU. Part of the results: random starts are drawn chunk by chunk."""
 
 
 @dataclass(frozen=True)
@@ -205,8 +203,7 @@ def _measure(
         {attack: torch.zeros(len(specs), dtype=torch.float64, device=device) for attack in (NATURAL, *generators)}
         for _ in range(3)
     )
-    size = CHUNK[device.type]
-    for images, labels in zip(torch.split(split.images, size), torch.split(split.labels, size), strict=True):
+    for images, labels in split.chunks(CHUNK[device.type]):
         outputs, counts = logits(images, labels, generators)
         targets = one_hot(labels, outputs[NATURAL], smoothing)
         for attack, output in outputs.items():

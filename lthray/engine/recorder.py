@@ -55,7 +55,7 @@ class Recorder:
         """The same trajectories, as they are evaluated before the last iteration."""
         self.splits = {"validation": data.validation, "test": data.test}
         self.end_attacks, count = ends.end_attacks(specs[0]), ends.end_images(specs[0])
-        self.end_images = Split(data.test.images[:count], data.test.labels[:count])
+        self.end_images = data.test.first(count)
         self.reported = specs[0].evaluation_iterations()
         self.curves = [list(checkpoint.curves) for checkpoint in checkpoints] or [[] for _ in specs]
         self.before = [(saved.train_seconds, saved.eval_seconds) for saved in checkpoints] or [(0.0, 0.0)] * len(specs)

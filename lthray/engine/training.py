@@ -52,7 +52,7 @@ def mean_gradient(weights: Layers, data: Split, spec: TrajectorySpec, attack: st
     part = spec.model_copy(update={"train_attack": attack, "adversarial_weight": 1.0})
     generators = [generator(spec.seed, Draw.CRITERION_ATTACK, round_, device=data.images.device)]
     total = tuple(torch.zeros_like(weight) for weight in weights)
-    for images, labels in zip(torch.split(data.images, SCORED), torch.split(data.labels, SCORED), strict=True):
+    for images, labels in data.chunks(SCORED):
         share = len(labels) / len(data.labels)
         for sum_, chunk in zip(total, gradients(weights, images, labels, part, generators), strict=True):
             sum_.add_(chunk, alpha=share)
@@ -126,5 +126,4 @@ def train(
             yield TrainingState(iteration, *training.current(), start.generators)
         if iteration == spec.iterations:
             return
-        images = data.images.index_select(0, batch.flatten()).view(*batch.shape, -1)
-        training.step(images, data.labels[batch], start.generators)
+        training.step(*data.batch(batch), start.generators)

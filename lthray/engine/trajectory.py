@@ -32,7 +32,7 @@ def _find_no_masks(spec: TrajectorySpec, number: int) -> dict[str, Array]:
 
 @dataclass(frozen=True)
 class Progress:
-    """How far a stack's round is, at an evaluation."""
+    """How far a stack's round is, when it begins and at each evaluation."""
 
     round: int
     iteration: int
@@ -41,6 +41,7 @@ class Progress:
     weights_remaining: float
     """Of its first trajectory, in (0, 1]."""
     measurements: list[Measurement]
+    """Empty when the round begins: nothing is measured yet."""
     checkpoints: Callable[[], list[Checkpoint]]
     """Takes a checkpoint of each trajectory that has trained and not failed; to be called before training goes on."""
 
@@ -61,7 +62,7 @@ def run(
         data: Their data set, on the device that trains.
         first_round: Round to begin with, the same for all.
         resumes: One a trajectory, where `first_round` is not 0.
-        observe: Called at every evaluation.
+        observe: Called when a round begins, or goes on from a checkpoint, and at every evaluation.
         find_masks: Finds the masks of trajectories that do not prune.
         checkpoints: Where `first_round` was interrupted: one a trajectory, of one iteration.
 
@@ -211,6 +212,7 @@ def _train_round(
         start = begin_round(_stack([member.weights for member in stack]), specs, number)
     rewinds = [None if number else spec.rewind_iteration for spec in specs]
     stops = [iteration for iteration in rewinds if iteration is not None]
+    observe(Progress(number, start.iteration, len(stack), remaining, [], list))
     state = start
     for state in train(start, masks, specs, data.train, number, stops):
         for i, member in enumerate(stack):

@@ -3,16 +3,17 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import ray
 
-from lthray.engine.data import Arrays
+from lthray.engine.arrays import Arrays
 from lthray.errors import InputError, last_line
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.sweep.events import Note, Notify
 from lthray.sweep.planning import Share
-from lthray.worker.memory import Footprint, measure
+from lthray.worker.memory import Footprint
 
 NOTE_SECONDS = 30.0
 """Time between two notes that no node is left."""
@@ -73,9 +74,15 @@ def footprint(spec: TrajectorySpec, arrays: Arrays, share: Share) -> Footprint:
     Raises:
         InputError: not even one trajectory can be trained.
     """
-    probe = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, max_calls=1, max_retries=0)(measure)
+    probe = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, max_calls=1, max_retries=0)(_measure)
     try:
         measured: Footprint = ray.get(probe.remote(spec, arrays, share.gpus, share.memory))
     except ray.exceptions.RayError as error:
         raise InputError(f"a first iteration can't be trained on the cluster: {last_line(error)}") from None
     return measured
+
+
+def _measure(*arguments: Any) -> Footprint:
+    from lthray.worker.probe import measure  # it imports torch, which takes seconds and the driver does without
+
+    return measure(*arguments)

@@ -3,18 +3,20 @@
 import hashlib
 import io
 from collections.abc import Callable, Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import redirect_stdout
 from pathlib import Path
 
 import numpy as np
-import torch
 
-from lthray.engine.data import Arrays
+from lthray.engine.arrays import Arrays
 from lthray.errors import InputError, last_line
 from lthray.methods.datasets import DATASETS, foreign
 
 FOLDERS = {"mnist": "MNIST", "fashion-mnist": "FashionMNIST"}
 """The data sets of torchvision by the names of their folders."""
+IMAGE_HEADER, LABEL_HEADER = 16, 8
+"""Bytes before the first image or label of their files: a magic number and the sizes, which the digest fixes."""
 
 
 def is_here(name: str, folder: Path) -> bool:
@@ -33,51 +35,62 @@ def read(name: str, folder: Path) -> Arrays:
     Raises:
         InputError: the files are not there and can't be downloaded, or are not the data set's own.
     """
-    return _torchvision(name, folder) if name in FOLDERS else _digits()
+    return _read_files(name, folder) if name in FOLDERS else _digits()
 
 
-def gather(names: Iterable[str], folder: Path, say: Callable[[str], None]) -> dict[str, Arrays]:
-    """Reads data sets by name, and announces those that it has to get.
+def start_reading(names: Iterable[str], folder: Path, say: Callable[[str], None]) -> Future[dict[str, Arrays]]:
+    """Downloads the data sets that are missing, and announces them; then reads all by name, in a thread that ends soon.
 
     Raises:
-        InputError: as in `read`.
+        InputError: as in `read`; for data sets that are there, the future raises it.
     """
-    data: dict[str, Arrays] = {}
-    for name in sorted(set(names)):
+    names = sorted(set(names))
+    for name in names:
         if not is_here(name, folder):
             say(f"getting {name} into {folder}")
-        data[name] = read(name, folder)
+            _download(name, folder)
+    reader = ThreadPoolExecutor(1, "datasets")
+    data = reader.submit(lambda: {name: read(name, folder) for name in names})
+    reader.shutdown(wait=False)
     return data
 
 
-def _torchvision(name: str, folder: Path) -> Arrays:
-    from torchvision import datasets  # its import is slow, and digits-8x8 does without
-
-    raw = _raw(name, folder)
-    reader = getattr(datasets, FOLDERS[name])
-    try:
-        with redirect_stdout(io.StringIO()):  # some versions announce URLs
-            train, test = (reader(root=str(folder), train=part, download=True) for part in (True, False))
-    except (OSError, RuntimeError, ValueError, AssertionError, IndexError) as error:
-        missing = ", ".join(f"{file}[.gz]" for file in DATASETS[name].sha256 if not (raw / file).is_file())
-        reason = last_line(error)
-        if missing:
-            raise InputError(
-                f"{name}: can't be downloaded ({reason}); put {missing} into {raw},"
-                " or name the folder that has them with --data-dir"
-            ) from None
-        what = "can't be read" if isinstance(error, OSError) else "a file is damaged; delete the folder and run again"
-        raise InputError(f"{raw}: {what} ({reason})") from None
+def _read_files(name: str, folder: Path) -> Arrays:
+    if not is_here(name, folder):
+        _download(name, folder)
+    inputs, raw, contents = DATASETS[name].inputs, _raw(name, folder), []
     for file in DATASETS[name].sha256:
-        with (raw / file).open("rb") as content:
-            _check(name, file, hashlib.file_digest(content, "sha256"), str(raw / file))
+        try:
+            content = (raw / file).read_bytes()
+        except OSError as error:
+            raise InputError(f"{raw / file}: can't be read ({error.strerror or error})") from None
+        _check(name, file, hashlib.sha256(content), str(raw / file))
+        contents.append(np.frombuffer(content, np.uint8))
+    images, labels, test_images, test_labels = contents
     return Arrays(
-        images=train.data.reshape(len(train.data), -1).numpy(),
-        labels=train.targets.to(torch.uint8).numpy(),
-        test_images=test.data.reshape(len(test.data), -1).numpy(),
-        test_labels=test.targets.to(torch.uint8).numpy(),
+        images=images[IMAGE_HEADER:].reshape(-1, inputs),
+        labels=labels[LABEL_HEADER:],
+        test_images=test_images[IMAGE_HEADER:].reshape(-1, inputs),
+        test_labels=test_labels[LABEL_HEADER:],
         white=255,
     )
+
+
+def _download(name: str, folder: Path) -> None:
+    """Downloads a data set's files, or unpacks those that are there."""
+    from torchvision import datasets  # it imports torch, and files that are there do without
+
+    raw = _raw(name, folder)
+    try:
+        with redirect_stdout(io.StringIO()):  # some versions announce URLs
+            getattr(datasets, FOLDERS[name])(root=str(folder), download=True)
+    except (OSError, RuntimeError, ValueError, AssertionError, IndexError) as error:
+        missing = ", ".join(f"{file}[.gz]" for file in DATASETS[name].sha256 if not (raw / file).is_file())
+        if missing:
+            raise InputError(
+                f"{name}: can't be downloaded ({last_line(error)}); put {missing} into {raw},"
+                " or name the folder that has them with --data-dir"
+            ) from None
 
 
 def _digits() -> Arrays:

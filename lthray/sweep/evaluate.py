@@ -3,10 +3,12 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
-from lthray.engine.autoattack import require
 from lthray.engine.results import Failure
+from lthray.errors import InputError
 from lthray.methods.attacks import SUITES
 from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.sweep import SweepSpec
@@ -18,7 +20,6 @@ from lthray.sweep.events import Notify, Planned
 from lthray.sweep.lock import hold_and_report
 from lthray.sweep.session import connect
 from lthray.sweep.trials import Stack, fit, fixed_trials
-from lthray.worker.evaluate import measure_tickets
 
 
 @dataclass(frozen=True)
@@ -58,12 +59,12 @@ def run(
         notify: Takes the evaluation's events.
 
     Raises:
-        InputError: the folder can't be used, a data set can't be read, or Ray can't be reached.
+        InputError: the folder can't be used, a package is missing, a data set can't be read, or Ray can't be reached.
         RunError: Ray dies again and again.
         KeyboardInterrupt: interrupted before measuring began; later, an interrupt ends in a Remeasured.
     """
     if request.attack.name in SUITES:
-        require()
+        _require_torchattacks()
 
     def remaining() -> dict[str, list[int]]:
         return {spec.trajectory_id: unmeasured(store, spec, request) for spec in trajectories}
@@ -86,6 +87,19 @@ def run(
         failures=failures,
         missing=sum(len(rounds) for name, rounds in after.items() if name not in failures),
     )
+
+
+def _require_torchattacks() -> None:
+    """Checks that the package of the suites is installed.
+
+    Raises:
+        InputError: it is not.
+    """
+    if find_spec("torchattacks") is None:
+        raise InputError(
+            "--attack autoattack: the package torchattacks is not installed:"
+            " pip install --no-deps 'torchattacks>=3.5.1'"
+        )
 
 
 def _measure(
@@ -117,8 +131,14 @@ def _measure(
             )
         )
         share = session.share
-        body = partial(measure_tickets, request=request, store=store, threads=share.threads, gpus=share.gpus)
+        body = partial(_measure_tickets, request=request, store=store, threads=share.threads, gpus=share.gpus)
         return fit(session, fixed_trials(stacks, body), partial(_failure, store, request))
+
+
+def _measure_tickets(*arguments: Any, **settings: Any) -> None:
+    from lthray.worker.evaluate import measure_tickets  # it imports torch, which takes seconds
+
+    measure_tickets(*arguments, **settings)
 
 
 def _failure(store: Store, request: EvaluationRequest, spec: TrajectorySpec, reason: str) -> Failure | None:

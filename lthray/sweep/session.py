@@ -5,13 +5,13 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from lthray.engine.data import Arrays
+from lthray.engine.arrays import Arrays
 from lthray.spec.sweep import ResourcesSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.sweep.cluster import check_shared, nodes
 from lthray.sweep.connection import connected
-from lthray.sweep.datasets import gather
+from lthray.sweep.datasets import start_reading
 from lthray.sweep.events import Note, Notify
 from lthray.sweep.planning import Share, fit_to_cluster
 
@@ -41,7 +41,7 @@ def connect(
     address: str | None,
     notify: Notify,
 ) -> Iterator[Session]:
-    """Reads the data sets of trajectories and connects to Ray for as long as the block lasts.
+    """Connects to Ray for as long as the block lasts, and reads the data sets while Ray starts.
 
     Args:
         store: Results folder.
@@ -54,9 +54,9 @@ def connect(
     Raises:
         InputError: a data set can't be read, Ray can't be reached, or not every node reaches the results folder.
     """
-    data = gather([spec.dataset for spec in specs], data_dir, lambda text: notify(Note(text)))
+    data = start_reading([spec.dataset for spec in specs], data_dir, lambda text: notify(Note(text)))
     notify(Note(f"connecting to Ray at {address}" if address else "starting Ray"))
     with connected(address):
         if address:
             check_shared(store)
-        yield Session(store, resources, data, fit_to_cluster(resources, nodes(), notify), notify)
+        yield Session(store, resources, data.result(), fit_to_cluster(resources, nodes(), notify), notify)

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from lthray.engine.results import Failure
 from lthray.spec.sweep import SweepSpec
@@ -17,7 +18,6 @@ from lthray.sweep.planning import largest_memory, largest_stack, plan
 from lthray.sweep.session import Session, connect
 from lthray.sweep.trials import Stack, fit, fixed_trials
 from lthray.worker.memory import memory_bound
-from lthray.worker.train import train_stack
 
 
 def train(
@@ -63,7 +63,7 @@ def train(
         loggers = callbacks(sweep.loggers)
         fits = _fits(to_train, session)
         train = partial(
-            train_stack,
+            _train_stack,
             store=store,
             threads=share.threads,
             gpus=share.gpus,
@@ -77,6 +77,12 @@ def train(
             tuning = fixed_trials(stacks, train)
         notify(_planned(sweep, to_train, before, stopped, stacks))
         return fit(session, tuning, partial(_failure, store), loggers)
+
+
+def _train_stack(*arguments: Any, **settings: Any) -> None:
+    from lthray.worker.train import train_stack  # it imports torch, which takes seconds and the driver does without
+
+    train_stack(*arguments, **settings)
 
 
 def _failure(store: Store, spec: TrajectorySpec, reason: str) -> Failure | None:

@@ -27,7 +27,7 @@ from lthray.store.folder import Store
 from lthray.sweep.samples import drawn, remember, stopped
 from lthray.sweep.trials import Stack, Tuning
 from lthray.worker.body import TrialBody
-from lthray.worker.train import train_sample
+from lthray.worker.sample import train_sample
 
 METRIC, ROUNDS_DONE = "metric", "rounds_done"
 """The fields of a `Score` as Tune's results have them."""

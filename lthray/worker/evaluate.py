@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 
 import torch
 
-from lthray.engine.data import Arrays, Split, on_device
+from lthray.engine.arrays import Arrays
+from lthray.engine.data import on_device
 from lthray.engine.evaluation import evaluate_ticket
 from lthray.engine.results import Failure, count_remaining, share_remaining
 from lthray.engine.trajectory import device_name
@@ -15,8 +16,8 @@ from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.evaluations import unmeasured, write_evaluation
 from lthray.store.folder import Store
-from lthray.worker.body import take_share
 from lthray.worker.report import Progress, Report
+from lthray.worker.share import take_share
 
 
 def measure_tickets(
@@ -44,8 +45,8 @@ def measure_tickets(
     measured = 0
     for spec in stack:
         dataset = on_device(data[spec.dataset], spec.validation_size, device)
-        whole, images = getattr(dataset, request.split), request.image_count(spec)
-        split = Split(whole.images[:images], whole.labels[:images])
+        images = request.image_count(spec)
+        split = getattr(dataset, request.split).first(images)
         for number in unmeasured(store, spec, request):
             try:
                 ticket = store.ticket(spec, number)

@@ -26,8 +26,8 @@ class Progress:
     """Units a second of the whole stack, evaluation included; 0 before the first are done."""
     weights_remaining: float
     """Share of weights not pruned, in (0, 1]."""
-    natural: float
-    """Latest natural accuracy, in [0, 1], mean over the stack."""
+    natural: float | None
+    """Latest natural accuracy, in [0, 1], mean over the stack; None before the trial's first evaluation."""
     adversarial: dict[str, float]
     """Latest adversarial accuracy by attack, mean over the stack."""
     running: int

@@ -12,7 +12,8 @@ from typing import Any
 import torch
 
 from lthray.engine import trajectory
-from lthray.engine.data import Arrays, Dataset, on_device
+from lthray.engine.arrays import Arrays
+from lthray.engine.data import Dataset, on_device
 from lthray.engine.results import Failure, RoundResult
 from lthray.errors import InputError
 from lthray.methods.attacks import NATURAL, Attack
@@ -21,10 +22,10 @@ from lthray.spec.first_round import first_round_key
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store import first_rounds, sources
 from lthray.store.folder import Store
-from lthray.worker.body import TrialBody, take_share
 from lthray.worker.checkpoints import Checkpointer
-from lthray.worker.memory import is_out_of_memory
-from lthray.worker.report import Message, Note, Progress, Report, Score
+from lthray.worker.probe import is_out_of_memory
+from lthray.worker.report import Note, Progress, Report
+from lthray.worker.share import take_share
 
 REPORT_SECONDS = 1.0
 """Least time between reports inside a round: each costs the driver some 30 ms."""
@@ -122,45 +123,6 @@ def _train_all(
         waiting[:0] = [*_by_position(left[:half], checkpointer), *_by_position(left[half:], checkpointer)]
 
 
-def train_sample(
-    stack: Sequence[TrajectorySpec],
-    data: Mapping[str, Arrays],
-    report: Report,
-    *,
-    train: TrialBody,
-    store: Store,
-    metric: str,
-) -> None:
-    """Trains a sample's stack, and reports its score after each round.
-
-    The scores of rounds finished earlier come first, for a scheduler and a searcher that know nothing of them. A
-    trajectory that fails leaves the sample without a score for that round and later ones.
-
-    Args:
-        stack: The sample's trajectories.
-        data: The sweep's data sets by name.
-        report: Takes each message of the trial.
-        train: Trains the stack.
-        store: Results folder.
-        metric: The column of `rounds` to report, as a mean over the stack.
-    """
-    scored = 0
-
-    def report_scores() -> None:
-        nonlocal scored
-        for value in store.means(stack, metric)[scored:]:
-            scored += 1
-            report(Score(value, scored))
-
-    def report_and_score(message: Message) -> None:
-        report(message)
-        if isinstance(message, Progress) and message.round_done:
-            report_scores()
-
-    report_scores()
-    train(stack, data, report_and_score)
-
-
 def _by_position(specs: Sequence[TrajectorySpec], checkpointer: Checkpointer) -> list[list[TrajectorySpec]]:
     """Groups trajectories that stand at the same round and iteration; leaves the complete ones out."""
     positions = {spec: checkpointer.position(spec) for spec in specs}
@@ -191,7 +153,7 @@ def _train(
 
     def observe(progress: trajectory.Progress) -> None:
         checkpointer.observe(progress)
-        reporter.evaluated(progress)
+        reporter.observe(progress)
 
     find_masks = partial(sources.masks, store)
     all_rounds = trajectory.run(stack, dataset, first, resumes, observe, find_masks, checkpoints)
@@ -212,7 +174,7 @@ def _train(
 
 
 class _Reporter:
-    """Reports a stack's evaluations, but not too often."""
+    """Reports the rounds that a stack begins and its evaluations, but not too often."""
 
     def __init__(self, report: Report, device: str) -> None:
         self.report, self.device = report, device
@@ -223,15 +185,20 @@ class _Reporter:
         self.last_report = self.last_evaluation = time.perf_counter()
         self.latest: Progress | None = None
 
-    def evaluated(self, progress: trajectory.Progress) -> None:
-        """Takes an evaluation inside a round; the trial's first is reported at once, so that the trial shows up."""
+    def observe(self, progress: trajectory.Progress) -> None:
+        """Takes a round's start or an evaluation; the trial's first is reported at once, so that the trial shows up."""
         now = time.perf_counter()
         before = self.latest
         rate = before.rate if before else 0.0
         if before and before.round == progress.round and progress.iteration > before.done_in_round:
             rate = (progress.iteration - before.done_in_round) * progress.running / (now - self.last_evaluation)
         self.last_evaluation = now
-        test = {label(m.attack): sum(m.accuracy) / len(m.accuracy) for m in progress.measurements if m.split == "test"}
+        natural, adversarial = (before.natural, before.adversarial) if before else (None, {})
+        if progress.measurements:
+            test = [measurement for measurement in progress.measurements if measurement.split == "test"]
+            accuracies = {label(m.attack): sum(m.accuracy) / len(m.accuracy) for m in test}
+            natural = accuracies.pop(str(NATURAL))
+            adversarial = adversarial | accuracies  # not every attack is measured at every evaluation
         self.latest = Progress(
             unit="iterations",
             round=progress.round,
@@ -240,8 +207,8 @@ class _Reporter:
             round_done=False,
             rate=rate,
             weights_remaining=progress.weights_remaining,
-            natural=test.pop(str(NATURAL)),
-            adversarial=(before.adversarial if before else {}) | test,
+            natural=natural,
+            adversarial=adversarial,
             running=progress.running,
             device=self.device,
         )

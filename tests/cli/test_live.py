@@ -1,6 +1,7 @@
 """What a person sees of a sweep."""
 
 import io
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -52,6 +53,7 @@ def events(make):
     return [
         Note("no GPU in reach of Ray: trials run on CPU"),
         plan,
+        TrialProgress("1", replace(progress(0, 0, False, 0).progress, rate=0, natural=None, adversarial={})),
         progress(0, 20, False, 40),
         progress(0, 40, True, 80),
         TrajectoryFailed("1", failure),
@@ -60,7 +62,7 @@ def events(make):
     ]
 
 
-def test_without_a_terminal_there_is_a_plain_line_for_every_finished_round(events):
+def test_without_a_terminal_there_is_a_plain_line_when_a_trial_begins_and_for_every_finished_round(events):
     out = io.StringIO()
     with live.watch(Console(file=out, width=60)) as notify:
         for event in events:
@@ -68,14 +70,17 @@ def test_without_a_terminal_there_is_a_plain_line_for_every_finished_round(event
     lines = out.getvalue().splitlines()
     assert lines[0] == "no GPU in reach of Ray: trials run on CPU"
     assert lines[1] == "2 of 5 trajectories complete; to train: 3 trajectories in 2 trials, 9 rounds, 360 iterations"
-    assert lines[2].startswith(
+    assert lines[2] == (
+        "[  0 %] trial 1 (digits-8x8 · fgsm · reset), round 0 of 2, 64 % of weights, training begins at iteration 0"
+    )
+    assert lines[3].startswith(
         "[ 22 %] trial 1 (digits-8x8 · fgsm · reset), round 0 of 2, 64 % of weights, iteration 40, 1,234 it/s,"
         " test accuracy natural 98.1 %, fgsm 50.0 %"
     )
-    name = events[4].failure.spec.trajectory_id
-    assert lines[3] == f"trajectory {name} failed in round 1: the loss stopped being finite"
-    assert lines[4] == "trial 2 broke or lost its worker: resuming from its last checkpoint or finished round"
-    assert len(lines) == 5
+    name = events[5].failure.spec.trajectory_id
+    assert lines[4] == f"trajectory {name} failed in round 1: the loss stopped being finite"
+    assert lines[5] == "trial 2 broke or lost its worker: resuming from its last checkpoint or finished round"
+    assert len(lines) == 6
     assert "\x1b" not in out.getvalue()
 
 
@@ -83,8 +88,8 @@ def test_long_rounds_are_not_silent(events, monkeypatch):
     monkeypatch.setattr(live, "PLAIN_SECONDS", 0)
     out = io.StringIO()
     with live.watch(Console(file=out)) as notify:
-        notify(events[1])
-        notify(events[2])
+        for event in events[1:4]:
+            notify(event)
     assert "iteration 20" in out.getvalue()
 
 
@@ -106,6 +111,16 @@ def test_a_terminal_shows_every_running_trial_and_the_sweep(events):
     assert "1 of 2 trials" in console.file.getvalue()
 
 
+def test_a_trial_that_has_measured_nothing_yet_has_its_row(events):
+    sweep = SweepProgress()
+    for event in events[1:3]:
+        sweep.take(event)
+    console = Console(file=io.StringIO(), width=120)
+    console.print(live.panel(sweep))
+    row = next(line for line in console.file.getvalue().splitlines() if "fgsm · reset" in line)
+    assert row.split()[-4:] == ["64", "%", "0", "0"]
+
+
 def test_the_live_display_starts_with_the_plan_and_keeps_its_lines(events):
     out = io.StringIO()
     console = Console(file=out, width=120, force_terminal=True)
@@ -116,7 +131,7 @@ def test_the_live_display_starts_with_the_plan_and_keeps_its_lines(events):
             notify(event)
     assert before == "no GPU in reach of Ray: trials run on CPU\n"
     assert "0 of 2 trials" in out.getvalue()
-    assert f"{events[4].failure.spec.trajectory_id} failed in round 1: the loss stopped being finite" in out.getvalue()
+    assert f"{events[5].failure.spec.trajectory_id} failed in round 1: the loss stopped being finite" in out.getvalue()
 
 
 def test_the_time_left_is_what_is_left_at_the_pace_so_far(events, monkeypatch):
@@ -125,9 +140,9 @@ def test_the_time_left_is_what_is_left_at_the_pace_so_far(events, monkeypatch):
     sweep = SweepProgress()
     sweep.take(events[1])
     assert sweep.seconds_left() is None
-    sweep.take(events[2])  # 40 iterations done: the pace begins here
+    sweep.take(events[3])  # 40 iterations done: the pace begins here
     assert sweep.seconds_left() is None
     now[0] = 110.0
-    sweep.take(events[3])  # 80 done: 4 a second
+    sweep.take(events[4])  # 80 done: 4 a second
     assert sweep.seconds_left() == pytest.approx((360 - 80) / 4)
     assert sweep.share() == pytest.approx(80 / 360)

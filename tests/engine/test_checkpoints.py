@@ -91,12 +91,12 @@ def test_the_averages_of_every_way_are_those_of_torch(make, digits):
     spec = make(train_attack="fgsm", epsilon=0.1)
     weights, masks = networks([spec], 0.3)
     start = begin_round(weights, [spec], 1)
-    data = training.Split(digits.train.images.double(), digits.train.labels)
+    data = training.Split(digits.train.as_floats().images.double(), digits.train.labels)
     found = {}
     for way in (StackTraining, DenseTraining, WHOLE, REMAINING):
         under_way = way(start, masks, [spec])
         for _, batch in zip(range(10), training.batches([spec], 1, torch.device("cpu")), strict=False):
-            under_way.step(data.images[batch], data.labels[batch], start.generators)
+            under_way.step(*data.batch(batch), start.generators)
         found[way] = under_way.current()[1]
     assert isinstance(found[StackTraining], Averages)
     for way in (DenseTraining, WHOLE, REMAINING):

@@ -29,7 +29,7 @@ def test_natural_loss_and_accuracy_are_those_of_torch(make, digits):
     }
     assert set(found) == {(split, attack) for split in ("validation", "test") for attack in ("none", "fgsm", "pgd")}
     for name, split, smoothing in (("validation", digits.validation, 0.1), ("test", digits.test, 0.0)):
-        logits = forward(weights, split.images)[-1]
+        logits = forward(weights, split.as_floats().images)[-1]
         for i in range(2):
             expected = F.cross_entropy(logits[i], split.labels, label_smoothing=smoothing).item()
             assert found[name, "none"].loss[i] == pytest.approx(expected, rel=1e-5)
@@ -72,7 +72,7 @@ def test_images_without_a_gradient_are_counted_for_each_network(make, digits):
     weights[0][2] = 0
     weights[0][2, :, 27] = 1
     found = {str(one.attack): one for one in evaluate(weights, specs, {"test": digits.test}, 0, 0)}
-    dark = (digits.test.images[:, 27] == 0).double().mean().item()
+    dark = (digits.test.as_floats().images[:, 27] == 0).double().mean().item()
     assert 0 < dark < 1
     assert found["none"].zero_gradient_share is None
     for attack in ("fgsm", "pgd"):
@@ -92,7 +92,7 @@ def test_a_batched_stack_has_the_logits_of_its_networks(make, digits):
     """A GPU takes the whole stack at once; in double precision it must agree with one network after the other."""
     specs = [make(seed=seed, pgd={"steps": 3}) for seed in (0, 1, 2)]
     weights = tuple(layer.double() for layer in networks(specs[0], (0, 1, 2)))
-    images, labels = digits.test.images[:100].double(), digits.test.labels[:100]
+    images, labels = digits.test.as_floats().images[:100].double(), digits.test.labels[:100]
 
     def draws(some):
         return {attack: [generator(one.seed, Draw.EVAL_ATTACK) for one in some] for attack in specs[0].eval_attacks}

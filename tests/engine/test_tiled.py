@@ -102,7 +102,7 @@ def _logits(sparse, spec, weights, digits, dtype=torch.float32):
     """Of a single network: logits of every attack and the number of images that nothing moves; by torch if None."""
     layers = tuple(weight[0] for weight in weights)
     generators = {attack: [generator(spec.seed, Draw.EVAL_ATTACK)] for attack in spec.eval_attacks}
-    images = digits.test.images.to(dtype)
+    images = digits.test.as_floats().images.to(dtype)
     if sparse is not None:
         return TiledEvaluation(layers, spec, sparse=sparse).logits(images, digits.test.labels, generators)
     return dense_logits(layers, spec, images, digits.test.labels, generators)
@@ -143,7 +143,7 @@ def test_a_gradient_is_that_of_autograd(way, make, digits):
     """From Adam's first step, which moves a weight by the learning rate times gradient over its size plus epsilon."""
     spec = make(label_smoothing=0.1)
     weights, masks = networks([spec], 0.3)
-    x, y = digits.train.images[:60].double(), digits.train.labels[:60]
+    x, y = digits.train.as_floats().images[:60].double(), digits.train.labels[:60]
     leaves = [weight[0].clone().requires_grad_() for weight in weights]
     logits = F.relu(F.relu(x @ leaves[0].T) @ leaves[1].T) @ leaves[2].T
     F.cross_entropy(logits, y, label_smoothing=0.1).backward()

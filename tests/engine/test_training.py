@@ -24,7 +24,7 @@ def start(spec, share: float = 1.0):
 def test_a_round_is_the_same_as_a_plain_loop(train_attack, drop_last, attack_label, make, digits):
     """200 iterations in double precision, where rounding can't hide a difference."""
     spec = make(train_attack=train_attack, iterations=200, drop_last=drop_last, attack_label=attack_label)
-    data = Split(digits.train.images.double(), digits.train.labels)
+    data = Split(digits.train.as_floats().images.double(), digits.train.labels)
     weights, masks = start(spec, 0.5)
     *_, last = train(begin_round(weights, [spec], 3), masks, [spec], data, 3)
     assert last.iteration == 200

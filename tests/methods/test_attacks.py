@@ -48,7 +48,7 @@ def test_one_pgd_step_of_length_epsilon_without_noise_is_fgsm():
 def test_perturb_moves_away_from_the_label_that_was_asked_for(attack, label, make, digits):
     spec = make(train_attack=attack, attack_label=label, epsilon=0.1, pgd={"random_start": False})
     weights = tuple(w[None] for w in glorot_uniform(list(spec.layer_sizes.values()), generator(0, Draw.INIT)))
-    images, labels = digits.test.images[:100], digits.test.labels[:100]
+    images, labels = digits.test.as_floats().images[:100], digits.test.labels[:100]
     natural = forward(weights, images)
     found = perturb(
         spec.setting(attacks.Attack(attack)),
@@ -74,7 +74,7 @@ def test_every_trajectory_has_its_own_random_start(make, digits):
     spec = make(train_attack="pgd", pgd={"steps": 1, "step_size": 0.0001})
     one = glorot_uniform(list(spec.layer_sizes.values()), generator(0, Draw.INIT))
     weights = tuple(torch.stack([w, w, w]) for w in one)
-    images, labels = digits.test.images[:50], digits.test.labels[:50]
+    images, labels = digits.test.as_floats().images[:50], digits.test.labels[:50]
     natural = forward(weights, images)
     generators = [generator(seed, Draw.EVAL_ATTACK) for seed in (0, 1, 0)]
     found = perturb(
@@ -124,7 +124,7 @@ def test_of_three_restarts_the_best_counts_image_by_image(make, digits):
     """Against each start by itself: its gradient steps, its logits, and the choice in a loop over images."""
     spec = make(epsilon=0.1, pgd={"steps": 2, "restarts": 3})
     weights = tuple(w[None].double() for w in glorot_uniform(list(spec.layer_sizes.values()), generator(0, Draw.INIT)))
-    images, labels = digits.test.images[:60].double(), digits.test.labels[:60]
+    images, labels = digits.test.as_floats().images[:60].double(), digits.test.labels[:60]
     natural = forward(weights, images)
     away = attack_targets("predicted", natural[-1], labels)
     found = perturb(spec.setting(attacks.Attack("pgd")), weights, natural, away, [generator(3, Draw.EVAL_ATTACK)])

@@ -87,7 +87,7 @@ def autograd(spec, weights, data, attack, noise):
 def test_gradient_scores_are_those_of_autograd(attack, attack_label, make, digits):
     """Over all 1,077 training images, which are more than two chunks of them; whatever the training's own weight."""
     spec = make(attack_label=attack_label, epsilon=0.1, adversarial_weight=0.25, seed=3)
-    data = Split(digits.train.images.double(), digits.train.labels)
+    data = Split(digits.train.as_floats().images.double(), digits.train.labels)
     drawn = glorot_uniform(list(spec.layer_sizes.values()), generator(3, Draw.INIT))
     weights = tuple(w.double() * (torch.rand(w.shape, generator=generator(1, Draw.INIT)) < 0.5) for w in drawn)
     noise = torch.empty_like(data.images)

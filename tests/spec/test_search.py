@@ -23,7 +23,7 @@ from lthray.store.folder import Store
 from lthray.store.tables import ROUNDS
 from lthray.sweep import samples
 from lthray.worker.report import Progress, Score
-from lthray.worker.train import train_sample
+from lthray.worker.sample import train_sample
 from tests.helpers import TINY, lthray
 
 SEARCH = {

@@ -116,7 +116,7 @@ def test_the_first_images_of_the_split_are_measured(trained, arrays, digits):
     store, (spec, _) = trained
     measure(trained, arrays, asks("fgsm(epsilon=0)", images=7, rounds=[0]))
     weights = [torch.tensor(layer) for layer in store.ticket(spec, 0).weights.values()]
-    x = digits.test.images[:7]
+    x = digits.test.as_floats().images[:7]
     for layer in weights[:-1]:
         x = (x @ layer.T).relu()
     right = ((x @ weights[-1].T).argmax(-1) == digits.test.labels[:7]).double().mean().item()
@@ -168,6 +168,11 @@ def refused(*arguments) -> str:
     (line,) = result.stderr.strip().splitlines()
     assert line.startswith("lthray: ")
     return line
+
+
+def test_without_the_package_of_autoattack_it_is_said_what_to_install(trained, monkeypatch):
+    monkeypatch.setattr("lthray.sweep.evaluate.find_spec", lambda name: None)
+    assert "pip install --no-deps 'torchattacks>=" in refused(trained[0].folder, "--attack", "autoattack")
 
 
 def test_mistakes_get_one_clear_line(trained, tmp_path):

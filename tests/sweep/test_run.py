@@ -1,12 +1,31 @@
 """A sweep run in this process."""
 
 import signal
+import subprocess
+import sys
 
 import pytest
 
 from lthray.spec.sweepfile import load
 from lthray.sweep.events import TrialProgress
 from lthray.sweep.run import run
+
+DRIVER = """
+import sys
+from pathlib import Path
+import lthray.cli.sweep, lthray.cli.evaluate, lthray.cli.live, lthray.cli.printing, lthray.sweep.run
+import lthray.sweep.evaluate, lthray.sweep.training
+from lthray.sweep.datasets import read
+
+read("digits-8x8", Path())
+print(*sorted({"numba", "torch", "torchvision"} & sys.modules.keys()))
+"""
+
+
+def test_neither_the_command_nor_its_driver_imports_torch():
+    """The import takes seconds, and a driver only sends work to the workers."""
+    process = subprocess.run([sys.executable, "-c", DRIVER], capture_output=True, text=True, check=True)
+    assert process.stdout.split() == []
 
 
 @pytest.mark.slow

@@ -40,7 +40,7 @@ def trained():
     for layer, weight in zip(layers, weights, strict=True):
         layer.weight.data = weight[0].clone()
     model = nn.Sequential(layers[0], nn.ReLU(), layers[1], nn.ReLU(), layers[2]).eval()
-    images = torch.cat([data.test.images, data.validation.images]).double()
+    images = torch.cat([data.test.as_floats().images, data.validation.as_floats().images]).double()
     labels = torch.cat([data.test.labels, data.validation.labels])
     return model, weights, images, labels
 

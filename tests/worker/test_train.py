@@ -13,6 +13,7 @@ from lthray.store.folder import Store
 from lthray.sweep import datasets
 from lthray.worker import train as worker
 from lthray.worker.report import Note, Progress, Score
+from lthray.worker.sample import train_sample
 from tests.helpers import KEYS, evaluations, tables
 
 
@@ -85,8 +86,10 @@ def test_a_failure_is_written_and_reported(make, store, arrays):
 def test_long_rounds_report_in_between_but_not_too_often(make, store, arrays, monkeypatch):
     monkeypatch.setattr(worker, "REPORT_SECONDS", 0.0)
     often = train([make(iterations=20, eval_every=5, rounds=0)], store, arrays)
-    assert [one.done_in_round for one in often] == [0, 5, 10, 15, 20, 20]
-    assert [one.round_done for one in often] == [False] * 5 + [True]
+    assert [one.done_in_round for one in often] == [0, 0, 5, 10, 15, 20, 20]
+    assert [one.round_done for one in often] == [False] * 6 + [True]
+    assert (often[0].natural, often[0].adversarial) == (None, {})  # training begins
+    assert 0 < often[1].natural < 0.5
     monkeypatch.setattr(worker, "REPORT_SECONDS", 3600.0)
     seldom = train([make(iterations=20, eval_every=5, rounds=1, seed=1)], store, arrays)
     assert [(one.round, one.done_in_round) for one in seldom] == [(0, 0), (0, 20), (1, 20)]
@@ -170,7 +173,7 @@ def test_a_sample_reports_its_score_after_each_round_also_of_rounds_finished_ear
     train([specs[0].model_copy(update={"rounds": 0}), specs[1]], store, arrays)
     reports = []
     body = partial(worker.train_stack, store=store, threads=1, gpus=0)
-    worker.train_sample(specs, arrays, reports.append, train=body, store=store, metric="final_none_accuracy_test")
+    train_sample(specs, arrays, reports.append, train=body, store=store, metric="final_none_accuracy_test")
     rounds = pd.read_parquet(store.folder / "rounds")
     means = rounds.groupby("round")["final_none_accuracy_test"].mean()
     assert [type(message) for message in reports] == [Score, Progress, Progress, Score]
