@@ -18,9 +18,28 @@ def bench(
     peers: Annotated[
         Path | None,
         typer.Option(
-            metavar="FILE",
-            help="Python file with the training loops to compare with.",
-            show_default="benchmarks/peers.py of the checkout that lthray runs from, else none",
+            metavar="PATH",
+            help="Python file or package with the training loops to compare with.",
+            show_default="benchmarks/peers of the checkout that lthray runs from, else none",
+        ),
+    ] = None,
+    loop: Annotated[
+        list[str] | None,
+        typer.Option(
+            metavar="NAME",
+            help="Compare with this training loop alone; may be repeated.",
+            show_default="all whose packages are installed; with --trajectory torchattacks, torch.compile and jax",
+        ),
+    ] = None,
+    round_: Annotated[
+        list[int] | None,
+        typer.Option(
+            "--round",
+            min=0,
+            max=20,
+            metavar="N",
+            help="Measure at the density of this round of the paper; may be repeated.",
+            show_default="0, 3, 8, 15 and 20",
         ),
     ] = None,
     trajectory: Annotated[
@@ -37,9 +56,13 @@ def bench(
     with mistakes():
         if json_file and not json_file.parent.is_dir():
             raise InputError(f"{json_file}: there is no folder {json_file.parent}")
-        from lthray.bench.run import run
+        if trajectory and round_:
+            raise InputError("--trajectory measures every round; leave out --round")
+        from lthray.bench.measure import ROUNDS
+        from lthray.bench.run import Comparison, run
 
-        measurements, tables = run(threads, repeats, peers, trajectory, make_console().print)
+        comparison = Comparison(peers, loop or (), round_ or ROUNDS, trajectory)
+        measurements, tables = run(threads, repeats, comparison, make_console().print)
         for table in tables:
             make_console(width=250).print(table)
         if json_file:
