@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import llvmlite.binding
-import numba
 import torch
 from rich.table import Table
 
 import lthray
+from lthray.bench.instructions import used_instructions
 from lthray.bench.loops import PEERS, Loop, choose_loops, load_loops
 from lthray.bench.measure import (
     EVERY_WORK,
@@ -34,15 +33,9 @@ def describe_machine() -> dict[str, Any]:
     except OSError:
         lines = []
     names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
-    features = numba.config.CPU_FEATURES or llvmlite.binding.get_host_cpu_features().flatten()
     return {
         "processor": names[0] if names else platform.processor() or platform.machine(),
-        "instructions": {
-            "torch": torch.backends.cpu.get_cpu_capability(),
-            "numba": next(
-                (name for name in ("avx512f", "avx2") if f"+{name}" in features.split(",")), "neither"
-            ).upper(),
-        },
+        "instructions": used_instructions(),
         "threads": torch.get_num_threads(),
         "lthray": lthray.__version__,
         "torch": torch.__version__,

@@ -1,6 +1,8 @@
 """`lthray bench`: measures how fast this processor trains and evaluates."""
 
 import json
+import os
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -48,6 +50,9 @@ def bench(
             "--trajectory", help="Measure each of the paper's 21 rounds, and sum them up to whole trajectories."
         ),
     ] = False,
+    avx2: Annotated[
+        bool, typer.Option("--avx2", help="Measure without AVX-512, as on a processor that has AVX2 alone.")
+    ] = False,
     json_file: Annotated[
         Path | None, typer.Option("--json", metavar="FILE", help="Also write the measurements to this file.")
     ] = None,
@@ -58,6 +63,12 @@ def bench(
             raise InputError(f"{json_file}: there is no folder {json_file.parent}")
         if trajectory and round_:
             raise InputError("--trajectory measures every round; leave out --round")
+        if avx2:
+            from lthray.bench.instructions import avx2_environment
+
+            # Libraries choose their instructions when they are loaded, so that bench starts again in this environment.
+            arguments = [argument for argument in sys.argv[1:] if argument != "--avx2"]
+            os.execve(sys.executable, [sys.executable, "-m", "lthray", *arguments], os.environ | avx2_environment())
         from lthray.bench.measure import ROUNDS
         from lthray.bench.run import Comparison, run
 
