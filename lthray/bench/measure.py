@@ -8,15 +8,11 @@ import statistics
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from importlib.util import module_from_spec, spec_from_file_location
-from pathlib import Path
-from types import ModuleType
-from typing import Any
 
 import torch
 from torch import Tensor
 
-import lthray
+from lthray.bench.loops import Loop
 from lthray.engine.data import Split
 from lthray.engine.evaluation import evaluate
 from lthray.engine.matmul import product
@@ -25,7 +21,6 @@ from lthray.engine.randomness import Draw, generator
 from lthray.engine.results import share_remaining
 from lthray.engine.state import begin_round
 from lthray.engine.training import train
-from lthray.errors import InputError
 from lthray.methods.criteria import prune
 from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
@@ -37,13 +32,12 @@ EVERY_WORK = ("natural step", "natural evaluation", "fgsm step", "fgsm evaluatio
 ROUNDS = (0, 3, 8, 15, 20)
 """Rounds measured by default: 100, 51.3, 16.9, 3.6 and 1.2 % of the weights."""
 STEPS = {"none": 20, "fgsm": 10, "pgd": 5}
-"""Consecutive training steps of another loop; lthray takes LONGER times as many, which last about as long."""
+"""Consecutive training steps of a plain loop; lthray and jitted loops take LONGER times as many, which last as long."""
 LONGER = 5
 IMAGES = 1_024
 """Images of an evaluation."""
-PEERS = Path(lthray.__file__).parents[1] / "benchmarks" / "peers.py"
-"""The loops to compare with, where lthray runs from a checkout."""
-
+BEST_JITTED = "best jitted at each density"
+"""The sum over rounds of each round's fastest jitted loop, although no user changes loops from round to round."""
 
 Clock = Callable[[], float]
 Job = tuple[Callable[[], object], int]
@@ -109,39 +103,21 @@ def pruned(spec: TrajectorySpec, rounds: int) -> tuple[Layers, Layers]:
     return tuple(weight * mask for weight, mask in zip(weights, masks, strict=True)), tuple(masks)
 
 
-def load_peers(file: Path) -> ModuleType:
-    """Loads a module that has `peers`, like benchmarks/peers.py of the repository.
-
-    Raises:
-        InputError: there is no such file, or a package that it imports is not installed.
-    """
-    module_spec = spec_from_file_location("lthray_bench_peers", file)
-    if not file.is_file() or module_spec is None or module_spec.loader is None:
-        raise InputError(f"{file}: no such Python file; --peers names one like the repository's benchmarks/peers.py")
-    module = module_from_spec(module_spec)
-    try:
-        module_spec.loader.exec_module(module)
-    except ImportError as error:
-        raise InputError(f"{file}: cannot be imported: {error}") from None
-    return module
-
-
 class Bench:
     """Measures rows, all with the same images.
 
     Args:
         repeats: Turns, at least 2.
-        peers: The module with the other loops, if there are any.
-        every_peer: Compare with the loops of all libraries, not with the first alone.
+        loops: The loops to compare with, by name.
         clock: Returns seconds.
     """
 
-    def __init__(self, repeats: int, peers: ModuleType | None, every_peer: bool, clock: Clock) -> None:
+    def __init__(self, repeats: int, loops: Mapping[str, Loop], clock: Clock) -> None:
         size = TrajectorySpec().train_size
         draw = torch.Generator().manual_seed(0)
         self.data = Split(torch.rand(size, 784, generator=draw), torch.randint(0, 10, (size,), generator=draw))
         self.evaluated = self.data.first(IMAGES)
-        self.repeats, self.peers, self.every_peer, self.clock = repeats, peers, every_peer, clock
+        self.repeats, self.loops, self.clock = repeats, loops, clock
 
     def rows(self, rounds: Sequence[int], works: Sequence[str] = WORKS) -> Iterator[Row]:
         """Every kind of work in each of the rounds' densities."""
@@ -161,18 +137,20 @@ class Bench:
             }
         )
         weights, masks = pruned(spec, number)
-        others = self._others(weights, masks, spec, attack) if work in WORKS else []
-        jobs: dict[str, Job]
+        network, kept = [weight[0] for weight in weights], [mask[0] for mask in masks]
+        peers = {name: loop.make(network, kept, spec) for name, loop in self.loops.items()}
         if work.endswith("evaluation"):
-            jobs = {"lthray": (lambda: evaluate(weights, [spec], {"test": self.evaluated}, number, 0), IMAGES)}
-            jobs |= {
-                name: (partial(o.evaluate, self.evaluated.images, self.evaluated.labels), IMAGES) for name, o in others
-            }
+            splits = {"test": self.evaluated}
+            jobs: dict[str, Job] = {"lthray": (lambda: evaluate(weights, [spec], splits, number, 0), IMAGES)}
+            for name, peer in peers.items():
+                jobs[name] = (partial(peer.evaluate, self.evaluated.images, self.evaluated.labels), IMAGES)
         else:
             training = train(begin_round(weights, [spec], number), masks, [spec], self.data, number)
             next(training)
             jobs = {"lthray": (lambda: next(training), LONGER * steps)}
-            jobs |= {name: (partial(o.train, self.data.images, self.data.labels, steps), steps) for name, o in others}
+            for name, peer in peers.items():
+                count = LONGER * steps if self.loops[name].jitted else steps
+                jobs[name] = (partial(peer.train, self.data.images, self.data.labels, count), count)
         limits = {f"limit {i}": job for i, job in enumerate(products(work, spec, masks))}
         seconds = alternate(jobs | limits, self.repeats, self.clock)
         ours = seconds["lthray"]
@@ -183,18 +161,12 @@ class Bench:
             seconds={name: Spread.compute(seconds[name]) for name in jobs},
             ratio={
                 name: Spread.compute([peer / own for peer, own in zip(seconds[name], ours, strict=True)])
-                for name, _ in others
+                for name in peers
             },
             limit=sum(
                 float(mask.double().mean()) * min(seconds[name]) for mask, name in zip(masks, limits, strict=True)
             ),
         )
-
-    def _others(self, weights: Layers, masks: Layers, spec: TrajectorySpec, attack: str) -> list[tuple[str, Any]]:
-        if self.peers is None:
-            return []
-        network, kept = [weight[0] for weight in weights], [mask[0] for mask in masks]
-        return list(self.peers.peers(network, kept, spec, attack, self.every_peer).items())
 
 
 def products(work: str, spec: TrajectorySpec, masks: Layers) -> list[Job]:
@@ -241,17 +213,23 @@ def product_speed(repeats: int, clock: Clock) -> Spread:
     return Spread.compute([1 / second for second in seconds])
 
 
-def trajectory_seconds(rows: Sequence[Row], spec: TrajectorySpec) -> dict[str, dict[str, float]]:
+def trajectory_seconds(
+    rows: Sequence[Row], spec: TrajectorySpec, jitted: Sequence[str] = ()
+) -> dict[str, dict[str, float]]:
     """Seconds of a whole trajectory, summed from the steps and images measured, by kind of work and by loop.
 
     Args:
         rows: Rows of each kind of work for every round of `spec`.
         spec: How many iterations, evaluations and images there are.
+        jitted: Loops of which the fastest at each density makes the sum `BEST_JITTED`, if there are several.
     """
     images = len(spec.evaluation_iterations()) * (spec.validation_size + 10_000)
     seconds: dict[str, dict[str, float]] = {}
     for row in rows:
-        total = seconds.setdefault(row.work, dict.fromkeys(row.seconds, 0.0))
-        for name, spread in row.seconds.items():
-            total[name] += (spec.iterations if row.work.endswith("step") else images) * spread.median
+        medians = {name: spread.median for name, spread in row.seconds.items()}
+        if len(jitted) > 1:
+            medians[BEST_JITTED] = min(medians[name] for name in jitted)
+        total = seconds.setdefault(row.work, dict.fromkeys(medians, 0.0))
+        for name, median in medians.items():
+            total[name] += (spec.iterations if row.work.endswith("step") else images) * median
     return seconds

@@ -9,19 +9,23 @@ from lthray.spec.trajectory import TrajectorySpec
 
 
 def work_table(rows: Sequence[Row]) -> Table:
-    """Milliseconds a step, or images a second; in brackets the quartiles."""
+    """Lthray's milliseconds a step or images a second, the ratio of each other loop's time to it, and the best of them.
+
+    In brackets are the quartiles.
+    """
     others = list(dict.fromkeys(name for row in rows for name in row.ratio))
     table = Table(box=None, header_style="dim", padding=(0, 2, 0, 0))
     table.add_column("work", no_wrap=True)
-    for heading in ("weights", "lthray", "of the limit", *(part for name in others for part in (name, "ratio"))):
+    for heading in ("weights", "lthray", "of the limit", *others):
         table.add_column(heading, justify="right", no_wrap=True)
+    if others:
+        table.add_column("best peer", no_wrap=True)
     for row in rows:
         unit = "images/s" if row.work.endswith("evaluation") else "ms"
         cells = [_amount(row, row.seconds["lthray"]), f"{row.limit / row.seconds['lthray'].median:.0%}"]
-        for name in others:
-            measured = name in row.ratio
-            cells.append(_amount(row, row.seconds[name]) if measured else "")
-            cells.append(_quartiles(row.ratio[name], ".1f") if measured else "")
+        cells += [_quartiles(row.ratio[name], ".2f") for name in others]
+        if others:
+            cells.append(min(row.ratio, key=lambda name: row.ratio[name].median))
         table.add_row(f"{row.work}, {unit}", f"{row.weights_remaining:.1%}", *cells)
     return table
 

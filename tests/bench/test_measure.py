@@ -8,8 +8,10 @@ import pytest
 import torch
 from rich.console import Console
 
-from lthray.bench import measure, tables
-from lthray.bench.measure import Bench, Row, Spread
+from lthray.bench import loops, measure, tables
+from lthray.bench.loops import Loop
+from lthray.bench.measure import BEST_JITTED, Bench, Row, Spread
+from lthray.bench.run import Comparison, run
 from lthray.errors import InputError
 from lthray.spec.trajectory import TrajectorySpec
 from tests.helpers import ROOT, failed, lthray
@@ -45,8 +47,9 @@ def test_masks_have_the_counts_of_the_protocol(number):
 
 @pytest.fixture(scope="module")
 def small():
-    """A step and an evaluation at 3.6 % beside the plain loop, measured twice."""
-    measured = Bench(2, measure.load_peers(measure.PEERS), every_peer=False, clock=time.process_time)
+    """A step and an evaluation at 3.6 % beside a plain loop, measured twice."""
+    pytest.importorskip("torchattacks")
+    measured = Bench(2, {"torchattacks": loops.load_loops(loops.PEERS)["torchattacks"]}, time.process_time)
     return list(measured.rows([15], ["natural step", "pgd evaluation"]))
 
 
@@ -54,10 +57,10 @@ def test_a_row_has_both_loops_their_ratio_and_the_limit(small):
     for row, work in zip(small, ("natural step", "pgd evaluation"), strict=True):
         assert (row.work, row.round) == (work, 15)
         assert row.weights_remaining == pytest.approx(9_533 / 266_200, abs=1e-4)
-        assert list(row.seconds) == ["lthray", "plain, torchattacks"]
+        assert list(row.seconds) == ["lthray", "torchattacks"]
         ours, plain = (spread.median for spread in row.seconds.values())
-        assert row.ratio["plain, torchattacks"].median == pytest.approx(plain / ours, rel=0.5)
-        assert row.ratio["plain, torchattacks"].median > 2
+        assert row.ratio["torchattacks"].median == pytest.approx(plain / ours, rel=0.5)
+        assert row.ratio["torchattacks"].median > 2
         assert 0 < row.limit < ours
 
 
@@ -73,6 +76,29 @@ def test_a_trajectory_is_the_sum_of_its_rounds():
         "pgd step": {"lthray": pytest.approx(750)},
         "pgd evaluation": {"lthray": pytest.approx(180)},
     }
+
+
+def test_the_best_jitted_loop_is_chosen_round_by_round():
+    spec = TrajectorySpec(rounds=1, iterations=1_000)
+    times = ({"lthray": 0.5, "plain": 0.1, "a": 1.0, "b": 2.0}, {"lthray": 0.5, "plain": 0.1, "a": 4.0, "b": 3.0})
+    rows = [
+        Row("pgd step", number, 1.0, {name: Spread(value, 0, 0) for name, value in each.items()}, {}, 0.0)
+        for number, each in enumerate(times)
+    ]
+    sums = measure.trajectory_seconds(rows, spec, ["a", "b"])["pgd step"]
+    assert sums == pytest.approx({"lthray": 1_000, "plain": 200, "a": 5_000, "b": 5_000, BEST_JITTED: 4_000})
+    assert BEST_JITTED not in measure.trajectory_seconds(rows, spec, ["a"])["pgd step"]
+
+
+def test_the_best_peer_of_each_row_is_named():
+    ratio = {"a": Spread(3.0, 2.0, 4.0), "b": Spread(0.75, 0.5, 1.0)}
+    row = Row("pgd step", 0, 1.0, dict.fromkeys(("lthray", "a", "b"), Spread(1.0, 1.0, 1.0)), ratio, 0.5)
+    shown = io.StringIO()
+    Console(width=200, file=shown).print(tables.work_table([row]))
+    heading, line = shown.getvalue().splitlines()
+    assert "best peer" in heading
+    assert "0.75 [0.50, 1.00]" in line
+    assert line.split()[-1] == "b"
 
 
 def test_the_trajectories_of_each_attack_are_shown_with_their_ratio():
@@ -95,28 +121,68 @@ def test_the_tables_show_every_row(small):
     assert "3.6%" in text
 
 
-def test_a_plain_loop_learns():
-    """It must do the work that it is measured for."""
-    peers = measure.load_peers(measure.PEERS)
-    spec = TrajectorySpec(train_attack="fgsm", epsilon=0.05)
-    weights, masks = measure.pruned(spec, 8)
-    (peer,) = peers.peers([w[0] for w in weights], [m[0] for m in masks], spec, "fgsm", False).values()
-    images, labels = torch.rand(300, 784), torch.arange(300) % 10
-    loss = torch.nn.functional.cross_entropy
-    before = loss(peer.model(images), labels).item()
-    peer.train(images, labels, 40)
-    assert loss(peer.model(images), labels).item() < before - 0.1
-    for parameter, mask in zip(peer.model.parameters(), masks, strict=True):
-        assert not parameter[~mask[0]].any()
+class Still:
+    """A peer that does nothing."""
+
+    def train(self, images, labels, steps):
+        pass
+
+    def evaluate(self, images, labels):
+        return {}
+
+    def weights(self):
+        return []
+
+
+def still(*_):
+    return Still()
+
+
+LOOPS = {
+    "plain": Loop(still, jitted=False, missing=None),
+    "second": Loop(still, jitted=False, missing=None),
+    "jitted": Loop(still, jitted=True, missing=None),
+    "absent": Loop(still, jitted=True, missing="the package absent is not installed"),
+}
+
+
+def test_loops_are_chosen_by_name():
+    assert list(loops.choose_loops(LOOPS, ["jitted", "plain"])) == ["plain", "jitted"]
+    with pytest.raises(InputError, match="--loop absent: the package absent is not installed"):
+        loops.choose_loops(LOOPS, ["absent"])
+    with pytest.raises(InputError, match="--loop none: no such loop; there are plain, second, jitted, absent"):
+        loops.choose_loops(LOOPS, ["none"])
+
+
+@pytest.fixture
+def three_of_four(tmp_path):
+    """A file with the loops above."""
+    file = tmp_path / "loops.py"
+    file.write_text("from tests.bench.test_measure import LOOPS\n")
+    return file
+
+
+def test_loops_that_can_not_run_here_are_left_out_and_named(three_of_four):
+    lines = []
+    results, _ = run(1, 2, Comparison(peers=three_of_four, rounds=[20]), lines.append)
+    assert {tuple(row["ratio"]) for row in results["rows"]} == {("plain", "second", "jitted")}
+    assert "absent is left out: the package absent is not installed" in lines
+    capability = torch.backends.cpu.get_cpu_capability()
+    assert results["machine"]["instructions"]["torch"] == capability
+    assert f"torch {capability}" in lines[0]
 
 
 def test_peers_that_are_not_there_or_can_not_be_imported_are_the_users_to_mend(tmp_path):
-    broken = tmp_path / "broken.py"
+    broken, empty = tmp_path / "broken.py", tmp_path / "empty.py"
     broken.write_text("import no_such_library\n")
+    empty.write_text("")
     with pytest.raises(InputError, match="no_such_library"):
-        measure.load_peers(broken)
+        loops.load_loops(broken)
+    with pytest.raises(InputError, match="LOOPS"):
+        loops.load_loops(empty)
     failed(lthray("bench", "--peers", tmp_path / "none.py"), "none.py", "--peers")
     failed(lthray("bench", "--json", tmp_path / "none" / "x.json"), "none")
+    failed(lthray("bench", "--trajectory", "--round", "3"), "--trajectory", "--round")
 
 
 @pytest.mark.slow
