@@ -1,9 +1,9 @@
 """JAX: one compiled call trains all steps between two evaluations (`jit` of `lax.scan`), and one evaluates all chunks.
 
 The data set lies in JAX's memory, which is torch's own. Weights are (out, in), gradients are autodiff's, the attack's
-steps are a `fori_loop`. Measured and left out: weights (in, out) and one product for natural and adversarial images are
-slower by 2 to 10 %; the generators `rbg` and `unsafe_rbg` by 10 % of a PGD step; unrolled attacks, XNNPACK and oneDNN
-in XLA make no difference.
+steps are a `fori_loop`. Tried and left out: weights (in, out) were 1 to 8 % slower, one product for natural and
+adversarial images 2 to 12 %, an unrolled attack up to 5 %. Between runs, the generators `rbg` and `unsafe_rbg` made a
+PGD step some 10 % slower, and XNNPACK and oneDNN in XLA no clear difference.
 """
 
 import os
