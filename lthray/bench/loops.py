@@ -1,5 +1,6 @@
 """The loops that lthray is compared with: what `lthray bench` asks of them, and how it loads them."""
 
+import hashlib
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -52,7 +53,9 @@ def load_loops(path: Path) -> dict[str, Loop]:
         InputError: there is no such file, it has no `LOOPS`, or a package that it imports is not installed.
     """
     file = path / "__init__.py" if path.is_dir() else path
-    spec = spec_from_file_location("lthray_bench_peers", file, submodule_search_locations=[str(file.parent)])
+    # A name of its own, so that what a package imports later comes from it and not from one loaded since.
+    name = f"lthray_bench_peers_{hashlib.sha256(str(file.resolve()).encode()).hexdigest()[:12]}"
+    spec = spec_from_file_location(name, file, submodule_search_locations=[str(file.parent)])
     if not file.is_file() or spec is None or spec.loader is None:
         raise InputError(f"{path}: no Python file or package; --peers names one like the repository's benchmarks/peers")
     module = sys.modules[spec.name] = module_from_spec(spec)

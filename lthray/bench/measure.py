@@ -9,17 +9,19 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from lthray.bench.loops import Loop
 from lthray.engine.data import Split
 from lthray.engine.evaluation import evaluate
-from lthray.engine.matmul import product
 from lthray.engine.network import glorot_uniform
 from lthray.engine.randomness import Draw, generator
 from lthray.engine.results import share_remaining
 from lthray.engine.state import begin_round
+from lthray.engine.tiles.compiling import Array, compiled
+from lthray.engine.tiles.vectors import ROWS, multiply_block, width
 from lthray.engine.training import train
 from lthray.methods.criteria import prune
 from lthray.methods.networks import Layers
@@ -34,8 +36,8 @@ ROUNDS = (0, 3, 8, 15, 20)
 STEPS = {"none": 20, "fgsm": 10, "pgd": 5}
 """Consecutive training steps of a plain loop; lthray and jitted loops take LONGER times as many, which last as long."""
 LONGER = 5
-IMAGES = 1_024
-"""Images of an evaluation."""
+IMAGES, PEERS_IMAGES = 10_000, 1_024
+"""Images of an evaluation: a test set for lthray, and enough for the other loops, which set nothing up."""
 BEST_JITTED = "best jitted at each density"
 """The sum over rounds of each round's fastest jitted loop, although no user changes loops from round to round."""
 
@@ -72,7 +74,7 @@ class Row:
     ratio: dict[str, Spread]
     """Seconds of each other loop divided by lthray's, in each repetition."""
     limit: float
-    """Seconds of the dense matrix products alone, in the fastest repetition, times each layer's share of weights."""
+    """Seconds that the operations on remaining weights take at the processor's best speed (`peak_job`)."""
 
 
 def alternate(jobs: Mapping[str, Job], repeats: int, clock: Clock) -> dict[str, list[float]]:
@@ -115,8 +117,9 @@ class Bench:
     def __init__(self, repeats: int, loops: Mapping[str, Loop], clock: Clock) -> None:
         size = TrajectorySpec().train_size
         draw = torch.Generator().manual_seed(0)
-        self.data = Split(torch.rand(size, 784, generator=draw), torch.randint(0, 10, (size,), generator=draw))
-        self.evaluated = self.data.first(IMAGES)
+        images = torch.randint(0, 256, (size, 784), generator=draw, dtype=torch.uint8)
+        self.data = Split(images, torch.randint(0, 10, (size,), generator=draw), white=255)
+        self.floats, self.evaluated = self.data.as_floats(), self.data.first(IMAGES)
         self.repeats, self.loops, self.clock = repeats, loops, clock
 
     def rows(self, rounds: Sequence[int], works: Sequence[str] = WORKS) -> Iterator[Row]:
@@ -142,17 +145,17 @@ class Bench:
         if work.endswith("evaluation"):
             splits = {"test": self.evaluated}
             jobs: dict[str, Job] = {"lthray": (lambda: evaluate(weights, [spec], splits, number, 0), IMAGES)}
+            some = self.floats.first(PEERS_IMAGES)
             for name, peer in peers.items():
-                jobs[name] = (partial(peer.evaluate, self.evaluated.images, self.evaluated.labels), IMAGES)
+                jobs[name] = (partial(peer.evaluate, some.images, some.labels), PEERS_IMAGES)
         else:
             training = train(begin_round(weights, [spec], number), masks, [spec], self.data, number)
             next(training)
             jobs = {"lthray": (lambda: next(training), LONGER * steps)}
             for name, peer in peers.items():
                 count = LONGER * steps if self.loops[name].jitted else steps
-                jobs[name] = (partial(peer.train, self.data.images, self.data.labels, count), count)
-        limits = {f"limit {i}": job for i, job in enumerate(products(work, spec, masks))}
-        seconds = alternate(jobs | limits, self.repeats, self.clock)
+                jobs[name] = (partial(peer.train, self.floats.images, self.floats.labels, count), count)
+        seconds = alternate(jobs | {"peak": peak_job()}, self.repeats, self.clock)
         ours = seconds["lthray"]
         return Row(
             work=work,
@@ -163,39 +166,22 @@ class Bench:
                 name: Spread.compute([peer / own for peer, own in zip(seconds[name], ours, strict=True)])
                 for name in peers
             },
-            limit=sum(
-                float(mask.double().mean()) * min(seconds[name]) for mask, name in zip(masks, limits, strict=True)
-            ),
+            limit=operations(work, spec, masks) * min(seconds["peak"]),
         )
 
 
-def products(work: str, spec: TrajectorySpec, masks: Layers) -> list[Job]:
-    """The dense matrix products that the work requires: a job a layer, with its units of work."""
+def operations(work: str, spec: TrajectorySpec, masks: Layers) -> int:
+    """Multiplications and additions that a step or an evaluated image needs, with the remaining weights alone."""
     trains = work.endswith("step")
-    batch, times = (spec.batch_size, 10) if trains else (512, IMAGES // 512)
     attacks = [spec.train_attack] if trains else [attack.name for attack in spec.eval_attacks]
     # An FGSM step follows the gradient at the natural image, whose forward pass is done; PGD starts at noise.
     backward = sum({"none": 0, "fgsm": 1, "pgd": spec.pgd.steps}[attack] for attack in attacks)
     forward = 1 + sum({"none": 0, "fgsm": 1, "pgd": spec.pgd.steps + 1}[attack] for attack in attacks)
-    trained = batch if spec.train_attack == "none" else 2 * batch
-
-    def job(out: int, width: int, first: bool) -> Callable[[], object]:
-        inputs, slopes, weight = torch.randn(trained, width), torch.randn(trained, out), torch.randn(out, width)
-
-        def run() -> None:
-            for _ in range(times):
-                for _ in range(forward):
-                    product(inputs[:batch], weight)
-                for _ in range(backward):
-                    product(slopes[:batch], weight.mT)
-                if trains:
-                    product(slopes.mT, inputs.mT)
-                    if not first:
-                        product(slopes, weight.mT)
-
-        return run
-
-    return [(job(mask.shape[1], mask.shape[2], i == 0), times if trains else IMAGES) for i, mask in enumerate(masks)]
+    losses = (1 if spec.train_attack == "none" else 2) if trains else 0
+    first, *upper = (int(mask.sum()) for mask in masks)
+    # The gradient of a loss by the weights takes all layers' products once, and those back through the upper layers.
+    passes = (first + sum(upper)) * (forward + backward + losses) + sum(upper) * losses
+    return 2 * passes * (spec.batch_size if trains else 1)
 
 
 def copy_speed(repeats: int, clock: Clock) -> Spread:
@@ -206,11 +192,22 @@ def copy_speed(repeats: int, clock: Clock) -> Spread:
     return Spread.compute([1 / second for second in seconds])
 
 
-def product_speed(repeats: int, clock: Clock) -> Spread:
-    """Floating-point operations per second of the first layer's product with 512 images."""
-    images, weight = torch.randn(512, 784), torch.randn(300, 784)
-    seconds = alternate({"product": (lambda: product(images, weight), 2 * 512 * 784 * 300)}, repeats, clock)["product"]
-    return Spread.compute([1 / second for second in seconds])
+@compiled
+def _multiply_in_cache(out: Array, weights: Array, factors: Array, wide: int, times: int) -> None:
+    for _ in range(times):
+        multiply_block(out, 0, wide, weights, 0, len(factors), 1, factors, 0, wide, len(factors), True)
+
+
+def peak_job() -> Job:
+    """Products of numbers in the first-level cache, which nothing slows down; a unit is an operation."""
+    wide, depth, times = width(np.dtype(np.float32)), 128, 5_000
+    out, weights, factors = (torch.zeros(shape).numpy() for shape in ((ROWS, wide), (ROWS, depth), (depth, wide)))
+    return lambda: _multiply_in_cache(out, weights, factors, wide, times), 2 * ROWS * wide * depth * times
+
+
+def peak_speed(repeats: int, clock: Clock) -> Spread:
+    """Floating-point operations per second of `peak_job`."""
+    return Spread.compute([1 / second for second in alternate({"peak": peak_job()}, repeats, clock)["peak"]])
 
 
 def trajectory_seconds(

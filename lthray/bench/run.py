@@ -19,7 +19,7 @@ from lthray.bench.measure import (
     WORKS,
     Bench,
     copy_speed,
-    product_speed,
+    peak_speed,
     trajectory_seconds,
 )
 from lthray.bench.tables import trajectory_line, trajectory_table, work_table
@@ -78,11 +78,11 @@ def run(
     loops = choose_loops(known, comparison.names or _defaults(known, trajectory))
     on = describe_machine()
     clock = time.process_time if threads == 1 else time.perf_counter
-    speeds = {"product": product_speed(repeats, clock), "copy": copy_speed(repeats, clock)}
+    speeds = {"peak": peak_speed(repeats, clock), "copy": copy_speed(repeats, clock)}
     used = ", ".join(f"{name} {instructions}" for name, instructions in on["instructions"].items())
     tell(
         f"{on['processor']} ({used}), {threads} thread{'s' if threads > 1 else ''}, torch {on['torch']};"
-        f" a large product {speeds['product'].median / 1e9:.0f} GF/s, a copy {speeds['copy'].median / 1e9:.0f} GB/s;"
+        f" products in the cache {speeds['peak'].median / 1e9:.0f} GF/s, a copy {speeds['copy'].median / 1e9:.0f} GB/s;"
         f" seconds are {'those of the process on its core' if threads == 1 else 'by the clock'}"
     )
     if not known:

@@ -64,6 +64,19 @@ def test_a_row_has_both_loops_their_ratio_and_the_limit(small):
         assert 0 < row.limit < ours
 
 
+def test_operations_are_counted_from_the_remaining_weights():
+    """Natural steps go forward, back to the weights, and back through the upper layers; PGD follows ten gradients."""
+    masks = measure.pruned(TrajectorySpec(), 0)[1]
+    first, upper = 784 * 300, 300 * 100 + 100 * 10
+    natural, pgd = (TrajectorySpec(train_attack=attack) for attack in ("none", "pgd"))
+    assert measure.operations("natural step", natural, masks) == 60 * 2 * (2 * first + 3 * upper)
+    assert measure.operations("pgd step", pgd, masks) == 60 * 2 * (24 * first + 26 * upper)
+    assert measure.operations("pgd evaluation", pgd, masks) == 2 * 22 * (first + upper)
+    few = measure.pruned(TrajectorySpec(), 15)[1]
+    share = measure.operations("pgd evaluation", pgd, few) / measure.operations("pgd evaluation", pgd, masks)
+    assert share == sum(int(mask.sum()) for mask in few) / (first + upper)
+
+
 def test_a_trajectory_is_the_sum_of_its_rounds():
     spec = TrajectorySpec(train_attack="pgd", rounds=1, iterations=1_000)
     rows = [

@@ -5,18 +5,17 @@ import sys
 
 import pytest
 import torch
-from lthray.engine.sparse import SparseTraining
 
 from lthray.bench import loops
 from lthray.bench.measure import pruned
 from lthray.engine.data import Split
 from lthray.engine.evaluation import evaluate
 from lthray.engine.state import begin_round
-from lthray.engine.training import DenseTraining
 from lthray.spec.trajectory import TrajectorySpec
+from tests.helpers import REMAINING, WHOLE
 
 LOOPS = loops.load_loops(loops.PEERS)
-WAYS = {0: DenseTraining, 8: SparseTraining}
+WAYS = {0: WHOLE, 8: REMAINING}
 BATCH, STEPS = 20, 2
 
 
@@ -119,8 +118,8 @@ def test_a_loop_learns_against_attacks_from_a_random_start(name, data):
 
 def test_each_epoch_is_a_new_permutation_whose_remainder_is_dropped():
     pytest.importorskip("torchattacks")
-    peer_of("torchattacks", spec_of("none"), 8)  # the package loads a loop's module with its first peer
-    batches = sys.modules["lthray_bench_peers.protocol"].shuffled_batches(130, 60)
+    peer = peer_of("torchattacks", spec_of("none"), 8)
+    batches = sys.modules[type(peer).__module__].shuffled_batches(130, 60)
     epochs = [torch.cat([next(batches), next(batches)]) for _ in range(2)]
     assert all(len(epoch.unique()) == 120 for epoch in epochs)
     assert not torch.equal(*epochs)

@@ -79,7 +79,7 @@ def test_a_graphs_steps_are_those_without_it_bit_for_bit(name, make, digits):
         start = begin_round(weights, specs, 1)
         training = way(start, masks, specs)
         for _, batch in zip(range(WARM_UP + 6), batches(specs, 1, CPU), strict=False):
-            training.step(digits.train.images[batch], digits.train.labels[batch], start.generators)
+            training.step(*digits.train.batch(batch), start.generators)
         current, averages = training.current()
         left[way] = [*current, *averages.mean, *averages.square, *(source.get_state() for source in start.generators)]
     assert training.steps == WARM_UP + 5, "the smaller batch is not the graph's"
