@@ -108,7 +108,7 @@ def test_a_stack_that_runs_out_of_memory_goes_on_in_halves(tmp_path):
     whole = run(STARVED, tmp_path / "whole", 16)
     assert whole.returncode == 0, whole.stderr
     assert "ran out of memory" not in whole.stdout
-    for gib in (1.6, 1.3, 1.0, 0.8):
+    for gib in (1.2, 0.9, 0.7, 0.6, 0.5):
         process = run(STARVED, tmp_path / str(gib), gib)
         if "ran out of memory" in process.stdout:
             break
