@@ -129,8 +129,9 @@ def _cpu_logits(weights: Layers, spec: TrajectorySpec, round_: int, attacks: Seq
     torchs = partial(dense_logits, weights, spec)
     if not kernels_know(spec):
         return torchs
-    tiled = TiledEvaluation(weights, spec, sparse=sparse_pays(spec, round_)).logits
     known = [attack for attack in attacks if kernels_know(spec, attack)]
+    sparse = sparse_pays(spec, round_, [attack.name for attack in known])
+    tiled = TiledEvaluation(weights, spec, sparse=sparse).logits
     if len(known) == len(attacks):
         return tiled
 

@@ -23,9 +23,11 @@ from lthray.methods.datasets import CLASSES
 from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
 
-BREAK_EVEN = 0.6
-"""Share of weights remaining below which the remaining weights alone are faster than whole layers, measured by
-benchmarks/break_even.py."""
+BREAK_EVEN = {"pgd": 0.6, "others": 0.45}
+"""Share of weights remaining below which the remaining weights alone are faster than whole layers, under PGD and else.
+
+Measured by benchmarks/break_even.py: the gradient by the weights gains later than the many passes of PGD do.
+"""
 
 KERNELS = ("fgsm", "pgd")
 """The attacks that the kernels know, in the order of their logits."""
@@ -50,11 +52,17 @@ def kernels_know(spec: TrajectorySpec, attack: Attack = NATURAL, *, training: bo
     )
 
 
-def sparse_pays(spec: TrajectorySpec, round_: int) -> bool:
-    """Whether the kernels compute a round with the remaining weights alone, which does not depend on the stack."""
+def sparse_pays(spec: TrajectorySpec, round_: int, attacks: Iterable[str]) -> bool:
+    """Whether the kernels compute a round with the remaining weights alone, which does not depend on the stack.
+
+    Args:
+        spec: The setting.
+        round_: Number of the round.
+        attacks: The names of the train attack, or of the eval attacks.
+    """
     rounds = spec.weights_left(round_)
-    few = sum(rounds[round_].values()) < BREAK_EVEN * sum(rounds[0].values())
-    return few and spec.units <= UNITS
+    threshold = BREAK_EVEN["pgd" if "pgd" in attacks else "others"]
+    return sum(rounds[round_].values()) < threshold * sum(rounds[0].values()) and spec.units <= UNITS
 
 
 class TiledTraining:

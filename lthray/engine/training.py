@@ -117,7 +117,7 @@ def train(
     elif device.type != "cpu":
         training = StackTraining(start, masks, specs)
     elif kernels_know(spec, training=True):
-        training = TiledTraining(start, masks, specs, sparse=sparse_pays(spec, round_))
+        training = TiledTraining(start, masks, specs, sparse=sparse_pays(spec, round_, [spec.train_attack]))
     else:
         training = DenseTraining(start, masks, specs)
     stops = {*stops, *spec.evaluation_iterations()} - ({start.iteration} if start.iteration else set())

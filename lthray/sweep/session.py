@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 from lthray.engine.arrays import Arrays
@@ -53,7 +54,10 @@ def connect(
 
     Raises:
         InputError: a data set can't be read, Ray can't be reached, or not every node reaches the results folder.
+        ModuleNotFoundError: PyTorch is not installed here.
     """
+    if find_spec("torch") is None:  # Only workers import it, but every trial would fail.
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
     data = start_reading([spec.dataset for spec in specs], data_dir, lambda text: notify(Note(text)))
     notify(Note(f"connecting to Ray at {address}" if address else "starting Ray"))
     with connected(address):

@@ -27,7 +27,7 @@ FIELDS = [
 @pytest.mark.parametrize("fields", FIELDS)
 def test_a_round_goes_on_from_any_evaluation_alone_or_in_another_stack(fields, way, make, digits, monkeypatch):
     """24 batches of 60 are an epoch, or 7 of 150 and a rest: evaluations fall inside the first epochs and later."""
-    monkeypatch.setattr(tiled, "BREAK_EVEN", {"dense": 0, "sparse": 2}[way])
+    monkeypatch.setattr(tiled, "BREAK_EVEN", dict.fromkeys(tiled.BREAK_EVEN, {"dense": 0, "sparse": 2}[way]))
     specs = [make(**fields, rounds=1, eval_every=10, seed=seed) for seed in (0, 1)]
     whole, taken = run_watched(specs, digits)
     moments = sorted(moment for moment in taken if moment[1])

@@ -20,7 +20,7 @@ UNSTEADY = {"learning_rate": 0.03, "rounds": 1, "eval_every": 5, "epsilon": 0.1}
 @pytest.mark.parametrize("retrain", [{}, {"train_attack": "none", "iterations": 25}])
 def test_the_networks_measured_are_those_of_the_curves(way, retrain, make, digits, monkeypatch):
     """On all images, under attacks that are measured at every evaluation too: the curves have the same numbers."""
-    monkeypatch.setattr(tiled, "BREAK_EVEN", {"dense": 0, "sparse": 2}[way])
+    monkeypatch.setattr(tiled, "BREAK_EVEN", dict.fromkeys(tiled.BREAK_EVEN, {"dense": 0, "sparse": 2}[way]))
     fields = UNSTEADY | {"train_attack": "fgsm", "pgd": {"steps": 2}, "retrain": retrain}
     specs = [make(**fields, eval_attacks=["fgsm", "pgd"], end_attacks=["fgsm", "pgd"], seed=seed) for seed in (0, 1)]
     results, _ = run_watched(specs, digits)
@@ -142,7 +142,7 @@ def at_ends(make, fields):
 @pytest.mark.parametrize("way", ["dense", "sparse"])
 @pytest.mark.parametrize(("fields", "always"), SCHEDULES)
 def test_eval_attacks_at_the_ends_give_the_same_rows_there(way, fields, always, make, digits, monkeypatch):
-    monkeypatch.setattr(tiled, "BREAK_EVEN", {"dense": 0, "sparse": 2}[way])
+    monkeypatch.setattr(tiled, "BREAK_EVEN", dict.fromkeys(tiled.BREAK_EVEN, {"dense": 0, "sparse": 2}[way]))
     everywhere, ends = at_ends(make, fields)
     whole, _ = run_watched(everywhere, digits)
     fewer, _ = run_watched(ends, digits)

@@ -79,12 +79,12 @@ def test_convolutions_are_pruned_by_every_criterion_and_restarted_by_every_strat
 
 
 def test_remaining_weights_are_listed_of_networks_of_up_to_65_536_units(make):
-    assert sparse_pays(make(rounds=12, **DEEP), 12)
-    assert sparse_pays(make(rounds=12), 12)
+    assert sparse_pays(make(rounds=12, **DEEP), 12, ["pgd"])
+    assert sparse_pays(make(rounds=12), 12, ["pgd"])
     assert not kernels_know(make(rounds=12, **LENET_5))
     most = UNITS - 64 - 10
-    assert sparse_pays(make(rounds=12, model="mlp", widths=[most]), 12)
-    assert not sparse_pays(make(rounds=12, model="mlp", widths=[most + 1]), 12)
+    assert sparse_pays(make(rounds=12, model="mlp", widths=[most]), 12, ["pgd"])
+    assert not sparse_pays(make(rounds=12, model="mlp", widths=[most + 1]), 12, ["pgd"])
 
 
 def test_the_last_unit_that_has_a_number_is_computed_with(make, digits):

@@ -173,7 +173,7 @@ def test_images_without_a_gradient_are_counted(make, digits):
 @pytest.fixture
 def always(monkeypatch):
     """Makes every round sparse (2) or dense (0)."""
-    return lambda share: monkeypatch.setattr(tiled, "BREAK_EVEN", share)
+    return lambda share: monkeypatch.setattr(tiled, "BREAK_EVEN", dict.fromkeys(tiled.BREAK_EVEN, share))
 
 
 def test_a_short_trajectory_has_the_accuracies_of_whole_layers(make, digits, always):
@@ -214,12 +214,11 @@ def test_nan_weights_give_nan_logits(sparse, make, digits):
 
 def test_the_way_follows_from_the_round_alone(make):
     shares = [sum(counts.values()) / 50_200 for counts in make(rounds=12).weights_left()]
-    assert [sparse_pays(make(rounds=12), number) for number in range(13)] == [
-        share < tiled.BREAK_EVEN for share in shares
-    ]
-    assert shares[0] == 1
-    assert not sparse_pays(make(), 0)
-    assert sparse_pays(make(rounds=12), 12)
+    for attacks, threshold in ((["fgsm", "pgd"], 0.6), (["fgsm"], 0.45), (["none"], 0.45), ([], 0.45)):
+        ways = [sparse_pays(make(rounds=12), number, attacks) for number in range(13)]
+        assert ways == [share < threshold for share in shares]
+        assert ways[0] is False
+        assert ways[12] is True
 
 
 TRAJECTORY = """

@@ -354,7 +354,7 @@ def test_the_score_of_a_round_taken_over_is_reported_before_round_1(make, store,
     train([make(rounds=1)], store, arrays)
     reports, spec = [], make(strategy="random", rounds=1)
     body = partial(worker.train_stack, store=store, threads=1, gpus=0)
-    worker.train_sample([spec], arrays, reports.append, train=body, store=store, metric="final_none_accuracy_test")
+    train_sample([spec], arrays, reports.append, train=body, store=store, metric="final_none_accuracy_test")
     assert [type(message) for message in reports] == [Progress, Score, Progress, Score]
 
 
