@@ -10,8 +10,8 @@ WORTH_IT = 2**20
 def product(a: Tensor, b: Tensor) -> Tensor:
     """The rows of `a` times the rows of `b`, `a @ b.mT`.
 
-    In single precision on a CPU, large products of one network take oneDNN, which torch.compile uses too: on an AMD
-    processor it was measured to be twice as fast as the MKL behind `@` (docs/performance.md).
+    In single precision on a CPU, large products of one network take oneDNN, which on a processor with AVX-512 is faster
+    than the MKL behind `@` (benchmarks/products.py).
 
     Args:
         a: (m, k), or (S, m, k) for a stack.

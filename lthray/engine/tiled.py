@@ -231,6 +231,7 @@ def _attack(setting: Setting | None, attack_label: str, number: type[Number]) ->
         white=number(1),
         predicted=attack_label == "predicted",
         targets=Targets(number(1), number(0)),
+        weight=number(1),
     )
 
 

@@ -135,7 +135,7 @@ def _perturb(
     """
     for step in range(attack.steps):
         current = active if step else source
-        _find_slopes(net, work, current, slope, work.labels[1], attack.targets, attack.white)
+        _find_slopes(net, work, current, slope, work.labels[1], attack.targets, attack.weight)
         for first in range(0, net.pixels, CHUNK):
             stop = min(first + CHUNK, net.pixels)
             pixel_slopes(net, slope, first, stop)
@@ -218,7 +218,7 @@ def measure(
     for at in range(first, stop, TILE):
         count = _begin(net, work, natural, images, labels, at, pgd)
         _store(net, natural, logits[0], at, count)
-        _find_slopes(net, work, natural, slope, work.labels[1], pgd.targets, pgd.white)
+        _find_slopes(net, work, natural, slope, work.labels[1], pgd.targets, pgd.weight)
         _find_moving(net, slope, moving, at, count)
         if fgsm.steps:
             _perturb(net, work, natural, natural, active, slope, fgsm)

@@ -62,7 +62,14 @@ class SparseMember:
 
 
 class DenseMember:
-    """A network of whole layers; the arguments are those of `SparseMember`."""
+    """A network of whole layers.
+
+    Args:
+        weights: (out, in) a layer.
+        averages: Adam's, of the same shapes.
+        masks: bool, of the same shapes.
+        passes: Passes of a whole batch; see `Workspace`.
+    """
 
     def __init__(self, weights: Layers, averages: Averages, masks: Layers, passes: int) -> None:
         self.network = dense_network(weights)
@@ -155,12 +162,12 @@ def _parts(units: Array, ends: Array, starts: Array, layers: range, across: int)
     for layer in layers:
         first, stop = starts[layer + across], starts[layer + across + 1]
         cuts = np.linspace(first, stop, int(parts[layer]) + 1).astype(np.int64)
-        every = np.arange(starts[layer], starts[layer + 1])
+        layer_units = np.arange(starts[layer], starts[layer + 1])
         # Weights are sorted by unit and then by other end, so that one number orders them all.
         keys = units * starts[-1] + ends
         for j in range(len(bounds)):
             cut = cuts[min(j, len(cuts) - 1)]
-            bounds[j, every] = np.searchsorted(keys, every * starts[-1] + cut)
+            bounds[j, layer_units] = np.searchsorted(keys, layer_units * starts[-1] + cut)
     return bounds, parts
 
 

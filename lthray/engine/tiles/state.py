@@ -47,6 +47,8 @@ class Attack(NamedTuple):
     """Whether it moves away from the model's own prediction, or from the true label."""
     targets: Targets
     """Hard labels."""
+    weight: Number
+    """Weight of an image in the loss that is raised, 1."""
 
 
 class Loss(NamedTuple):
