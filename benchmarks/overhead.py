@@ -55,9 +55,9 @@ def train_nothing(stack, data, report, *, store, threads, gpus, checkpoint_minut
 
 def timed(trials: int, slots: int) -> float:
     """Runs a sweep of `trials` trials in this process and returns its seconds."""
+    from lthray.driver import training
     from lthray.spec.sweepfile import load
     from lthray.store.folder import Store
-    from lthray.sweep import training
 
     os.environ["RAY_OVERRIDE_RESOURCES"] = json.dumps({"CPU": slots})
     with tempfile.TemporaryDirectory() as scratch:
@@ -76,8 +76,8 @@ def timed(trials: int, slots: int) -> float:
 
 def planned(trajectories: int) -> tuple[float, float]:
     """The seconds that planning `trajectories` trajectories takes, and the MiB that loading them takes at most."""
+    from lthray.driver.planning import Share, plan
     from lthray.spec.sweepfile import load
-    from lthray.sweep.planning import Share, plan
 
     with tempfile.TemporaryDirectory() as scratch:
         path = sweep_of(trajectories, Path(scratch))

@@ -38,7 +38,7 @@ SHORT: dict[str, Any] = {
 
 def milestone_of(event: Any) -> str | None:
     """What has been reached with an event of a sweep."""
-    from lthray.sweep.events import Note, Planned, TrialBegan, TrialProgress
+    from lthray.driver.events import Note, Planned, TrialBegan, TrialProgress
 
     match event:
         case Note(text="starting Ray"):
@@ -59,9 +59,9 @@ def run(slots: int, began: float, short: bool) -> dict[str, float]:
     from rich.console import Console
 
     from lthray.cli import live
+    from lthray.driver import run as sweep
+    from lthray.driver.events import Event
     from lthray.spec.sweepfile import load
-    from lthray.sweep import run as sweep
-    from lthray.sweep.events import Event
 
     os.environ["RAY_OVERRIDE_RESOURCES"] = json.dumps({"CPU": slots})
     seen = {"command imported": time.time() - began}

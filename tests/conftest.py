@@ -21,9 +21,9 @@ import yaml
 from s3fs import S3FileSystem
 from upath import UPath
 
+from lthray.driver.datasets import read
 from lthray.engine.data import Dataset, on_device
 from lthray.spec.trajectory import TrajectorySpec
-from lthray.sweep.datasets import read
 from tests.helpers import CPU, TINY, Head, environment, free_port
 
 torch.set_num_threads(1)  # as a trial with one CPU has it; more only get in each other's way on so small products

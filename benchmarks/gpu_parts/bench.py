@@ -13,11 +13,11 @@ import torch
 from gpu_parts import loops
 
 from lthray.bench.measure import Job, Spread, alternate
+from lthray.driver.datasets import FOLDERS, read
 from lthray.engine import captured
 from lthray.engine.data import Dataset, on_device
 from lthray.methods.datasets import DATASETS as KNOWN
 from lthray.spec.trajectory import TrajectorySpec
-from lthray.sweep.datasets import FOLDERS, read
 
 ATTACKS = ("none", "fgsm", "pgd")
 STRATEGIES = ("reset", "random", "continued")

@@ -18,14 +18,14 @@ def compact(folder: Folder) -> None:
         from rich.progress import track
 
         from lthray.cli.live import counted
+        from lthray.driver.lock import hold
+        from lthray.driver.opening import migrate
+        from lthray.driver.progress import SweepProgress
         from lthray.errors import InputError
         from lthray.spec.sweepfile import load
         from lthray.store import merged_tables
         from lthray.store.folder import SWEEP, Store
         from lthray.store.tables import TABLES
-        from lthray.sweep.lock import hold
-        from lthray.sweep.opening import migrate
-        from lthray.sweep.progress import SweepProgress
 
         store = Store(folder)
         store.require()

@@ -67,11 +67,11 @@ def evaluate(
     with mistakes():
         named = _attack(attack, set_ or [])
         conditions = _conditions(where or [])
+        from lthray.driver.opening import migrate
+        from lthray.driver.selection import select
         from lthray.spec.evaluation import EvaluationRequest
         from lthray.spec.sweepfile import load
         from lthray.store.folder import SWEEP, Store
-        from lthray.sweep.opening import migrate
-        from lthray.sweep.selection import select
 
         store, request = Store(folder), EvaluationRequest(named, split.value, images, frozenset(rounds or ()))
         store.require()
@@ -86,7 +86,7 @@ def evaluate(
             return
         from lthray.cli import live
         from lthray.cli.printing import remeasured_page
-        from lthray.sweep.evaluate import run
+        from lthray.driver.evaluate import run
 
         with live.watch(console) as notify:
             outcome = run(store, sweep, trajectories, request, data_folder(data_dir), address, notify)

@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn
 from rich.table import Table
 from rich.text import Text
 
-from lthray.sweep.events import (
+from lthray.driver.events import (
     Event,
     Note,
     Notify,
@@ -21,7 +21,7 @@ from lthray.sweep.events import (
     TrialRetried,
     TrialStopped,
 )
-from lthray.sweep.progress import SweepProgress, title
+from lthray.driver.progress import SweepProgress, title
 from lthray.worker.report import Progress as TrialState
 from lthray.worker.report import Unit
 

@@ -14,9 +14,9 @@ def migrate(folder: Folder) -> None:
     """
     console = Console(soft_wrap=True)
     with mistakes():
+        from lthray.driver.opening import migrate
         from lthray.spec.sweepfile import load
         from lthray.store.folder import SWEEP, Store
-        from lthray.sweep.opening import migrate
 
         store = Store(folder)
         store.require()

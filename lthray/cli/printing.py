@@ -9,17 +9,17 @@ from rich.table import Table
 from rich.text import Text
 
 from lthray.cli.live import SHORT, clock, counted, trials_table
+from lthray.driver.status import Status, Tally
 from lthray.spec.ends import Gradients, count_gradients
 from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
-from lthray.sweep.status import Status, Tally
 from lthray.worker.report import Unit
 
 if TYPE_CHECKING:  # these import torch and Ray, which a plan and a status need not wait for
+    from lthray.driver.evaluate import Remeasured
+    from lthray.driver.run import Outcome
     from lthray.store.folder import Store
-    from lthray.sweep.evaluate import Remeasured
-    from lthray.sweep.run import Outcome
 
 
 def plan_page(

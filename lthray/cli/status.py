@@ -18,10 +18,10 @@ def status(
     """
     with mistakes():
         from lthray.cli.printing import status_page
+        from lthray.driver.samples import trajectories as known
+        from lthray.driver.status import status
         from lthray.spec.sweepfile import load
         from lthray.store.folder import Store
-        from lthray.sweep.samples import trajectories as known
-        from lthray.sweep.status import status
 
         store = Store(folder)
         store.require()

@@ -9,7 +9,7 @@ from rich.console import Console
 from lthray.cli.options import BAD_INPUT, FAILED, INTERRUPTED, Settings, SweepFile, mistakes
 
 if TYPE_CHECKING:  # Ray takes seconds to import
-    from lthray.sweep.submit import Job
+    from lthray.driver.submit import Job
 
 
 def submit(
@@ -61,7 +61,7 @@ def submit(
         from lthray.spec.sweepfile import load
 
         spec, _ = load(sweep_file, set_ or [])
-        from lthray.sweep import submit as jobs
+        from lthray.driver import submit as jobs
 
         if spec.transfer:
             jobs.quote_path("transfer.from", spec.transfer.origin, url=True)

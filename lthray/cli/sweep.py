@@ -44,9 +44,9 @@ def sweep(
     Exit status: 0 all complete, 1 some failed, 2 bad input, 130 interrupted.
     """
     with mistakes():
+        from lthray.driver.opening import check_owner, migrate, outdated_line
         from lthray.spec.sweepfile import load
         from lthray.store.folder import Store
-        from lthray.sweep.opening import check_owner, migrate, outdated_line
 
         spec, trajectories = load(sweep_file, set_ or [])
         folder = out or str(Path("results") / spec.name)
@@ -55,7 +55,7 @@ def sweep(
             check_owner(store, spec, trajectories)
         if dry_run:
             from lthray.cli.printing import plan_page
-            from lthray.sweep.samples import trajectories as known
+            from lthray.driver.samples import trajectories as known
 
             specs = known(spec, trajectories, store)
             wide = make_console(width=200)
@@ -67,7 +67,7 @@ def sweep(
         migrate(store, spec, trajectories, partial(console.print, highlight=False, soft_wrap=True))
         from lthray.cli import live
         from lthray.cli.printing import outcome_page
-        from lthray.sweep import run as ray_sweep
+        from lthray.driver import run as ray_sweep
 
         with live.watch(console) as notify:
             outcome = ray_sweep.run(spec, trajectories, folder, data_folder(data_dir), address, notify)

@@ -7,10 +7,10 @@ import pytest
 from rich.console import Console
 
 from lthray.cli import live
+from lthray.driver import progress
+from lthray.driver.events import Note, Planned, TrajectoryFailed, TrialEnded, TrialProgress, TrialRetried
+from lthray.driver.progress import SweepProgress
 from lthray.engine.results import Failure
-from lthray.sweep import progress
-from lthray.sweep.events import Note, Planned, TrajectoryFailed, TrialEnded, TrialProgress, TrialRetried
-from lthray.sweep.progress import SweepProgress
 from lthray.worker.report import Progress
 
 

@@ -6,12 +6,12 @@ import pytest
 
 from lthray.cli import options, printing
 from lthray.cli.live import counted
+from lthray.driver.evaluate import Remeasured
+from lthray.driver.run import Outcome
 from lthray.engine.results import Failure
 from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.sweepfile import parse
 from lthray.store.folder import Store
-from lthray.sweep.evaluate import Remeasured
-from lthray.sweep.run import Outcome
 from tests.helpers import TINY
 
 

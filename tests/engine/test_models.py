@@ -9,6 +9,7 @@ import torch
 import yaml
 from safetensors.torch import load_file
 
+from lthray.driver.planning import largest_memory
 from lthray.engine.network import glorot_uniform
 from lthray.engine.randomness import Draw, generator
 from lthray.engine.results import RoundResult
@@ -19,7 +20,6 @@ from lthray.engine.trajectory import run
 from lthray.methods.criteria import CRITERIA
 from lthray.methods.strategies import STRATEGIES, TRANSFER
 from lthray.spec.trajectory import TrajectorySpec
-from lthray.sweep.planning import largest_memory
 from tests.helpers import REMAINING, TINY, WHOLE, in_double, lthray, modules, same, trained
 
 LENET_5 = {"model": "lenet-5"}

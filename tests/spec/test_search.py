@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import yaml
 
+from lthray.driver import samples
 from lthray.engine.results import Failure
 from lthray.engine.trajectory import run
 from lthray.errors import InputError
@@ -21,7 +22,6 @@ from lthray.spec.strict import Strict
 from lthray.spec.sweepfile import parse
 from lthray.store.folder import Store
 from lthray.store.tables import ROUNDS
-from lthray.sweep import samples
 from lthray.worker.report import Progress, Score
 from lthray.worker.sample import train_sample
 from tests.helpers import TINY, lthray

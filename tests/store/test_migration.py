@@ -10,13 +10,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from lthray.driver.samples import drawn, remember
 from lthray.errors import InputError
 from lthray.spec.sweepfile import load
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store import migration
 from lthray.store.folder import Store
 from lthray.store.migration import find_outdated, migrate
-from lthray.sweep.samples import drawn, remember
 from tests.helpers import GOLDEN
 
 

@@ -11,6 +11,7 @@ import pytest
 import torch
 from torch import nn
 
+from lthray.driver.datasets import read
 from lthray.engine.adversarial import attack_targets, perturb
 from lthray.engine.data import on_device
 from lthray.engine.network import forward
@@ -18,7 +19,6 @@ from lthray.engine.randomness import Draw, generator
 from lthray.engine.trajectory import run
 from lthray.methods.attacks import Attack
 from lthray.spec.trajectory import TrajectorySpec
-from lthray.sweep.datasets import read
 from tests.helpers import CPU
 
 torchattacks = pytest.importorskip("torchattacks")

@@ -8,6 +8,7 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
+from lthray.driver.datasets import read
 from lthray.engine.data import on_device
 from lthray.engine.network import glorot_uniform
 from lthray.engine.randomness import Draw, generator
@@ -20,7 +21,6 @@ from lthray.methods.criteria import CRITERIA, prune
 from lthray.methods.strategies import STRATEGIES, TRANSFER
 from lthray.spec.pruning import number_to_prune
 from lthray.spec.trajectory import TrajectorySpec
-from lthray.sweep.datasets import read
 from tests.helpers import CPU
 
 DIGITS = on_device(read("digits-8x8", Path()), 360, CPU)

@@ -20,8 +20,8 @@ import pandas as pd
 import psutil
 import pytest
 
+from lthray.driver import submit as jobs
 from lthray.errors import InputError
-from lthray.sweep import submit as jobs
 from tests.helpers import ROOT, TINY, Head, command, environment, failed, free_port, lthray, tables
 
 LONG = {"trajectory": TINY["trajectory"] | {"rounds": 20, "iterations": 200, "eval_every": 100}, "grid": {"seed": [0]}}
@@ -369,7 +369,7 @@ def relayed(port: int) -> Iterator[tuple[str, threading.Event]]:
 
 FOLLOWS = """
 import sys
-from lthray.sweep import submit as jobs
+from lthray.driver import submit as jobs
 
 jobs.RECONNECT_SECONDS, jobs.SILENCE_SECONDS = 5, 2
 job = jobs.Job(jobs.connect(sys.argv[1]), sys.argv[2])

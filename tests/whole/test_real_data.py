@@ -5,12 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from lthray.driver.datasets import read
 from lthray.engine.data import on_device
 from lthray.engine.trajectory import run
 from lthray.errors import InputError
 from lthray.methods.attacks import NATURAL
 from lthray.spec.trajectory import TrajectorySpec
-from lthray.sweep.datasets import read
 from tests.helpers import CPU
 
 FOLDER = os.environ.get("LTHRAY_DATA_DIR")

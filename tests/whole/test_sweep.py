@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from lthray.sweep import lock
+from lthray.driver import lock
 from tests.helpers import KEYS, TINY, command, environment, lthray, start, tables, wait_for
 
 
@@ -134,7 +134,7 @@ def test_a_trial_that_breaks_before_it_says_anything_is_a_failure_with_its_reaso
     path = sweep_file(trajectory=TINY["trajectory"] | {"rounds": 0}, grid={"seed": [0]}, resources={"retries": 0})
     out = tmp_path / "r"
     code = (
-        "import lthray.sweep; from lthray.store.folder import Store; create = Store.create;"
+        "import lthray.driver; from lthray.store.folder import Store; create = Store.create;"
         " Store.create = lambda self, text: (create(self, text),"
         " (self.folder / 'tickets').write_text(''));"
         f" from lthray.cli.main import app; app(['sweep', {str(path)!r}, '--out', {str(out)!r}])"

@@ -6,11 +6,11 @@ from functools import partial
 import pandas as pd
 import pytest
 
+from lthray.driver import datasets
 from lthray.engine import recorder
 from lthray.engine.results import Failure
 from lthray.store import checkpoints
 from lthray.store.folder import Store
-from lthray.sweep import datasets
 from lthray.worker import train as worker
 from lthray.worker.report import Note, Progress, Score
 from lthray.worker.sample import train_sample

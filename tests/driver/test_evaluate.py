@@ -15,6 +15,8 @@ import yaml
 from typer.testing import CliRunner
 
 from lthray.cli.main import app
+from lthray.driver import lock
+from lthray.driver.datasets import read
 from lthray.engine.results import Failure
 from lthray.engine.trajectory import run
 from lthray.spec.attack_settings import parse
@@ -23,8 +25,6 @@ from lthray.spec.sweepfile import load
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.store.tables import EVALUATIONS
-from lthray.sweep import lock
-from lthray.sweep.datasets import read
 from lthray.worker.evaluate import measure_tickets
 from tests.helpers import ROOT, TINY, command, environment, lthray
 
@@ -171,7 +171,7 @@ def refused(*arguments) -> str:
 
 
 def test_without_the_package_of_autoattack_it_is_said_what_to_install(trained, monkeypatch):
-    monkeypatch.setattr("lthray.sweep.evaluate.find_spec", lambda name: None)
+    monkeypatch.setattr("lthray.driver.evaluate.find_spec", lambda name: None)
     assert "pip install --no-deps 'torchattacks>=" in refused(trained[0].folder, "--attack", "autoattack")
 
 

@@ -9,12 +9,12 @@ import pytest
 from rich.console import Console
 
 from lthray.cli import printing
+from lthray.driver import lock
+from lthray.driver.status import status
 from lthray.engine.results import Failure
 from lthray.engine.trajectory import run
 from lthray.spec.sweepfile import load
 from lthray.store.folder import Store
-from lthray.sweep import lock
-from lthray.sweep.status import status
 from tests.helpers import TINY
 
 

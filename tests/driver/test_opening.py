@@ -5,11 +5,11 @@ import shutil
 
 import pytest
 
+from lthray.driver.opening import check_owner, migrate, outdated_line
+from lthray.driver.status import status
 from lthray.errors import InputError
 from lthray.spec.sweepfile import load
 from lthray.store.folder import Store
-from lthray.sweep.opening import check_owner, migrate, outdated_line
-from lthray.sweep.status import status
 from tests.helpers import GOLDEN, SWEEPS, failed, lthray
 
 

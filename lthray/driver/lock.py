@@ -21,9 +21,9 @@ from filelock import FileLock, Timeout
 from upath import UPath
 
 from lthray import files
+from lthray.driver.events import Event, Note, Notify
+from lthray.driver.progress import SweepProgress
 from lthray.errors import InputError
-from lthray.sweep.events import Event, Note, Notify
-from lthray.sweep.progress import SweepProgress
 
 FILE = "running.json"
 HEARTBEAT_SECONDS = {"local": 2.0, "url": 10.0}

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from lthray.driver.cluster import check_shared, nodes
+from lthray.driver.connection import connected
+from lthray.driver.datasets import start_reading
+from lthray.driver.events import Note, Notify
+from lthray.driver.planning import Share, fit_to_cluster
 from lthray.engine.arrays import Arrays
 from lthray.spec.sweep import ResourcesSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
-from lthray.sweep.cluster import check_shared, nodes
-from lthray.sweep.connection import connected
-from lthray.sweep.datasets import start_reading
-from lthray.sweep.events import Note, Notify
-from lthray.sweep.planning import Share, fit_to_cluster
 
 
 @dataclass(frozen=True)

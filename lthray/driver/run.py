@@ -6,14 +6,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lthray.driver import samples, transfer
+from lthray.driver.child import drive
+from lthray.driver.events import Notify
+from lthray.driver.lock import hold_and_report
 from lthray.engine.results import Failure
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
-from lthray.sweep import samples, transfer
-from lthray.sweep.driver import drive
-from lthray.sweep.events import Notify
-from lthray.sweep.lock import hold_and_report
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,7 @@ def run(
 
 
 def _train(*arguments: Any) -> dict[str, Failure]:
-    from lthray.sweep.training import train  # torch and Ray take seconds to import, and only the child needs them
+    from lthray.driver.training import train  # torch and Ray take seconds to import, and only the child needs them
 
     return train(*arguments)
 

@@ -5,15 +5,15 @@ import signal
 
 import pytest
 
+from lthray.driver import trials, tuners
+from lthray.driver.connection import connected
+from lthray.driver.events import Note, TrajectoryFailed, TrialProgress
+from lthray.driver.planning import Share
+from lthray.driver.session import Session
 from lthray.engine.results import Failure
 from lthray.errors import InputError
 from lthray.spec.sweep import ResourcesSpec
 from lthray.store.folder import Store
-from lthray.sweep import trials, tuners
-from lthray.sweep.connection import connected
-from lthray.sweep.events import Note, TrajectoryFailed, TrialProgress
-from lthray.sweep.planning import Share
-from lthray.sweep.session import Session
 from lthray.worker.report import Progress, Score
 
 PROGRESS = Progress("images", 1, 20, 40, True, 1.5, 0.8, 0.9, {"fgsm": 0.5}, 2, "cpu")

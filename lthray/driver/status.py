@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from lthray.driver import lock, samples
+from lthray.driver.opening import outdated_line
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store import merged_tables
 from lthray.store.folder import Store
-from lthray.sweep import lock, samples
-from lthray.sweep.opening import outdated_line
 
 
 @dataclass(frozen=True)

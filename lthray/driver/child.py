@@ -16,8 +16,8 @@ from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Any, TypeVar
 
+from lthray.driver.events import Event, Note, Notify
 from lthray.errors import OneLineError, RunError, UnreachableError
-from lthray.sweep.events import Event, Note, Notify
 
 RESTARTS = 3
 """How many times in a row the child is restarted although it finished nothing."""

@@ -4,8 +4,7 @@ import time
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from lthray.spec.trajectory import TrajectorySpec
-from lthray.sweep.events import (
+from lthray.driver.events import (
     Event,
     Planned,
     TrajectoryFailed,
@@ -15,6 +14,7 @@ from lthray.sweep.events import (
     TrialRetried,
     TrialStopped,
 )
+from lthray.spec.trajectory import TrajectorySpec
 from lthray.worker.report import Progress
 
 

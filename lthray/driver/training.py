@@ -6,17 +6,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from lthray.driver import samples, transfer, tuners
+from lthray.driver.cluster import footprint
+from lthray.driver.events import Note, Notify, Planned
+from lthray.driver.loggers import callbacks
+from lthray.driver.planning import largest_memory, largest_stack, plan
+from lthray.driver.session import Session, connect
+from lthray.driver.trials import Stack, fit, fixed_trials
 from lthray.engine.results import Failure
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
-from lthray.sweep import samples, transfer, tuners
-from lthray.sweep.cluster import footprint
-from lthray.sweep.events import Note, Notify, Planned
-from lthray.sweep.loggers import callbacks
-from lthray.sweep.planning import largest_memory, largest_stack, plan
-from lthray.sweep.session import Session, connect
-from lthray.sweep.trials import Stack, fit, fixed_trials
 from lthray.worker.memory import memory_bound
 
 

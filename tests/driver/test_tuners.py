@@ -8,12 +8,12 @@ import pandas as pd
 import pytest
 import yaml
 
+from lthray.driver import samples, tuners
 from lthray.engine.trajectory import run
 from lthray.methods.attacks import Attack
 from lthray.spec.search import SCHEDULERS, SEARCHERS, Sample
 from lthray.spec.sweepfile import parse
 from lthray.store.folder import Store
-from lthray.sweep import samples, tuners
 from tests.helpers import KEYS, TINY, lthray, readable, start, tables, wait_for
 
 METRIC = "early_stopping_fgsm_accuracy_validation"

@@ -2,6 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
+from lthray.driver import samples
+from lthray.driver.lock import hold
+from lthray.driver.progress import SweepProgress
 from lthray.errors import InputError
 from lthray.files import read
 from lthray.spec.sweep import SweepSpec
@@ -10,9 +13,6 @@ from lthray.spec.trajectory import TrajectorySpec
 from lthray.spec.yaml_text import read_yaml
 from lthray.store import migration
 from lthray.store.folder import SWEEP, Store
-from lthray.sweep import samples
-from lthray.sweep.lock import hold
-from lthray.sweep.progress import SweepProgress
 
 
 def check_owner(store: Store, sweep: SweepSpec, trajectories: Sequence[TrajectorySpec]) -> None:

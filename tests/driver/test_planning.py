@@ -2,10 +2,10 @@
 
 import pytest
 
+from lthray.driver.events import Note
+from lthray.driver.planning import Share, fit_to_cluster, plan
 from lthray.errors import InputError
 from lthray.spec.sweep import ResourcesSpec
-from lthray.sweep.events import Note
-from lthray.sweep.planning import Share, fit_to_cluster, plan
 
 CPU2 = Share(1, 0, 2)
 

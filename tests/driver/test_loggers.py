@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 from tensorboardX.proto.event_pb2 import Event
 
+from lthray.driver import loggers
 from lthray.errors import InputError
 from lthray.spec.sweepfile import parse
-from lthray.sweep import loggers
 from tests.helpers import TINY, lthray
 
 

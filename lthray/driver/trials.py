@@ -16,12 +16,8 @@ from ray import tune
 from ray.exceptions import RayActorError, RayTaskError
 from upath import UPath
 
-from lthray.engine.results import Failure
-from lthray.errors import InputError, first_line, last_line
-from lthray.files import is_local
-from lthray.spec.trajectory import TrajectorySpec
-from lthray.sweep.cluster import note_lost_nodes
-from lthray.sweep.events import (
+from lthray.driver.cluster import note_lost_nodes
+from lthray.driver.events import (
     Notify,
     TrajectoryFailed,
     TrialBegan,
@@ -30,7 +26,11 @@ from lthray.sweep.events import (
     TrialRetried,
     TrialStopped,
 )
-from lthray.sweep.session import Session
+from lthray.driver.session import Session
+from lthray.engine.results import Failure
+from lthray.errors import InputError, first_line, last_line
+from lthray.files import is_local
+from lthray.spec.trajectory import TrajectorySpec
 from lthray.worker.body import TrialBody
 from lthray.worker.report import Message, Note, Progress, Score
 

@@ -24,9 +24,9 @@ from packaging.requirements import Requirement
 from ray.exceptions import RayError
 from ray.job_submission import JobSubmissionClient
 
+from lthray.driver.connection import unreachable
 from lthray.errors import InputError, first_line
 from lthray.ray_env import quieten_ray
-from lthray.sweep.connection import unreachable
 
 SILENCE_SECONDS = 60
 """Silence of the log after which it is requested again, because a connection may die unnoticed."""

@@ -10,9 +10,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from lthray.driver import lock
 from lthray.errors import InputError
 from lthray.files import location
-from lthray.sweep import lock
 
 
 # A busy machine may be late by a second, and after three missed heartbeats a lock is stale.

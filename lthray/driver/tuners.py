@@ -18,14 +18,14 @@ from typing import Any
 from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule, TrialScheduler
 from ray.tune.search import Searcher
 
+from lthray.driver.samples import drawn, remember, stopped
+from lthray.driver.trials import Stack, Tuning
 from lthray.errors import InputError
 from lthray.spec.search import Sample, SearchSpec
 from lthray.spec.spaces import domains, draws
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
-from lthray.sweep.samples import drawn, remember, stopped
-from lthray.sweep.trials import Stack, Tuning
 from lthray.worker.body import TrialBody
 from lthray.worker.sample import train_sample
 

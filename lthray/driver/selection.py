@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from lthray.driver import samples
 from lthray.errors import InputError
 from lthray.spec.attack_settings import check
 from lthray.spec.evaluation import EvaluationRequest
@@ -10,7 +11,6 @@ from lthray.spec.sweepfile import load
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.evaluations import rounds_to_measure
 from lthray.store.folder import Store
-from lthray.sweep import samples
 
 
 def select(

@@ -10,6 +10,7 @@ import pytest
 import torch
 import yaml
 
+from lthray.driver import datasets, transfer
 from lthray.engine.network import glorot_uniform
 from lthray.engine.randomness import Draw, generator
 from lthray.engine.trajectory import run
@@ -20,7 +21,6 @@ from lthray.spec.sweepfile import parse
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store import sources, tickets
 from lthray.store.folder import Store
-from lthray.sweep import datasets, transfer
 from lthray.worker import train as worker
 from tests.helpers import lthray
 

@@ -9,11 +9,11 @@ from functools import partial
 import psutil
 import pytest
 
+from lthray.driver import child
+from lthray.driver.child import drive
 from lthray.errors import InputError, RunError, UnreachableError
-from lthray.sweep import driver
-from lthray.sweep.driver import drive
+from tests.driver.attempts import die, fail, lose
 from tests.helpers import ROOT, environment
-from tests.sweep.attempts import die, fail, lose
 
 
 def test_a_child_that_dies_is_started_again_and_its_events_arrive(tmp_path):
@@ -27,7 +27,7 @@ def test_a_child_that_dies_is_started_again_and_its_events_arrive(tmp_path):
 def test_children_that_finish_nothing_are_not_started_for_ever(tmp_path):
     with pytest.raises(RunError, match="Ray died 4 times in a row"):
         drive(partial(die, tmp_path, 99), lambda: 0, lambda event: None)
-    assert len(list(tmp_path.iterdir())) == driver.RESTARTS + 1
+    assert len(list(tmp_path.iterdir())) == child.RESTARTS + 1
 
 
 def test_errors_are_those_of_the_child():
@@ -38,7 +38,7 @@ def test_errors_are_those_of_the_child():
 
 
 def test_a_lost_cluster_is_waited_for_but_one_that_never_answered_is_not(tmp_path, monkeypatch):
-    monkeypatch.setattr(driver, "RETRY_SECONDS", 0.1)
+    monkeypatch.setattr(child, "RETRY_SECONDS", 0.1)
     said = []
     assert drive(partial(lose, tmp_path), int, said.append) == "done"
     assert [event.text for event in said][1] == (
@@ -52,8 +52,8 @@ PARENT = """
 import sys
 from functools import partial
 from pathlib import Path
-from lthray.sweep.driver import drive
-from tests.sweep.attempts import wait
+from lthray.driver.child import drive
+from tests.driver.attempts import wait
 try:
     drive(partial(wait, Path(sys.argv[1])), int, print)
 except KeyboardInterrupt:

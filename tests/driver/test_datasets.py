@@ -10,10 +10,10 @@ import pytest
 import torch
 from sklearn.model_selection import StratifiedKFold
 
+from lthray.driver import datasets
 from lthray.engine.data import on_device
 from lthray.errors import InputError
 from lthray.methods.datasets import DATASETS
-from lthray.sweep import datasets
 from tests.helpers import CPU
 
 

@@ -1,11 +1,11 @@
-"""What children of `lthray.sweep.driver` do in tests; a module of its own, for they import it."""
+"""What children of `lthray.driver.child` do in tests; a module of its own, for they import it."""
 
 import os
 import time
 from pathlib import Path
 
+from lthray.driver.events import Note
 from lthray.errors import UnreachableError
-from lthray.sweep.events import Note
 
 
 def die(folder: Path, deaths: int, tell) -> int:

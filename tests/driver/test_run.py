@@ -6,16 +6,16 @@ import sys
 
 import pytest
 
+from lthray.driver.events import TrialProgress
+from lthray.driver.run import run
 from lthray.spec.sweepfile import load
-from lthray.sweep.events import TrialProgress
-from lthray.sweep.run import run
 
 DRIVER = """
 import sys
 from pathlib import Path
-import lthray.cli.sweep, lthray.cli.evaluate, lthray.cli.live, lthray.cli.printing, lthray.sweep.run
-import lthray.sweep.evaluate, lthray.sweep.training
-from lthray.sweep.datasets import read
+import lthray.cli.sweep, lthray.cli.evaluate, lthray.cli.live, lthray.cli.printing, lthray.driver.run
+import lthray.driver.evaluate, lthray.driver.training
+from lthray.driver.datasets import read
 
 read("digits-8x8", Path())
 print(*sorted({"numba", "torch", "torchvision"} & sys.modules.keys()))

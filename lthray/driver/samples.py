@@ -4,12 +4,12 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict
 
+from lthray.driver.transfer import resolve_sources
 from lthray.files import names, read, replace
 from lthray.spec.search import Sample
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
-from lthray.sweep.transfer import resolve_sources
 
 
 def drawn(sweep: SweepSpec, store: Store) -> list[Sample]:

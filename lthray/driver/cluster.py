@@ -7,12 +7,12 @@ from typing import Any
 
 import ray
 
+from lthray.driver.events import Note, Notify
+from lthray.driver.planning import Share
 from lthray.engine.arrays import Arrays
 from lthray.errors import InputError, last_line
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
-from lthray.sweep.events import Note, Notify
-from lthray.sweep.planning import Share
 from lthray.worker.memory import Footprint
 
 NOTE_SECONDS = 30.0

@@ -7,6 +7,11 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
+from lthray.driver.child import drive
+from lthray.driver.events import Notify, Planned
+from lthray.driver.lock import hold_and_report
+from lthray.driver.session import connect
+from lthray.driver.trials import Stack, fit, fixed_trials
 from lthray.engine.results import Failure
 from lthray.errors import InputError
 from lthray.methods.attacks import SUITES
@@ -15,11 +20,6 @@ from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.evaluations import rounds_to_measure, unmeasured
 from lthray.store.folder import Store
-from lthray.sweep.driver import drive
-from lthray.sweep.events import Notify, Planned
-from lthray.sweep.lock import hold_and_report
-from lthray.sweep.session import connect
-from lthray.sweep.trials import Stack, fit, fixed_trials
 
 
 @dataclass(frozen=True)

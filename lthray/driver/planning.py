@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from lthray.driver.events import Note, Notify
 from lthray.errors import InputError
 from lthray.spec.first_round import first_round_key
 from lthray.spec.sweep import ResourcesSpec
 from lthray.spec.trajectory import TrajectorySpec
-from lthray.sweep.events import Note, Notify
 from lthray.worker.memory import memory_bound
 
 LARGEST_STACK = {"cpu": 5, "gpu": 64}
