@@ -44,7 +44,7 @@ def kernels_know(spec: TrajectorySpec, attack: Attack = NATURAL, *, training: bo
         attack: The eval attack, if any.
         training: Whether to ask about training, against the train attack; the kernels know none with restarts.
     """
-    if any(len(size) > 2 for size in spec.layer_sizes.values()):
+    if spec.is_module or any(len(size) > 2 for size in spec.layer_sizes.values()):
         return False
     setting = spec.train_setting if training else None if attack == NATURAL else spec.setting(attack)
     return not setting or (
@@ -62,7 +62,7 @@ def sparse_pays(spec: TrajectorySpec, round_: int, attacks: Iterable[str]) -> bo
     """
     rounds = spec.weights_left(round_)
     threshold = BREAK_EVEN["pgd" if "pgd" in attacks else "others"]
-    return sum(rounds[round_].values()) < threshold * sum(rounds[0].values()) and spec.units <= UNITS
+    return sum(rounds[round_].values()) < threshold * sum(rounds[0].values()) and (spec.units or 0) <= UNITS
 
 
 class TiledTraining:

@@ -1,6 +1,7 @@
 """Facts about data sets, known without reading them."""
 
 from dataclasses import dataclass
+from math import prod
 
 CLASSES = 10
 
@@ -9,8 +10,10 @@ CLASSES = 10
 class DatasetFacts:
     """Sizes of a data set."""
 
-    inputs: int
-    """Pixels of an image."""
+    shape: tuple[int, ...]
+    """Channels, height and width of an image, or its number of features."""
+    classes: int
+    """Number of classes."""
     examples: int
     """Training and validation images together."""
     validation: int | None
@@ -20,10 +23,16 @@ class DatasetFacts:
     sha256: dict[str, str]
     """SHA-256 of each unpacked file by name; for data without files, of each array's bytes."""
 
+    @property
+    def inputs(self) -> int:
+        """Pixels of an image, over all channels."""
+        return prod(self.shape)
+
 
 DATASETS = {
     "mnist": DatasetFacts(
-        784,
+        (1, 28, 28),
+        CLASSES,
         60_000,
         None,
         10_000,
@@ -35,7 +44,8 @@ DATASETS = {
         },
     ),
     "fashion-mnist": DatasetFacts(
-        784,
+        (1, 28, 28),
+        CLASSES,
         60_000,
         None,
         10_000,
@@ -47,7 +57,8 @@ DATASETS = {
         },
     ),
     "digits-8x8": DatasetFacts(
-        64,
+        (1, 8, 8),
+        CLASSES,
         1_437,
         360,
         360,

@@ -39,6 +39,23 @@ MODELS = {
     "lenet-5": ModelFacts(maps=(6, 16), widths=(120, 84)),
 }
 
+MODULES = {
+    "conv-4": "lthray.engine.zoo.conv_4:Conv4",
+    "vgg-11-bn": "lthray.engine.zoo.vgg:Vgg11",
+    "resnet-20": "lthray.engine.zoo.resnet:ResNet20",
+}
+"""The networks that are torch modules, by the reference of what makes them."""
+
+
+def is_module(model: str) -> bool:
+    """Whether a network is a torch module, trained by autograd; the others have their gradients in closed form."""
+    return model not in MODELS
+
+
+def own_widths(model: str) -> tuple[int, ...] | None:
+    """The units of a network's hidden layers that no field decides: none of a module's; None for an `mlp`."""
+    return MODELS[model].widths if model in MODELS else ()
+
 
 def canonical(fields: Mapping[str, Any]) -> dict[str, Any]:
     """A trajectory's fields, in which an `mlp` with a named network's widths takes that name."""
@@ -54,7 +71,11 @@ def resolve_widths(model: str, widths: object) -> tuple[int, ...]:
     Raises:
         ValueError: they are not the widths of the model, or not widths at all.
     """
-    own = MODELS[model].widths
+    own = own_widths(model)
+    if own == () and widths in ((), [], "auto"):
+        return ()
+    if own == ():
+        raise ValueError(f"is for model mlp; {model} takes its own arguments as model_args")
     if own is not None:
         if isinstance(widths, list | tuple) and tuple(widths) == own:
             return own
@@ -115,11 +136,19 @@ def weights(sizes: Mapping[str, Shape]) -> dict[str, int]:
     return {name: prod(size) for name, size in sizes.items()}
 
 
-def rate_of(layer: str) -> str:
-    """The name of the `prune.rates` by which a layer is pruned."""
-    if layer.startswith("conv_"):
+def rate_of(layer: str, layers: Mapping[str, Shape]) -> str:
+    """The name of the `prune.rates` by which a layer is pruned.
+
+    Args:
+        layer: A layer's name.
+        layers: The shapes of all layers of the network. Of a module, the last dense layer is the output.
+    """
+    if layer in ("hidden_1", "hidden_2", "output"):
+        return layer
+    if len(layers[layer]) > 2:
         return "convolution"
-    return layer if layer in ("hidden_1", "hidden_2", "output") else "deeper"
+    dense = [name for name, shape in layers.items() if len(shape) == 2]
+    return "output" if layer in dense[-1:] else "deeper"
 
 
 def _outputs(place: int, side: int) -> int:

@@ -22,6 +22,8 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
         *parents, last = name.split(".")
         branch = tree
         for parent in parents:
-            branch = branch.setdefault(parent, {})
+            inside = branch.get(parent)
+            branch[parent] = dict(inside) if isinstance(inside, Mapping) else {}
+            branch = branch[parent]
         branch[last] = value
     return tree

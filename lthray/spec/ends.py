@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from lthray.methods.attacks import Attack
-from lthray.methods.datasets import DATASETS
 from lthray.spec.metrics import MOMENTS
 from lthray.spec.trajectory import TrajectorySpec
 
@@ -24,7 +23,7 @@ class Gradients(NamedTuple):
 
 def end_images(spec: TrajectorySpec) -> int:
     """The number of test images that a trajectory's end attacks are measured on."""
-    return min(spec.end_images, DATASETS[spec.dataset].test)
+    return min(spec.end_images, spec.data.test)
 
 
 def end_attacks(spec: TrajectorySpec) -> list[Attack]:
@@ -32,7 +31,7 @@ def end_attacks(spec: TrajectorySpec) -> list[Attack]:
 
     An eval attack with settings of its own has rows in `evaluations` on all images, at early stopping and at the end.
     """
-    measured = spec.eval_attacks if end_images(spec) == DATASETS[spec.dataset].test else ()
+    measured = spec.eval_attacks if end_images(spec) == spec.data.test else ()
     return [attack for attack in spec.end_attacks if not (attack.settings and attack in measured)]
 
 
@@ -58,7 +57,7 @@ def count_gradients(spec: TrajectorySpec, first: int = 0) -> Gradients:
     later = spec.rounds + 1 - max(first, 1)
     parts = [*([(spec, 1)] if first == 0 else []), *([(spec.in_round(1), later)] if later > 0 else [])]
     rounds = sum(count for _, count in parts)
-    images = spec.validation_size + DATASETS[spec.dataset].test
+    images = spec.validation_size + spec.data.test
     always, late = split_eval_attacks(spec)
 
     def steps(points: int) -> int:

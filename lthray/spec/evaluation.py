@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from lthray.methods.attacks import Attack
-from lthray.methods.datasets import DATASETS
 from lthray.spec.trajectory import TrajectorySpec
 
 
@@ -21,5 +20,5 @@ class EvaluationRequest:
 
     def image_count(self, spec: TrajectorySpec) -> int:
         """Images to measure of a trajectory's split."""
-        size = spec.validation_size if self.split == "validation" else DATASETS[spec.dataset].test
+        size = spec.validation_size if self.split == "validation" else spec.data.test
         return size if self.images is None else min(self.images, size)

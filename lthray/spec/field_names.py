@@ -6,6 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
+from lthray.spec.own import ARGUMENTS
 from lthray.spec.presets import preset
 
 FIELDS = tuple(preset("paper"))
@@ -34,10 +35,15 @@ def _flatten(tree: Mapping[str, Any], prefix: str) -> dict[str, Any]:
     return flat
 
 
+def is_field(name: str) -> bool:
+    """Whether this is the dotted name of a field, or of one argument of the network's function."""
+    return name in FIELDS or (name.startswith(ARGUMENTS) and name.removeprefix(ARGUMENTS).isidentifier())
+
+
 def _check_name(name: str) -> str:
     if name in GROUPS:
         raise ValueError(f"is a group of {', '.join(field for field in FIELDS if field.startswith(f'{name}.'))}")
-    if name not in FIELDS:
+    if not is_field(name):
         raise ValueError(f"unknown key{did_you_mean(name, FIELDS)}")
     return name
 

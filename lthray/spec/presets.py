@@ -24,7 +24,7 @@ PRESETS: dict[str, dict[str, Any]] = {
 
 def preset(protocol: str) -> dict[str, Any]:
     """Every field of a preset under its dotted name, as a sweep file writes it."""
-    defaults = {name: field.default for name, field in _settable()}
+    defaults = {name: field.default for name, field in _settable()} | {"model_args": {}}
     return defaults | {"protocol": protocol} | flatten(PRESETS[protocol])
 
 

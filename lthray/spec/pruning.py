@@ -3,17 +3,21 @@
 from collections.abc import Collection, Mapping, Sequence
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, create_model
 
 from lthray.methods import networks
 from lthray.methods.criteria import CRITERIA
 from lthray.spec.identity import Base
 from lthray.spec.strict import Strict, one_of
+from lthray.spec.training_fields import Names
 
 WHOLE = "all"
 """The name that stands for the whole network where its layers are pruned together."""
 
 Rate = Annotated[float, Field(ge=0, lt=1)]
+
+
+_EXCEPT = "Patterns of the layers never to prune, a list, as output; their weights count as remaining."
 
 
 class RatesSpec(Strict):
@@ -31,8 +35,18 @@ class RatesSpec(Strict):
     """Rate of each convolution."""
 
 
-class PruneSpec(Strict):
+_Patterns = create_model(  # `except` is a word of Python's own, which no class can declare as it declares others
+    "_Patterns",
+    __base__=Strict,
+    **{"except": (Annotated[Names, Base((), later=True), Field(description=_EXCEPT)], ())},  # type: ignore[call-overload]
+)
+
+
+class PruneSpec(_Patterns):
     """Pruning between the rounds."""
+
+    only: Annotated[Names, Base(())] = ()
+    """Patterns of the layers to prune, a list, as conv*; [] for all linear layers and convolutions."""
 
     criterion: Annotated[str, one_of(CRITERIA), Base("magnitude", later=True)] = "magnitude"
     """What scores the weights; those with the smallest scores are pruned."""
@@ -75,21 +89,30 @@ def weights_remaining(
     return counts
 
 
-def weights_left(prune: PruneSpec, dense: Mapping[str, int], rounds: int) -> list[dict[str, int]]:
+def weights_left(
+    prune: PruneSpec, layers: Mapping[str, networks.Shape], rounds: int, kept_whole: Collection[str] = ()
+) -> list[dict[str, int]]:
     """Weights left in rounds 0..`rounds` of each layer, or of the whole network (`WHOLE`) where the scope is global.
 
     Args:
         prune: How the network is pruned.
-        dense: Weights of each layer in round 0.
+        layers: The shape of each layer's weights.
         rounds: Number of prunings.
+        kept_whole: The layers that are never pruned.
     """
+    dense = networks.weights(layers)
+    pruned = {name: n for name, n in dense.items() if name not in kept_whole}
+    whole = {name: n for name, n in dense.items() if name in kept_whole}
     if prune.scope == "global":
-        return weights_remaining({WHOLE: sum(dense.values())}, {WHOLE: prune.rate}, prune.cutoff, rounds)
-    rates = {name: getattr(prune.rates, networks.rate_of(name)) for name in dense}
-    return weights_remaining(dense, rates, prune.cutoff, rounds)
+        always = sum(whole.values())
+        left = weights_remaining({WHOLE: sum(pruned.values())}, {WHOLE: prune.rate}, prune.cutoff, rounds)
+        return [{WHOLE: counts[WHOLE] + always} for counts in left]
+    rates = {name: getattr(prune.rates, networks.rate_of(name, layers)) for name in pruned}
+    left = weights_remaining(pruned, rates, prune.cutoff, rounds)
+    return [{name: (counts | whole)[name] for name in dense} for counts in left]
 
 
-def check_rates(prune: PruneSpec, layers: Collection[str], model: str) -> None:
+def check_rates(prune: PruneSpec, layers: Mapping[str, networks.Shape], model: str) -> None:
     """Checks that the rates set are those that the scope uses, and that each is for some layer of the network.
 
     Raises:
@@ -100,7 +123,7 @@ def check_rates(prune: PruneSpec, layers: Collection[str], model: str) -> None:
     if prune.scope == "layerwise" and prune.rate != PruneSpec().rate:
         raise ValueError("prune.rate: is for prune.scope global; with layerwise, give prune.rates")
     for name, rate in RatesSpec():
-        if getattr(prune.rates, name) != rate and name not in map(networks.rate_of, layers):
+        if getattr(prune.rates, name) != rate and name not in {networks.rate_of(layer, layers) for layer in layers}:
             raise ValueError(f"prune.rates.{name}: is for no layer of {model}, which has {', '.join(layers)}")
 
 

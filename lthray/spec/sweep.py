@@ -13,6 +13,7 @@ from lthray.spec.dotted import nest
 from lthray.spec.explain import explain
 from lthray.spec.field_names import FieldName, by_dotted_name, refuse
 from lthray.spec.metrics import measured
+from lthray.spec.own import OwnFacts
 from lthray.spec.presets import PRESETS, preset
 from lthray.spec.search import Sample, SearchSpec
 from lthray.spec.strict import Strict
@@ -74,6 +75,8 @@ class SweepSpec(Strict):
     """What a trial asks of Ray."""
     verdicts: VerdictsSpec = VerdictsSpec()
     """How the report judges the claims."""
+    own: OwnFacts = OwnFacts()
+    """What was looked up of data, networks and code of your own; lthray writes it into the results folder."""
     loggers: dict[str, dict[str, Any]] = Field(default_factory=dict)
     """Ray's logger callbacks, each with its options; a list of names where they have none."""
 
@@ -181,11 +184,16 @@ class SweepSpec(Strict):
                         f" {', '.join(map(str, spec.eval_attacks))} is measured; see eval_attacks"
                     )
 
-    def _validated(self, cell: dict[str, Any]) -> TrajectorySpec:
+    def fields_of(self, cell: dict[str, Any]) -> dict[str, Any]:
+        """The fields of a cell's trajectory by dotted name, those of its preset among them, before they are checked."""
         protocol = cell.get("protocol", self.protocol)
         known = protocol if protocol in list(PRESETS) else self.protocol  # the model reports an unknown one
+        return preset(known) | self.trajectory | cell
+
+    def _validated(self, cell: dict[str, Any]) -> TrajectorySpec:
+        fields = self.fields_of(cell)
         try:
-            return TrajectorySpec.model_validate(nest(preset(known) | self.trajectory | cell))
+            return TrajectorySpec.model_validate(nest(fields | self.own.fields(fields)))
         except ValidationError as error:
             line = explain(error, TrajectorySpec)
             field = line.partition(":")[0]
@@ -211,6 +219,7 @@ class SweepSpec(Strict):
             **({"transfer": self.transfer.model_dump(by_alias=True)} if self.transfer else {}),
             "resources": self.resources.model_dump(),
             "verdicts": self.verdicts.model_dump(),
+            **({"own": own} if (own := self.own.model_dump(exclude_defaults=True)) else {}),
             "loggers": self.loggers,
         }
         text: str = yaml.safe_dump(tree, sort_keys=False, default_flow_style=None, allow_unicode=True, width=120)

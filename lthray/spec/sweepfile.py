@@ -1,6 +1,6 @@
 """The sweep file: YAML and `--set` in, a validated sweep and its trajectories out."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,8 @@ from upath import UPath
 from lthray.errors import InputError
 from lthray.files import read
 from lthray.spec.explain import explain, kind
-from lthray.spec.field_names import FIELDS, GROUPS, by_dotted_name, did_you_mean
+from lthray.spec.field_names import FIELDS, GROUPS, by_dotted_name, did_you_mean, is_field
+from lthray.spec.own import OwnFacts
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.spec.yaml_text import read_assignment, read_yaml
@@ -20,8 +21,19 @@ SECTIONS_OF_FIELDS = ("trajectory", "grid", "search.space", "transfer.where")
 """The mappings of a sweep file whose keys are fields of a trajectory."""
 
 
-def load(path: Path | UPath, sets: Sequence[str] = ()) -> tuple[SweepSpec, list[TrajectorySpec]]:
+LookUp = Callable[[SweepSpec, Path], OwnFacts]
+"""Looks up what a sweep needs to know of the user's own data, networks and code, from its file's folder."""
+
+
+def load(
+    path: Path | UPath, sets: Sequence[str] = (), look_up: LookUp | None = None
+) -> tuple[SweepSpec, list[TrajectorySpec]]:
     """Reads a sweep file, applies `--set key=value` in order, and expands the grid.
+
+    Args:
+        path: The sweep file.
+        sets: The values of `--set`.
+        look_up: Looks up what the file says nothing of, where it is not a results folder's.
 
     Raises:
         InputError: the file can't be read; it or a `--set` has an unknown key, a wrong type, an impossible value or
@@ -36,6 +48,8 @@ def load(path: Path | UPath, sets: Sequence[str] = ()) -> tuple[SweepSpec, list[
     tree = read_yaml(text, str(path))
     try:
         sweep = parse(tree, sets)
+        if look_up:
+            sweep = sweep.model_copy(update={"own": look_up(sweep, Path(str(path)).absolute().parent)})
         return sweep, sweep.trajectories()
     except InputError as error:
         raise InputError(f"{path}: {_named_by(sets, str(error))}{error}") from None
@@ -65,7 +79,7 @@ def _assign(tree: dict[str, Any], key: str, value: Any) -> None:
         InputError: its key is unknown, or the key's parent is not a mapping.
     """
     if key.partition(".")[0] not in SweepSpec.model_fields:
-        if key not in FIELDS and key not in GROUPS:
+        if not is_field(key) and key not in GROUPS:
             raise InputError(f"{key}: unknown key{did_you_mean(key, [*FIELDS, *SweepSpec.model_fields])}")
         key = f"trajectory.{key}"
     section = next((name for name in SECTIONS_OF_FIELDS if key.startswith(f"{name}.")), None)

@@ -1,148 +1,28 @@
-"""The setting of a trajectory: every field of the protocol, its bounds, and its id."""
+"""The setting of a trajectory: its fields, checked against each other, its id, and what follows from them."""
 
-import re
 from collections.abc import Mapping
-from typing import Annotated, Any, Literal, Self
+from operator import attrgetter
+from typing import Any, Self
 
-from pydantic import Field, PlainSerializer, ValidationInfo, field_validator, model_validator
+from pydantic import model_validator
 
 from lthray.methods import networks
 from lthray.methods.attacks import Attack, Setting
-from lthray.methods.datasets import DATASETS
-from lthray.methods.strategies import STRATEGIES, TRANSFER
-from lthray.spec import attack_settings, pruning
-from lthray.spec.attack_settings import AttackLabel, NormName, PgdSpec, TrainAttack
+from lthray.methods.datasets import DatasetFacts
+from lthray.methods.strategies import TRANSFER
+from lthray.spec import arguments, attack_settings, own, pruning
 from lthray.spec.dotted import flatten, nest
-from lthray.spec.groups import RetrainSpec, TransferFields
-from lthray.spec.identity import AUTO, Base, bases, follow, identify, resolve_auto
-from lthray.spec.pruning import PruneSpec
-from lthray.spec.strict import Count, Strict, one_of
+from lthray.spec.fields import TrajectoryFields, data_facts
+from lthray.spec.identity import bases, identify
 
-Attacks = tuple[Annotated[Attack, PlainSerializer(str)], ...]
 ATTACK_LISTS = ("eval_attacks", "end_attacks")
 """The fields that list attacks."""
+LISTS = {"normalize.mean": float, "normalize.std": float, "prune.only": str, "prune.except": str}
+"""The other fields that are lists, and what they list; tables have them as text, joined by commas."""
 
 
-class TrajectorySpec(Strict):
-    """Every field of a trajectory; the defaults are those of the preset `paper`.
-
-    A new field needs a base value (`Base`) beside it: what lthray did before the field existed.
-    """
-
-    protocol: Annotated[Literal["paper", "released-code"], Base("paper")] = "paper"
-    """Preset from which the other fields take their defaults."""
-    dataset: Annotated[Literal["mnist", "fashion-mnist", "digits-8x8"], Base("fashion-mnist")] = "fashion-mnist"
-    """Images to train on."""
-    model: Annotated[str, one_of(networks.MODELS), Base("lenet-300-100")] = "lenet-300-100"
-    """Network."""
-    widths: Annotated[tuple[int, ...], follow(lambda fields: networks.MODELS[fields["model"]].widths)] = Field(
-        default=AUTO, validate_default=True
-    )
-    """Units of each hidden layer of `model: mlp`, a list; `auto` (the model's own) for other models."""
-    seed: Annotated[int, Field(ge=0, lt=2**63), Base(0)] = 0
-    """Seed of the start, the batches and the attacks' random starts."""
-    strategy: Annotated[str, one_of(STRATEGIES), Base("reset", later=True)] = "reset"
-    """How a round starts; `reset` is from θ0."""
-    rewind_to: Annotated[str, Base("init", later=True)] = "init"
-    """What `reset` restarts from: θ0 (init), the weights at the end-of-round-0, or those at its iteration:K."""
-    train_attack: Annotated[TrainAttack, Base("none")] = "none"
-    """Attack trained against."""
-    eval_attacks: Annotated[
-        Attacks, follow(lambda fields: attack_settings.eval_attacks(AUTO, fields["train_attack"]))
-    ] = Field(default=AUTO, validate_default=True)
-    """Attacks measured: `auto` (the train attack, or both for `none`) or a list; always with the train attack."""
-    eval_attacks_at: Annotated[Literal["every", "ends"], Base("every", hashed=False)] = "every"
-    """Measure attacks at every evaluation, or all but the train attack at early stopping and the end alone (ends)."""
-    rounds: Annotated[int, Field(ge=0, le=1000), Base(20, hashed=False, later=True)] = 20
-    """Prunings. A trajectory of n prunings has n + 1 trainings."""
-    iterations: Annotated[Count, Base(50_000)] = 50_000
-    """Optimizer steps of a round."""
-    batch_size: Annotated[Count, Base(60)] = 60
-    """Images of a batch."""
-    drop_last: Annotated[bool, Base(True)] = True
-    """Drop the images left over after an epoch's last whole batch (true), or train on them as a smaller batch."""
-    eval_every: Annotated[Count, Base(500)] = 500
-    """Iterations between evaluations."""
-    eval_clock: Annotated[Literal["round", "epoch"], Base("round")] = "round"
-    """Count `eval_every` from the start of the round, or of each epoch, as the released code does."""
-    validation_size: Annotated[Count, Base(rule=lambda fields: DATASETS[fields["dataset"]].validation or 10_000)] = (
-        Field(default=10_000, validate_default=True)
-    )
-    """Training images held out for validation, the first ones; digits-8x8 has a fixed split of 360 images."""
-    learning_rate: Annotated[float, Field(gt=0), Base(1.2e-3)] = 1.2e-3
-    """Adam's learning rate."""
-    label_smoothing: Annotated[float, Field(ge=0, lt=1), Base(0.1)] = 0.1
-    """Share of the label spread over all classes, in training and validation."""
-    adversarial_weight: Annotated[float, Field(ge=0, le=1), Base(0.5)] = 0.5
-    """Weight of the adversarial loss; the natural loss has the rest. It counts only with a train attack."""
-    norm: Annotated[NormName, Base("linf")] = "linf"
-    """Norm of the attacks: the largest change of a pixel (linf), or the Euclidean length (l2)."""
-    epsilon: Annotated[float, Field(ge=0), Base(0.3)] = 0.3
-    """Radius of the attacks in this norm; pixels are in [0, 1]."""
-    attack_label: Annotated[AttackLabel, Base("predicted")] = "predicted"
-    """Label that attacks move away from: the model's prediction on the clean image, or the true label."""
-    pgd: PgdSpec = PgdSpec()
-    """Projected gradient descent."""
-    end_attacks: Annotated[Attacks, Base((), hashed=False)] = Field(default=AUTO, validate_default=True)
-    """Attacks measured once a round, at early stopping and at the end: `auto` (a strong PGD) or a list, [] for none."""
-    end_images: Annotated[Count, Base(2_000, hashed=False)] = 2_000
-    """Test images, the first ones, that the end attacks are measured on; all where there are fewer."""
-    prune: PruneSpec = PruneSpec()
-    """How networks are pruned; for strategy transfer, how the source was."""
-    retrain: RetrainSpec = Field(default={}, validate_default=True)
-    """The rounds after the first."""
-    transfer: TransferFields = TransferFields()
-    """The source of the masks, for strategy transfer."""
-
-    @model_validator(mode="before")
-    @classmethod
-    def _name_network(cls, fields: object) -> object:
-        return networks.canonical(fields) if isinstance(fields, dict) else fields
-
-    @field_validator("widths", mode="before")
-    @classmethod
-    def _resolve_widths(cls, value: object, info: ValidationInfo) -> object:
-        return networks.resolve_widths(info.data["model"], value) if "model" in info.data else ()
-
-    @field_validator("eval_attacks", mode="before")
-    @classmethod
-    def _resolve_eval_attacks(cls, value: object, info: ValidationInfo) -> object:
-        return attack_settings.eval_attacks(value, info.data.get("train_attack", "none"))
-
-    @field_validator("end_attacks", mode="before")
-    @classmethod
-    def _resolve_end_attacks(cls, value: object, info: ValidationInfo) -> object:
-        return attack_settings.end_attacks(value, info.data.get("epsilon", 0.0))
-
-    @field_validator("epsilon")
-    @classmethod
-    def _check_epsilon(cls, value: float, info: ValidationInfo) -> float:
-        if {"norm", "dataset"} <= info.data.keys():
-            attack_settings.check_length(value, info.data["norm"], DATASETS[info.data["dataset"]].inputs)
-        return value
-
-    @field_validator("validation_size")
-    @classmethod
-    def _resolve_validation_size(cls, value: int, info: ValidationInfo) -> int:
-        dataset = info.data.get("dataset")
-        fixed = DATASETS[dataset].validation if dataset else None
-        if fixed is None:
-            return value
-        if value not in (fixed, cls.model_fields["validation_size"].default):
-            raise ValueError(f"{dataset} has a fixed validation split of {fixed} images: leave this key out")
-        return fixed
-
-    @field_validator("*", mode="before")  # the last of these validators, so the first to see a value
-    @classmethod
-    def _resolve_auto(cls, value: object, info: ValidationInfo) -> object:
-        return resolve_auto(cls, str(info.field_name), value, info.data)
-
-    @field_validator("rewind_to")
-    @classmethod
-    def _check_rewind_to(cls, value: str) -> str:
-        if value not in ("init", "end-of-round-0") and not re.fullmatch(r"iteration:[1-9][0-9]{0,8}", value):
-            raise ValueError("allowed are init, end-of-round-0 and iteration:K, for example iteration:500")
-        return value
+class TrajectorySpec(TrajectoryFields):
+    """A trajectory: one network's whole life, from round 0 to its last pruning."""
 
     @model_validator(mode="after")
     def _check_pruning(self) -> Self:
@@ -153,7 +33,7 @@ class TrajectorySpec(Strict):
                 " a smaller number, or end-of-round-0"
             )
         pruning.check_rates(self.prune, self.layer_sizes, self.model)
-        pruning.check_left(self.weights_left())
+        pruning.check_left(self.weights_left())  # it also checks the patterns of what is kept whole
         return self
 
     @model_validator(mode="after")
@@ -167,12 +47,28 @@ class TrajectorySpec(Strict):
         if self.train_size < 1:
             raise ValueError(
                 f"validation_size: {self.validation_size} leaves no training images of {self.dataset}'s"
-                f" {DATASETS[self.dataset].examples}"
+                f" {self.data.examples}"
             )
         if self.batch_size > self.train_size:
             raise ValueError(
                 f"batch_size: {self.batch_size} is more than the {self.train_size} training images of {self.dataset}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _check_module(self) -> Self:
+        for name in (
+            "normalize.mean",
+            "normalize.std",
+            *(f"compute.{name}" for name in type(self.compute).model_fields),
+        ):
+            if attrgetter(name)(self) != bases(type(self))[name].value and not self.is_module:
+                raise ValueError(f"{name}: is for networks that are torch modules, and {self.model} is none")
+        for name, numbers in self.normalize:
+            if numbers and len(numbers) != self.data.shape[0]:
+                raise ValueError(f"normalize.{name}: takes {self.data.shape[0]} numbers, one for each channel")
+        if any(number <= 0 for number in self.normalize.std):
+            raise ValueError("normalize.std: takes numbers greater than 0")
         return self
 
     @model_validator(mode="after")
@@ -183,14 +79,19 @@ class TrajectorySpec(Strict):
         return self
 
     @property
+    def data(self) -> DatasetFacts:
+        """The sizes of the data set."""
+        return data_facts(vars(self))
+
+    @property
     def inputs(self) -> int:
-        """Pixels of an image."""
-        return DATASETS[self.dataset].inputs
+        """Pixels of an image, over all channels."""
+        return self.data.inputs
 
     @property
     def train_size(self) -> int:
         """Training images."""
-        return DATASETS[self.dataset].examples - self.validation_size
+        return self.data.examples - self.validation_size
 
     @property
     def epoch_batches(self) -> int:
@@ -200,13 +101,43 @@ class TrajectorySpec(Strict):
 
     @property
     def layer_sizes(self) -> dict[str, networks.Shape]:
-        """The shape of each layer's weights, in order: (out, in), of convolutions (out, in, height, width)."""
+        """The shape of each layer's weights, in order: (out, in), of convolutions (out, in, height, width).
+
+        Of a module, the layers are the weights that have a mask, by the names of its `state_dict` without `.weight`.
+        """
+        if self.is_module:
+            return own.layout(self.own.tensors, self.prune.only).layers
         return networks.layer_sizes(self.model, self.widths, self.inputs)
 
     @property
-    def units(self) -> int:
-        """Values of an image and of its activations: pixels, maps, hidden units and logits."""
-        return networks.units(self.layer_sizes, self.inputs)
+    def is_module(self) -> bool:
+        """Whether the network is a torch module, trained by autograd."""
+        return networks.is_module(self.model)
+
+    @property
+    def parameter_sizes(self) -> dict[str, networks.Shape]:
+        """The shape of each parameter that has no mask, by its name in a module's `state_dict`."""
+        return own.layout(self.own.tensors, self.prune.only).parameters if self.is_module else {}
+
+    @property
+    def buffer_sizes(self) -> dict[str, networks.Shape]:
+        """The shape of each buffer of a module, by its name in the `state_dict`."""
+        return own.layout(self.own.tensors, self.prune.only).buffers if self.is_module else {}
+
+    @property
+    def tensor_sizes(self) -> dict[str, networks.Shape]:
+        """The shapes of all tensors of the network, in the engine's order: layers, other parameters, buffers."""
+        return self.layer_sizes | self.parameter_sizes | self.buffer_sizes
+
+    @property
+    def units(self) -> int | None:
+        """Values of an image and of its activations: pixels, maps, hidden units and logits; None of a module."""
+        return None if self.is_module else networks.units(self.layer_sizes, self.inputs)
+
+    @property
+    def kept_whole(self) -> set[str]:
+        """The layers that are never pruned."""
+        return own.kept_whole(self.layer_sizes, self.prune.only, getattr(self.prune, "except"))
 
     def weights_left(self, rounds: int | None = None) -> list[dict[str, int]]:
         """Weights left of each group that is pruned together, a mapping for each round.
@@ -217,8 +148,8 @@ class TrajectorySpec(Strict):
         Args:
             rounds: The last round; by default the trajectory's.
         """
-        dense = networks.weights(self.layer_sizes)
-        return pruning.weights_left(self.prune, dense, self.rounds if rounds is None else rounds)
+        rounds = self.rounds if rounds is None else rounds
+        return pruning.weights_left(self.prune, self.layer_sizes, rounds, self.kept_whole)
 
     def setting(self, attack: Attack) -> Setting:
         """Resolves an attack's numbers: its own settings, else this trajectory's."""
@@ -231,9 +162,11 @@ class TrajectorySpec(Strict):
         return None if self.train_attack == "none" else self.setting(Attack(self.train_attack))
 
     def flat(self) -> dict[str, Any]:
-        """Every field under its dotted name, as tables carry it; the full names of attacks and `widths` joined."""
-        joined = {name: ",".join(map(str, getattr(self, name))) for name in ATTACK_LISTS}
-        return flatten(self.model_dump()) | joined | {"widths": "-".join(map(str, self.widths))}
+        """Every field under its dotted name, as tables carry it: lists as text, `model_args` in JSON."""
+        flat = flatten(self.model_dump() | {"model_args": arguments.to_text(self.model_args)})
+        joined = {name: ",".join(map(str, attrgetter(name)(self))) for name in (*ATTACK_LISTS, *LISTS)}
+        flat |= joined | {"widths": "-".join(map(str, self.widths))}
+        return dict(sorted(flat.items(), key=lambda field: field[0].startswith("own.")))
 
     @classmethod
     def from_flat(cls, fields: Mapping[str, Any]) -> Self:
@@ -242,11 +175,16 @@ class TrajectorySpec(Strict):
         Raises:
             ValidationError: a field is not known, or has an impossible value.
         """
+        kinds = dict.fromkeys(ATTACK_LISTS, str) | LISTS
         split: dict[str, Any] = {
-            name: fields[name].split(",") if fields[name] else [] for name in ATTACK_LISTS if name in fields
+            name: list(map(kind, fields[name].split(","))) if fields[name] else []
+            for name, kind in kinds.items()
+            if name in fields
         }
         if "widths" in fields:
-            split["widths"] = [int(width) for width in fields["widths"].split("-")]
+            split["widths"] = [int(width) for width in fields["widths"].split("-") if width]
+        if "model_args" in fields:
+            split["model_args"] = arguments.from_text(fields["model_args"])
         lacking = {name: base.resolve(fields) for name, base in bases(cls).items() if name not in fields}
         return cls.model_validate(nest({**fields, **split, **lacking}))
 

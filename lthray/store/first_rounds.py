@@ -14,7 +14,6 @@ from upath import UPath
 from lthray import files
 from lthray.engine.results import Ticket
 from lthray.errors import InputError
-from lthray.methods.datasets import DATASETS
 from lthray.spec import ends
 from lthray.spec.first_round import first_round_key
 from lthray.spec.trajectory import TrajectorySpec
@@ -93,7 +92,7 @@ def _first_rows(store: Store, part: str, trajectory_id: str) -> list[Row]:
 
 def _measured(spec: TrajectorySpec) -> set[tuple[str, str, int]]:
     """Split, attack and number of images of the rows of `evaluations` that training leaves."""
-    sizes = {"validation": spec.validation_size, "test": DATASETS[spec.dataset].test}
+    sizes = {"validation": spec.validation_size, "test": spec.data.test}
     own = {(split, str(attack), n) for split, n in sizes.items() for attack in spec.eval_attacks if attack.settings}
     return own | {("test", str(attack), ends.end_images(spec)) for attack in ends.end_attacks(spec)}
 

@@ -1,5 +1,6 @@
 """What a trial takes of a node's memory: a bound that is known beforehand, and the result of a measurement."""
 
+import math
 from dataclasses import dataclass
 
 from lthray.engine.arrays import CHUNK
@@ -34,7 +35,12 @@ class Footprint:
 
 
 def memory_bound(spec: TrajectorySpec, stack: int) -> float:
-    """An upper bound on what a CPU trial takes, in bytes: where this fits, nothing needs to be measured."""
+    """An upper bound on what a CPU trial takes, in bytes: where this fits, nothing needs to be measured.
+
+    Nothing bounds a module, whose activations are not known before they are measured.
+    """
+    if spec.units is None:
+        return math.inf
     weights = sum(spec.weights_left(0)[0].values())
     attacked = {spec.train_attack, spec.retrain.train_attack} != {"none"}
     images = spec.batch_size * (1 + attacked)

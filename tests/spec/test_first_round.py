@@ -16,6 +16,7 @@ LATER = {
     "strategy": "kept-signs",
     "rewind_to": "end-of-round-0",
     "rounds": 1,
+    "prune.except": ["output"],
     "prune.criterion": "adversarial-gradient",
     "prune.scope": "global",
     "prune.schedule": "one-shot",

@@ -103,6 +103,8 @@ def test_every_default_is_written_out():
     tree = yaml.safe_load(parse(TINY).resolved())
     assert tree["trajectory"]["learning_rate"] == 0.0012
     assert tree["trajectory"]["prune"] == {
+        "except": [],
+        "only": [],
         "criterion": "magnitude",
         "scope": "layerwise",
         "schedule": "iterative",
@@ -162,7 +164,7 @@ MISTAKES = {
     "an unknown data set": (
         {"trajectory": {"dataset": "cifar"}},
         [],
-        ["trajectory.dataset", "'cifar'", "'digits-8x8'"],
+        ["trajectory.dataset", "'cifar'", "digits-8x8"],
     ),
     "an unknown protocol": ({"protocol": "poster"}, [], ["protocol", "'poster'", "'released-code'"]),
     "an unknown protocol in the grid": (

@@ -1,5 +1,7 @@
 """A trajectory's fields, their bounds and their identity."""
 
+import json
+
 import pytest
 from pydantic import ValidationError
 
@@ -28,6 +30,11 @@ def test_paper_is_the_default_and_says_what_the_protocol_says():
         "prune.cutoff": "exclusive", "prune.criterion": "magnitude", "prune.scope": "layerwise",
         "prune.schedule": "iterative", "prune.rate": 0.2, "transfer.source": "", "transfer.setting": "",
         "retrain.iterations": 50_000, "retrain.train_attack": "none",
+        "model_args": "", "normalize.mean": "", "normalize.std": "", "augment": "none", "attack_mode": "eval",
+        "objective.name": "mixed", "objective.beta": 6.0, "objective.replays": 4, "objective.epsilon_warmup": 0,
+        "prune.only": "", "prune.except": "", "compute.precision": "float32", "compute.compile": False,
+        "compute.channels_last": False, "own.data": "", "own.shape": "", "own.classes": 0, "own.examples": 0,
+        "own.validation": 0, "own.test": 0, "own.code": "", "own.tensors": "",
     }  # fmt: skip
 
 
@@ -118,6 +125,22 @@ def test_digits_have_a_fixed_validation_split():
     assert spec(dataset="digits-8x8").train_size == 1_077
 
 
+MODULE = {
+    "model": "a.py:Net",
+    "own": {"tensors": json.dumps([["fc.weight", "weight", [10, 784], "float32"]]), "code": "0123456789ab"},
+}
+
+
+def test_what_is_looked_up_is_no_part_of_the_id_but_the_content_of_the_data():
+    one, own = spec(**MODULE), MODULE["own"]
+    assert spec(**MODULE | {"own": own | {"code": "b" * 12}}).trajectory_id == one.trajectory_id
+    assert spec(**MODULE | {"own": own | {"data": "b" * 12}}).trajectory_id != one.trajectory_id
+    with pytest.raises(ValidationError, match="its tensors are not known"):
+        spec(model="a.py:Net")
+    with pytest.raises(ValidationError, match="allowed are mnist"):
+        spec(dataset="a.npz")
+
+
 def test_the_id_stands_for_every_field_that_can_change_a_training_or_its_curves():
     """A changed id would train everything anew: change these only together with the numbers."""
     base = spec()
@@ -128,6 +151,7 @@ def test_the_id_stands_for_every_field_that_can_change_a_training_or_its_curves(
         "drop_last": False, "eval_every": 499, "eval_clock": "epoch", "validation_size": 9_999, "learning_rate": 0.001,
         "label_smoothing": 0.0, "adversarial_weight": 0.6, "epsilon": 0.2, "attack_label": "ground-truth",
         "pgd": {"steps": 11}, "prune": {"rates": {"output": 0.2}}, "retrain": {"iterations": 0}, "norm": "l2",
+        "augment": "crop-flip", "objective": {"beta": 5.0}, "attack_mode": "train",
     }  # fmt: skip
     attacks = [
         {"eval_attacks": ["pgd", {"pgd": {"steps": 11}}]}, {"pgd": {"restarts": 2}}, {"pgd": {"step_size": 0.06}},
@@ -135,16 +159,17 @@ def test_the_id_stands_for_every_field_that_can_change_a_training_or_its_curves(
     ]  # fmt: skip
     pruning = [
         {"criterion": "random"}, {"scope": "global"}, {"schedule": "one-shot"}, {"cutoff": "inclusive"},
-        {"scope": "global", "rate": 0.3},
+        {"scope": "global", "rate": 0.3}, {"only": ["hidden*"]}, {"except": ["output"]},
     ]  # fmt: skip
+    modules = {"model_args": {"width": 3}, "compute": {"precision": "tf32"}, "normalize": {"std": [0.5]}}
     ids = {spec(**{name: value}).trajectory_id for name, value in other.items()}
     unhashed = {"rounds", "eval_attacks_at", "end_attacks", "end_images"}
-    assert set(other) | unhashed | {"widths", "transfer"} == set(TrajectorySpec.model_fields)
+    assert set(other) | unhashed | {"widths", "transfer", *MODULE, *modules} == set(TrajectorySpec.model_fields)
     assert len(ids) == len(other)
     widths = ([300], [300, 100, 30], [100, 300], [30, 10])
     ids |= {spec(model="mlp", widths=one).trajectory_id for one in widths}
     assert len(ids) == len(other) + 4
-    assert {*flatten({"prune": pruning[-1] | pruning[0] | pruning[2] | pruning[3]})} | {
+    assert {*flatten({"prune": pruning[-3] | pruning[-2] | pruning[-1] | pruning[0] | pruning[2] | pruning[3]})} | {
         f"prune.rates.{name}" for name in ("hidden_1", "hidden_2", "output", "deeper", "convolution")
     } == {name for name in base.flat() if name.startswith("prune.")}
     ids |= {spec(prune=fields).trajectory_id for fields in pruning}
@@ -155,6 +180,10 @@ def test_the_id_stands_for_every_field_that_can_change_a_training_or_its_curves(
     ids |= {spec(**fields).trajectory_id for fields in attacks}
     assert len(ids) == len(other) + 4 + len(pruning) + 3 + len(attacks)
     assert base.trajectory_id not in ids
+    ids |= {spec(**MODULE | {name: value}).trajectory_id for name, value in (modules | {"model": "b.py:Net"}).items()}
+    ids.add(spec(**MODULE | {"model_args": {"width": 4}}).trajectory_id)
+    ids.add(spec(**MODULE).trajectory_id)
+    assert len(ids) == len(other) + 4 + len(pruning) + 3 + len(attacks) + len(modules) + 3
     transfers = [spec(strategy="transfer", transfer={"source": one * 12}) for one in "ab"]
     assert len({one.trajectory_id for one in transfers}) == 2
     said = spec(strategy="transfer", transfer={"source": "a" * 12, "setting": "strategy=reset"})
@@ -174,6 +203,8 @@ def test_the_id_stands_for_every_field_that_can_change_a_training_or_its_curves(
         {"model": "lenet-5", "dataset": "mnist"},
         {"end_attacks": [], "end_images": 10},
         {"eval_attacks_at": "ends"},
+        {"prune": {"except": ["output"], "only": ["hidden*", "output"]}},
+        MODULE | {"model_args": {"width": 3, "on": True, "names": ["a"]}, "normalize": {"mean": [0.5], "std": [1]}},
         {"end_attacks": ["fgsm", {"pgd": {"steps": 40, "step_size": 0.01}}]},
     ],
 )

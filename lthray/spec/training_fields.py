@@ -1,0 +1,46 @@
+"""Groups of a trajectory's fields that say how a network of the user's own is trained."""
+
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field
+
+from lthray.spec.identity import Base
+from lthray.spec.strict import Strict
+
+Floats = Annotated[tuple[float, ...], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
+"""A list of numbers, kept as a tuple."""
+Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
+"""A list of names, kept as a tuple."""
+
+
+class NormalizeSpec(Strict):
+    """Normalisation of the images inside the network, so that attacks stay in pixel values."""
+
+    mean: Annotated[Floats, Base(())] = ()
+    """Mean of each channel, a list, subtracted from the pixels in [0, 1]; [] for none."""
+    std: Annotated[Floats, Base(())] = ()
+    """Standard deviation of each channel, a list, that the difference is divided by; [] for none."""
+
+
+class ObjectiveSpec(Strict):
+    """The training loss."""
+
+    name: Annotated[str, Base("mixed")] = "mixed"
+    """Loss: mixed (natural and adversarial), trades, mart, fast, free, or a function of your own."""
+    beta: Annotated[float, Field(ge=0), Base(6.0)] = 6.0
+    """Weight of the robust term of trades and mart."""
+    replays: Annotated[int, Field(ge=1, le=1000), Base(4)] = 4
+    """Steps that free adversarial training takes on each batch."""
+    epsilon_warmup: Annotated[int, Field(ge=0, le=10**9), Base(0)] = 0
+    """Iterations over which the radius of the train attack grows from 0 to epsilon."""
+
+
+class ComputeSpec(Strict):
+    """How a module is computed."""
+
+    precision: Annotated[Literal["float32", "tf32", "bfloat16"], Base("float32")] = "float32"
+    """Numbers of the matrix products: float32, tf32 or bfloat16 (by autocast); the weights stay float32."""
+    compile: Annotated[bool, Base(False)] = False
+    """Compile the module with torch.compile."""
+    channels_last: Annotated[bool, Base(False)] = False
+    """Keep images and maps with their channels last."""
