@@ -16,6 +16,25 @@ def test_all_trajectories_are_complete_under_the_ids_of_their_fields():
     assert set(done.values()) == {21}
 
 
+def test_the_trajectories_trained_against_pgd_are_complete_and_their_numbers_are_those_of_the_readme():
+    folder = FOLDER.with_name("fashion-pgd")
+    _, trajectories = load_sweep(folder / "sweep.yaml")
+    assert len(trajectories) == 6
+    assert set(Store(folder).done(trajectories).values()) == {21}
+    results = load(folder)
+    attacked = results.evaluations().query("moment == 'final'")
+    lines = (folder.parent / "README.md").read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if "attacked: reset" in line)
+    for line in lines[start + 2 : start + 8]:
+        number, _, *cells = (float(cell) for cell in line.strip("|").split("|"))
+        means = [
+            100 * frame[(frame["round"] == number) & (frame["strategy"] == strategy)][column].mean()
+            for frame, column in ((attacked, "accuracy"), (results.rounds, "final_none_accuracy_test"))
+            for strategy in ("reset", "random", "continued")
+        ]
+        assert all(abs(mean - cell) < 0.0051 for mean, cell in zip(means, cells, strict=True))
+
+
 def test_a_strong_attack_leaves_next_to_nothing_and_no_verdict_on_robustness():
     results = load(FOLDER)
     evaluations = results.evaluations()
