@@ -210,11 +210,10 @@ def run_watched(specs, digits, *arguments, **options):
 def same(one: RoundResult, other: RoundResult) -> bool:
     """The same numbers, bit for bit; seconds and the stack's size are not among them."""
     clocks = {"train_seconds": 0.0, "eval_seconds": 0.0, "stack": 0, "ticket": None, "rewound": None}
-    layers = one.ticket.weights.keys()
+    pairs = [(one.ticket.weights, other.ticket.weights), (one.ticket.masks, other.ticket.masks)]
     return replace(one, **clocks) == replace(other, **clocks) and all(
-        np.array_equal(one.ticket.weights[name], other.ticket.weights[name])
-        and np.array_equal(one.ticket.masks[name], other.ticket.masks[name])
-        for name in layers
+        ours.keys() == theirs.keys() and all(np.array_equal(ours[name], theirs[name]) for name in ours)
+        for ours, theirs in pairs
     )
 
 

@@ -44,7 +44,7 @@ class CompiledTraining:
         torch.compiler.cudagraph_mark_step_begin()
         noise = random_start(self.setting, images, generators) if self.setting else None
         self.stack.update(self.differentiate(self.stack.weights, images, labels, noise))
-        self.stack.adam.zero_grad()  # the next step overwrites what the compiled function has returned
+        self.stack.optimizer.zero_grad()  # the next step overwrites what the compiled function has returned
 
 
 def capture(device: torch.device) -> Capture:

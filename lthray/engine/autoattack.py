@@ -5,15 +5,16 @@ iterations each, and Square with 5,000 queries. The `AutoAttack` of torchattacks
 they are put together here with the published numbers.
 """
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from lthray.engine.network import cross_entropy_gradient, forward, image_gradient, one_hot
+from lthray.engine.differentiable import ClosedForm, Differentiable
+from lthray.engine.module import ModuleNetwork
+from lthray.engine.network import forward, image_gradient, one_hot
 from lthray.methods.attacks import NATURAL, Attack
-from lthray.methods.datasets import CLASSES
 from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
 
@@ -40,31 +41,30 @@ class _Logits(torch.autograd.Function):
         return image_gradient(weights, activations, slopes[0].contiguous()), *[None] * ctx.layers
 
 
-class _Network(nn.Module):
-    """A network as torchattacks wants it: images (B, 1, H, W) in, logits (B, C) out."""
+class _Model(nn.Module):
+    """A network as torchattacks wants it: images (B, channels, H, W) in, logits (B, C) out."""
 
-    def __init__(self, weights: Layers) -> None:
+    def __init__(self, logits: Callable[[Tensor], Tensor], device: torch.device) -> None:
         super().__init__()
-        self.weights = weights
+        self.logits = logits
         # torchattacks asks a model's parameters for its device.
-        self.place = nn.Parameter(torch.empty(0, device=weights[0].device), requires_grad=False)
+        self.place = nn.Parameter(torch.empty(0, device=device), requires_grad=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits of images of any shape (B, ...)."""
-        logits: Tensor = _Logits.apply(images.flatten(1), *self.weights)
-        return logits
+        return self.logits(images.flatten(1))
 
 
-def suite(model: nn.Module, norm: str, epsilon: float) -> Any:
-    """The standard suite against a model of images (B, 1, H, W), as a torchattacks attack on images and labels."""
+def suite(model: nn.Module, classes: int, norm: str, epsilon: float) -> Any:
+    """The standard suite against a model of images (B, channels, H, W), as a torchattacks attack on images, labels."""
     import torchattacks
 
     common = {"norm": NORMS[norm], "eps": epsilon, "seed": SEED}
     return torchattacks.MultiAttack(
         [
             torchattacks.APGD(model, **common, steps=ITERATIONS, loss="ce"),
-            torchattacks.APGDT(model, **common, steps=ITERATIONS, n_classes=CLASSES),
-            torchattacks.FAB(model, **common, steps=ITERATIONS, multi_targeted=True, n_classes=CLASSES),
+            torchattacks.APGDT(model, **common, steps=ITERATIONS, n_classes=classes),
+            torchattacks.FAB(model, **common, steps=ITERATIONS, multi_targeted=True, n_classes=classes),
             torchattacks.Square(model, **common, n_queries=QUERIES),
         ]
     )
@@ -79,12 +79,22 @@ def autoattack_logits(
 ) -> tuple[dict[Attack, Tensor], dict[Attack, Tensor]]:
     """As `evaluation.dense_logits`, for AutoAttack alone, which draws from the constant SEED and not from ours."""
     (attack,) = generators
-    setting, side = spec.setting(attack), round(images.shape[1] ** 0.5)
-    natural = forward(weights, images)
-    slope = cross_entropy_gradient(natural[-1], one_hot(labels, natural[-1]))
-    unmoved = (image_gradient(weights, natural, slope) == 0).all(-1).sum(-1)
+    setting = spec.setting(attack)
+    network, differentiable = _networks(weights, spec)
+    natural, gradient_of = network.logits_and_gradient(images)
+    unmoved = (gradient_of(one_hot(labels, natural)) == 0).all(-1).sum(-1)
     if setting.epsilon == 0:
-        return {NATURAL: natural[-1], attack: natural[-1]}, {attack: unmoved}
+        return {NATURAL: natural, attack: natural}, {attack: unmoved}
+    model, shape = _Model(differentiable, images.device), spec.data.shape
+    pictures = images.view(-1, *(shape if len(shape) == 3 else (1, 1, *shape)))
     with torch.random.fork_rng(), torch.enable_grad():
-        adversarial = suite(_Network(weights), setting.norm, setting.epsilon)(images.view(-1, 1, side, side), labels)
-    return {NATURAL: natural[-1], attack: forward(weights, adversarial.detach().flatten(1))[-1]}, {attack: unmoved}
+        adversarial = suite(model, spec.data.classes, setting.norm, setting.epsilon)(pictures, labels)
+    return {NATURAL: natural, attack: network.logits(adversarial.detach().flatten(1))}, {attack: unmoved}
+
+
+def _networks(weights: Layers, spec: TrajectorySpec) -> tuple[Differentiable, Callable[[Tensor], Tensor]]:
+    """A network, and its logits (B, C) as a function of images (B, D) that autograd can follow."""
+    if spec.is_module:
+        module = ModuleNetwork(spec, weights)
+        return module, module.forward
+    return ClosedForm(weights), lambda images: cast(Tensor, _Logits.apply(images, *weights))

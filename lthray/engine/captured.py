@@ -16,6 +16,7 @@ from lthray.engine.state import TrainingState
 from lthray.errors import InputError
 from lthray.methods.attacks import Setting
 from lthray.methods.networks import Layers
+from lthray.spec.optimizing import ScheduleSpec
 from lthray.spec.trajectory import TrajectorySpec
 
 VARIABLE = "LTHRAY_CUDA_GRAPHS"
@@ -36,6 +37,11 @@ def is_wanted(device: torch.device) -> bool:
     if value not in ("0", "1"):
         raise InputError(f"environment variable {VARIABLE}: found {value!r}, allowed are 0 and 1")
     return device.type == "cuda" and value == "1"
+
+
+def can_capture(spec: TrajectorySpec) -> bool:
+    """Whether all steps of a round are the same work: a graph holds the learning rate and the radius of the attack."""
+    return spec.schedule == ScheduleSpec() and not spec.objective.epsilon_warmup
 
 
 def capture_graph(work: Callable[[], None]) -> Callable[[], None]:

@@ -7,18 +7,21 @@ from functools import partial
 import torch
 from torch import Tensor
 
-from lthray.engine.adversarial import attack_targets, loss_gradient, perturb
+from lthray.engine.adversarial import attack_targets, perturb
 from lthray.engine.arrays import CHUNK
 from lthray.engine.autoattack import autoattack_logits
 from lthray.engine.data import Split
-from lthray.engine.network import cross_entropy, forward, one_hot
+from lthray.engine.differentiable import ClosedForm, Differentiable
+from lthray.engine.module import ModuleNetwork
+from lthray.engine.network import cross_entropy, one_hot
 from lthray.engine.randomness import Draw, generator
-from lthray.engine.tiled import TiledEvaluation, kernels_know, sparse_pays
+from lthray.engine.tiled import TiledEvaluation, sparse_pays
 from lthray.methods.attacks import NATURAL, SUITES, Attack
 from lthray.methods.networks import Layers
 from lthray.spec.attack_settings import word
 from lthray.spec.metrics import SPLITS
 from lthray.spec.trajectory import TrajectorySpec
+from lthray.spec.ways import why_not_kernels
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,7 @@ def evaluate_under(
 
     The attacks' random starts are drawn from (seed, round, iteration, split) alone, and from the full name of an attack
     with settings of its own. A CPU evaluates one trajectory after the other: a chunk then fits into the cache, and
-    results do not depend on the rest of the stack.
+    results do not depend on the rest of the stack. So are modules evaluated, in eval mode.
 
     Args:
         attacks: The attacks.
@@ -76,11 +79,11 @@ def evaluate_under(
     """
     members = range(len(specs))
     parts: list[tuple[Logits, Sequence[int]]]
-    if weights[0].device.type != "cpu":
-        parts = [(partial(dense_logits, weights, specs[0]), members)]
+    if weights[0].device.type != "cpu" and not specs[0].is_module:
+        parts = [(partial(dense_logits, ClosedForm(weights), specs[0]), members)]
     else:
         networks = [tuple(weight[i] for weight in weights) for i in members]
-        parts = [(_cpu_logits(networks[i], specs[i], round_, attacks), [i]) for i in members]
+        parts = [(_logits_of_one(networks[i], specs[i], round_, attacks), [i]) for i in members]
 
     def draws(i: int, split: str, attack: Attack) -> torch.Generator:
         # Attacks without settings of their own share their random starts: results older than settings depend on it.
@@ -113,10 +116,8 @@ def evaluate_ticket(
     """
     if attack.name in SUITES:
         logits: Logits = partial(autoattack_logits, weights, spec)
-    elif weights[0].device.type != "cpu":
-        logits = partial(dense_logits, weights, spec)
     else:
-        logits = _cpu_logits(weights, spec, round_, [attack])
+        logits = _logits_of_one(weights, spec, round_, [attack])
 
     place = (round_, SPLITS.index(name), word(attack))
     draws = generator(spec.seed, Draw.TICKET_ATTACK, *place, device=weights[0].device)
@@ -124,12 +125,14 @@ def evaluate_ticket(
     return natural, attacked
 
 
-def _cpu_logits(weights: Layers, spec: TrajectorySpec, round_: int, attacks: Sequence[Attack]) -> Logits:
-    """How a CPU evaluates one network (out, in): by the kernels under the attacks that they know, else by torch."""
-    torchs = partial(dense_logits, weights, spec)
-    if not kernels_know(spec):
+def _logits_of_one(weights: Layers, spec: TrajectorySpec, round_: int, attacks: Sequence[Attack]) -> Logits:
+    """How one network (out, in) is evaluated: on a CPU by the kernels, under the attacks they know, else by torch."""
+    if spec.is_module:
+        return partial(dense_logits, ModuleNetwork(spec, weights), spec)
+    torchs = partial(dense_logits, ClosedForm(weights), spec)
+    if weights[0].device.type != "cpu" or why_not_kernels(spec):
         return torchs
-    known = [attack for attack in attacks if kernels_know(spec, attack)]
+    known = [attack for attack in attacks if not why_not_kernels(spec, attack)]
     sparse = sparse_pays(spec, round_, [attack.name for attack in known])
     tiled = TiledEvaluation(weights, spec, sparse=sparse).logits
     if len(known) == len(attacks):
@@ -160,12 +163,12 @@ def _join(parts: Sequence[Measurement]) -> Measurement:
 
 
 def dense_logits(
-    weights: Layers, spec: TrajectorySpec, images: Tensor, labels: Tensor, generators: Generators
+    network: Differentiable, spec: TrajectorySpec, images: Tensor, labels: Tensor, generators: Generators
 ) -> tuple[dict[Attack, Tensor], dict[Attack, Tensor]]:
     """Logits of images (B, D) with labels (B,), natural and under attacks.
 
     Args:
-        weights: (S, out, in) a layer, or (out, in) of one trajectory.
+        network: The stack's networks, or one network.
         spec: The setting, shared by the stack.
         images: Pixels in [0, 1].
         labels: The true labels.
@@ -175,19 +178,23 @@ def dense_logits(
         Logits (S, B, C), `NATURAL` and by attack; and by attack how many images of each trajectory (S,) have a gradient
         of zeros. Without S for one trajectory.
     """
-    natural = forward(weights, images)
+    natural, gradient_of = network.logits_and_gradient(images)
     gradients: dict[str, tuple[Tensor, Tensor]] = {}
-    logits, unmoved = {NATURAL: natural[-1]}, {}
+    logits, unmoved = {NATURAL: natural}, {}
     for attack, draws in generators.items():
         setting = spec.setting(attack)
         if setting.attack_label not in gradients:
-            targets = attack_targets(setting.attack_label, natural[-1], labels)
-            gradients[setting.attack_label] = targets, loss_gradient(weights, natural, targets)
+            targets = attack_targets(setting.attack_label, natural, labels)
+            gradients[setting.attack_label] = targets, gradient_of(targets)
         targets, gradient = gradients[setting.attack_label]
-        adversarial = perturb(setting, weights, natural, targets, draws, gradient)
-        logits[attack] = forward(weights, adversarial)[-1]
+        adversarial = perturb(setting, network, images, targets, draws, partial(_known, gradient), code=spec.own.code)
+        logits[attack] = network.logits(adversarial)
         unmoved[attack] = (gradient == 0).all(-1).sum(-1)
     return logits, unmoved
+
+
+def _known(gradient: Tensor, _: Tensor) -> Tensor:
+    return gradient
 
 
 def _measure(

@@ -37,12 +37,19 @@ class Draw(IntEnum):
     """Order of a layer's mask under the strategy `shuffled`; place: the round that is pruned."""
     TICKET_ATTACK = 8
     """Random starts of `lthray evaluate`; place: round, split, the attack's full name."""
+    MODULE = 10
+    """What a module draws itself in a training step, such as dropout; place: round, iteration."""
 
 
 def generator(seed: int, draw: Draw, *place: int, device: torch.device | str = "cpu") -> torch.Generator:
     """The generator of one draw, seeded with numpy's SeedSequence over (seed, draw, place)."""
+    return torch.Generator(device).manual_seed(seed_of(seed, draw, *place))
+
+
+def seed_of(seed: int, draw: Draw, *place: int) -> int:
+    """The seed of one draw's generator, in [0, 2^63)."""
     words = np.random.SeedSequence([seed, int(draw), *place]).generate_state(1, np.uint64)
-    return torch.Generator(device).manual_seed(int(words[0]) & (2**63 - 1))
+    return int(words[0]) & (2**63 - 1)
 
 
 def random_start(setting: Setting, images: Tensor, generators: Sequence[torch.Generator]) -> Tensor | None:

@@ -68,7 +68,7 @@ class Recorder:
         for i, checkpoint in enumerate(checkpoints):
             if self.keeps and checkpoint.early_stopped:
                 iteration, objective = _early_stopping(trajectories[i], checkpoint.curves)
-                arrays = (checkpoint.early_stopped[name] for name in specs[i].layer_sizes)
+                arrays = (checkpoint.early_stopped[name] for name in specs[i].tensor_sizes)
                 weights = tuple(torch.tensor(array, device=self.device) for array in arrays)
                 self.early_stopped[i] = Snapshot(iteration, objective, weights)
         self.began, self.evaluating = time.perf_counter(), 0.0

@@ -33,7 +33,7 @@ class Ticket:
     """A network at the end of a round, under the mask it was trained with."""
 
     weights: dict[str, Array]
-    """By layer name, (out, in) float32; pruned weights are zero."""
+    """By layer name, (out, in) float32; pruned weights are zero. A module's other tensors too, by their own names."""
     masks: dict[str, Array]
     """By layer name, (out, in) uint8; 1 where a weight remains."""
 
@@ -102,7 +102,8 @@ class RoundResult:
 class Checkpoint:
     """A trajectory inside a round, right after an evaluation: resumed from here, the round gives the same bits.
 
-    Arrays are by layer name, (out, in) float32. The masks are not here, for they follow from the round before.
+    Arrays are by layer name, (out, in) float32, and those of a module's other tensors by their own names. The masks are
+    not here, for they follow from the round before.
     """
 
     spec: TrajectorySpec

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from lthray.engine import adam
+from lthray.engine import optimizers
 from lthray.engine.adam import Averages
 from lthray.engine.adversarial import RandomStart
 from lthray.engine.loss import gradients
 from lthray.engine.randomness import random_start
+from lthray.engine.schedules import learning_rates
 from lthray.engine.state import TrainingState
 from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
@@ -22,7 +23,8 @@ class StackTraining:
         self.spec = specs[0]
         self.weights, self.averages = start.copy_tensors()
         self.keep = [mask.to(weight.dtype) for mask, weight in zip(masks, self.weights, strict=True)]
-        self.adam = adam.torch_adam(self.weights, self.averages, self.spec.learning_rate, start.iteration)
+        self.steps, self.learning_rates = start.iteration, learning_rates(self.spec)
+        self.optimizer = optimizers.make(self.spec, self.weights, self.averages, start.iteration)
 
     def step(
         self,
@@ -32,13 +34,15 @@ class StackTraining:
         draw: RandomStart = random_start,
     ) -> None:
         """One optimizer step on images (S, B, D) and labels (S, B); `draw` draws the attack's random starts."""
-        self.update(gradients(self.weights, images, labels, self.spec, generators, draw))
+        self.update(gradients(self.weights, images, labels, self.spec, generators, draw, self.steps))
 
     def update(self, slopes: Layers) -> None:
-        """Adam's step along the gradients of the loss, which it changes; pruned weights stay zero."""
-        for weight, slope, mask in zip(self.weights, slopes, self.keep, strict=True):
-            weight.grad = slope.mul_(mask)
-        self.adam.step()
+        """The optimizer's step along the gradients of the loss, which it changes; pruned weights stay zero."""
+        if self.spec.optimizer.clip_norm:
+            masked = [slope.mul_(mask) for slope, mask in zip(slopes, self.keep, strict=True)]
+            optimizers.clip(masked, self.spec.optimizer.clip_norm)
+        optimizers.update(self.optimizer, slopes, self.keep, float(self.learning_rates[min(self.steps, len(self.learning_rates) - 1)]))
+        self.steps += 1
 
     def current(self) -> tuple[Layers, Averages]:
         """The current weights and Adam's averages, (S, out, in) a layer."""

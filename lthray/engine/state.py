@@ -19,8 +19,9 @@ class TrainingState:
     iteration: int
     """Optimizer steps done in the round."""
     weights: Layers
-    """(S, out, in) a layer; pruned weights are zero."""
+    """(S, out, in) a layer, in which pruned weights are zero; of a module, its other tensors (S, ...) behind them."""
     averages: Averages
+    """Of each parameter, so not of a module's buffers, which come last."""
     generators: list[torch.Generator]
     """One a trajectory, for the train attack's random starts."""
 
@@ -34,20 +35,21 @@ class TrainingState:
 
 
 def begin_round(weights: Layers, specs: Sequence[TrajectorySpec], round_: int) -> TrainingState:
-    """The state at the start of a round, from its starting weights (S, out, in) a layer."""
+    """The state at the start of a round, from its starting tensors (S, ...)."""
     device = weights[0].device
     generators = [generator(spec.seed, Draw.TRAIN_ATTACK, round_, device=device) for spec in specs]
-    return TrainingState(0, weights, zeros(weights), generators)
+    parameters = len(specs[0].layer_sizes) + len(specs[0].parameter_sizes)
+    return TrainingState(0, weights, zeros(weights[:parameters]), generators)
 
 
 def resume_round(
     checkpoints: Sequence[Checkpoint], specs: Sequence[TrajectorySpec], device: torch.device
 ) -> TrainingState:
     """The state that checkpoints of one round and iteration hold, one a trajectory."""
-    names = list(specs[0].layer_sizes)
 
     def stack(arrays: Sequence[dict[str, Array]]) -> Layers:
-        return tuple(torch.stack([torch.tensor(layers[name], device=device) for layers in arrays]) for name in names)
+        names = [name for name in specs[0].tensor_sizes if name in arrays[0]]
+        return tuple(torch.stack([torch.tensor(tensors[name], device=device) for tensors in arrays]) for name in names)
 
     weights, mean, square = (
         stack([getattr(checkpoint, name) for checkpoint in checkpoints]) for name in ("weights", "mean", "square")

@@ -12,6 +12,7 @@ from lthray.engine import adam
 from lthray.engine.adam import Averages
 from lthray.engine.network import one_hot
 from lthray.engine.randomness import random_start
+from lthray.engine.schedules import learning_rates
 from lthray.engine.state import TrainingState
 from lthray.engine.tiles import kernels
 from lthray.engine.tiles.compiling import TILE, Array, Number
@@ -22,6 +23,7 @@ from lthray.methods.attacks import NATURAL, Attack, Setting, stronger
 from lthray.methods.datasets import CLASSES
 from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
+from lthray.spec.ways import KERNELS
 
 BREAK_EVEN = {"pgd": 0.6, "others": 0.45}
 """Share of weights remaining below which the remaining weights alone are faster than whole layers, under PGD and else.
@@ -29,27 +31,8 @@ BREAK_EVEN = {"pgd": 0.6, "others": 0.45}
 Measured by benchmarks/break_even.py: the gradient by the weights gains later than the many passes of PGD do.
 """
 
-KERNELS = ("fgsm", "pgd")
-"""The attacks that the kernels know, in the order of their logits."""
-
 UNITS = 2**16
 """Largest number of units, pixels included, that a network's graph can number."""
-
-
-def kernels_know(spec: TrajectorySpec, attack: Attack = NATURAL, *, training: bool = False) -> bool:
-    """Whether the kernels can train or evaluate a network; they know dense layers, FGSM, and PGD in the maximum norm.
-
-    Args:
-        spec: The setting.
-        attack: The eval attack, if any.
-        training: Whether to ask about training, against the train attack; the kernels know none with restarts.
-    """
-    if spec.is_module or any(len(size) > 2 for size in spec.layer_sizes.values()):
-        return False
-    setting = spec.train_setting if training else None if attack == NATURAL else spec.setting(attack)
-    return not setting or (
-        setting.attack in KERNELS and setting.norm == "linf" and not (training and setting.restarts > 1)
-    )
 
 
 def sparse_pays(spec: TrajectorySpec, round_: int, attacks: Iterable[str]) -> bool:
@@ -71,12 +54,12 @@ class TiledTraining:
     def __init__(self, start: TrainingState, masks: Layers, specs: Sequence[TrajectorySpec], *, sparse: bool) -> None:
         self.spec, self.steps, self.number = specs[0], start.iteration, start.weights[0].numpy().dtype.type
         self.weights, self.averages = tuple(weight.clone() for weight in start.weights), adam.zeros(start.weights)
-        self.setting = self.spec.train_setting
+        self.setting, self.learning_rates = self.spec.train_setting, learning_rates(self.spec)
         passes = -(-self.spec.batch_size // TILE) * (2 if self.setting else 1)
 
         def make(i: int) -> Member:
             weights, kept = ([layer[i] for layer in layers] for layers in (start.weights, masks))
-            averages = _member(start.averages, i)
+            averages = start.averages.of(i)
             if sparse:
                 return SparseMember(tuple(weights), averages, tuple(kept))
             return DenseMember(tuple(weights), averages, tuple(kept), passes)
@@ -90,10 +73,14 @@ class TiledTraining:
         """One optimizer step on images (S, B, D) and labels (S, B)."""
         self.steps += 1
         loss = _loss(self.spec, labels.shape[-1], self.number)
-        rates = adam.rates(self.spec.learning_rate, self.steps, self.number)
+        rate = float(self.learning_rates[self.steps - 1])
+        rates = adam.rates(self.spec.optimizer, rate, self.steps, self.number)
+
+        setting = self.spec.train_setting_at(self.steps - 1)
+        attack = self.attack if setting == self.setting else _attack(setting, self.spec.attack_label, self.number)
 
         def step_member(i: int) -> None:
-            noise = _noise(self.setting, images[i], generators[i : i + 1])
+            noise = _noise(setting, images[i], generators[i : i + 1])
             kernels.train_step(
                 self.members[i].network,
                 self.members[i].moments,
@@ -101,7 +88,7 @@ class TiledTraining:
                 images[i].numpy(),
                 labels[i].numpy(),
                 noise,
-                self.attack,
+                attack,
                 loss,
                 rates,
             )
@@ -112,13 +99,8 @@ class TiledTraining:
     def current(self) -> tuple[Layers, Averages]:
         """The current weights and Adam's averages, (S, out, in) a layer."""
         for i, member in enumerate(self.members):
-            member.read([weight[i] for weight in self.weights], _member(self.averages, i))
+            member.read([weight[i] for weight in self.weights], self.averages.of(i))
         return self.weights, self.averages
-
-
-def _member(averages: Averages, i: int) -> Averages:
-    """The averages of one trajectory of a stack, which share their memory."""
-    return Averages(tuple(layer[i] for layer in averages.mean), tuple(layer[i] for layer in averages.square))
 
 
 class TiledEvaluation:
@@ -141,7 +123,7 @@ class TiledEvaluation:
     def logits(
         self, images: Tensor, labels: Tensor, generators: Mapping[Attack, Sequence[torch.Generator]]
     ) -> tuple[dict[Attack, Tensor], dict[Attack, Tensor]]:
-        """As `evaluation.dense_logits`, for attacks that `kernels_know`."""
+        """As `evaluation.dense_logits`, for attacks that the kernels know."""
         settings = {attack: self.spec.setting(attack) for attack in generators}
         logits: dict[Attack, Tensor] = {}
         unmoved: dict[Attack, Tensor] = {}
@@ -236,7 +218,7 @@ def _attack(setting: Setting | None, attack_label: str, number: type[Number]) ->
 
 
 def _loss(spec: TrajectorySpec, batch: int, number: type[Number]) -> Loss:
-    w = 0.0 if spec.train_attack == "none" else spec.adversarial_weight
+    w = 0.0 if spec.train_attack == "none" else spec.loss_weight
     off = spec.label_smoothing / CLASSES
     targets = Targets(number(1 - spec.label_smoothing + off), number(off))
     return Loss(targets, number((1 - w) / batch), number(w / batch))

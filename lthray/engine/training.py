@@ -2,21 +2,27 @@
 
 import itertools
 from collections.abc import Collection, Iterator, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from lthray.engine import adam, captured
+from lthray.engine import adam, captured, optimizers
 from lthray.engine.adam import Averages
 from lthray.engine.captured import CapturedTraining
 from lthray.engine.data import Split
 from lthray.engine.loss import gradients
+from lthray.engine.module import ModuleNetwork
+from lthray.engine.module_training import ModuleTraining, module_gradients
 from lthray.engine.randomness import Draw, generator
+from lthray.engine.schedules import learning_rates
 from lthray.engine.stack import StackTraining
 from lthray.engine.state import TrainingState
-from lthray.engine.tiled import TiledTraining, kernels_know, sparse_pays
+from lthray.engine.tiled import TiledTraining, sparse_pays
 from lthray.methods.networks import Layers
+from lthray.spec.training_fields import ObjectiveSpec
 from lthray.spec.trajectory import TrajectorySpec
+from lthray.spec.ways import why_not_kernels
 
 SCORED = 512
 """Images per pass of a criterion's gradient. Part of the results: random starts are drawn chunk by chunk."""
@@ -43,18 +49,20 @@ def mean_gradient(weights: Layers, data: Split, spec: TrajectorySpec, attack: st
     """Gradient of a part of the training loss over all training images, with respect to a trajectory's weights.
 
     Args:
-        weights: (out, in) a layer.
+        weights: (out, in) a layer; of a module all its tensors, and the gradient is that of its layers, in eval mode.
         data: Training images and labels.
         spec: The setting.
         attack: `none` for the natural loss, else the attack of the adversarial loss.
         round_: Round at whose end the weights are, for the random starts.
     """
-    part = spec.model_copy(update={"train_attack": attack, "adversarial_weight": 1.0})
+    plain = {"train_attack": attack, "adversarial_weight": 1.0, "objective": ObjectiveSpec()}
+    part = spec.model_copy(update=plain)
     generators = [generator(spec.seed, Draw.CRITERION_ATTACK, round_, device=data.images.device)]
-    total = tuple(torch.zeros_like(weight) for weight in weights)
+    total = tuple(torch.zeros_like(weights[place]) for place in range(len(spec.layer_sizes)))
+    compute = module_gradients(ModuleNetwork(spec, weights)) if spec.is_module else partial(gradients, weights)
     for images, labels in data.chunks(SCORED):
         share = len(labels) / len(data.labels)
-        for sum_, chunk in zip(total, gradients(weights, images, labels, part, generators), strict=True):
+        for sum_, chunk in zip(total, compute(images, labels, part, generators), strict=False):
             sum_.add_(chunk, alpha=share)
     return total
 
@@ -68,22 +76,39 @@ class DenseTraining:
     def __init__(self, start: TrainingState, masks: Layers, specs: Sequence[TrajectorySpec]) -> None:
         self.spec, self.steps, self.number = specs[0], start.iteration, start.weights[0].numpy().dtype.type
         self.weights, self.averages = start.copy_tensors()
-        keep = [mask.to(weight.dtype) for mask, weight in zip(masks, self.weights, strict=True)]
-        layers = list(zip(self.weights, keep, self.averages.mean, self.averages.square, strict=True))
-        self.networks = [tuple(weight[i] for weight in self.weights) for i in range(len(specs))]
-        self.views = [[[tensor[i].view(-1).numpy() for tensor in layer] for layer in layers] for i in range(len(specs))]
+        self.learning_rates = learning_rates(self.spec)
+        self.keep = [mask.to(weight.dtype) for mask, weight in zip(masks, self.weights, strict=True)]
+        layers = list(zip(self.weights, self.keep, self.averages.mean, self.averages.square, strict=True))
+        members = range(len(specs))
+        self.networks = [tuple(weight[i] for weight in self.weights) for i in members]
+        self.views = [[[tensor[i].view(-1).numpy() for tensor in layer] for layer in layers] for i in members]
+        # The one optimizer that is not a matter of `adam.rates`.
+        self.optimizers = [
+            optimizers.make(self.spec, self.networks[i], self.averages.of(i), self.steps)
+            for i in members
+            if self.spec.optimizer.nesterov
+        ]
 
     def step(self, images: Tensor, labels: Tensor, generators: Sequence[torch.Generator]) -> None:
         """One optimizer step on images (S, B, D) and labels (S, B)."""
         self.steps += 1
-        rates = adam.rates(self.spec.learning_rate, self.steps, self.number)
+        rate = float(self.learning_rates[self.steps - 1])
+        rates = adam.rates(self.spec.optimizer, rate, self.steps, self.number)
         for i, network in enumerate(self.networks):
-            slopes = gradients(network, images[i], labels[i], self.spec, generators[i : i + 1])
+            slopes = gradients(
+                network, images[i], labels[i], self.spec, generators[i : i + 1], iteration=self.steps - 1
+            )
+            if self.spec.optimizer.clip_norm:
+                masked = [slope.mul_(keep[i])[None] for slope, keep in zip(slopes, self.keep, strict=True)]
+                optimizers.clip(masked, self.spec.optimizer.clip_norm)
+            if self.optimizers:
+                optimizers.update(self.optimizers[i], slopes, [keep[i] for keep in self.keep], rate)
+                continue
             for slope, (weight, keep, mean, square) in zip(slopes, self.views[i], strict=True):
                 adam.update(weight, slope.reshape(-1).numpy(), keep, mean, square, rates)
 
     def current(self) -> tuple[Layers, Averages]:
-        """The current weights and Adam's averages, (S, out, in) a layer."""
+        """The current weights and averages, (S, out, in) a layer."""
         return self.weights, self.averages
 
 
@@ -111,12 +136,14 @@ def train(
         state that is resumed. The tensors are the training's own: read them before going on.
     """
     spec, device = specs[0], data.images.device
-    training: StackTraining | CapturedTraining | DenseTraining | TiledTraining
-    if captured.is_wanted(device):
+    training: StackTraining | CapturedTraining | DenseTraining | TiledTraining | ModuleTraining
+    if spec.is_module:
+        training = ModuleTraining(start, masks, specs, round_)
+    elif captured.is_wanted(device) and captured.can_capture(spec):
         training = CapturedTraining(start, masks, specs)
     elif device.type != "cpu":
         training = StackTraining(start, masks, specs)
-    elif kernels_know(spec, training=True):
+    elif not why_not_kernels(spec, training=True):
         training = TiledTraining(start, masks, specs, sparse=sparse_pays(spec, round_, [spec.train_attack]))
     else:
         training = DenseTraining(start, masks, specs)

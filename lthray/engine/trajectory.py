@@ -1,14 +1,16 @@
 """The rounds of a stack of trajectories: start, train, evaluate, prune, again. No files, no processes."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 
 import torch
 from torch import Tensor
 
+from lthray import references
 from lthray.engine.data import Dataset, Split
 from lthray.engine.evaluation import Measurement
+from lthray.engine.module import draw_module
 from lthray.engine.network import glorot_uniform
 from lthray.engine.randomness import Draw, generator
 from lthray.engine.recorder import Recorder, early_stopping_iteration
@@ -90,31 +92,38 @@ def run(
 
 
 class _Member:
-    """One trajectory of a stack: its weights and masks (out, in) between rounds."""
+    """One trajectory of a stack: its weights and masks (out, in) between rounds; of a module, all of its tensors."""
 
     def __init__(
         self, spec: TrajectorySpec, resume: Resume | None, device: torch.device, find_masks: FindMasks
     ) -> None:
         self.spec, self.device, self.find_masks = spec, device, find_masks
         self.initial = self._draw(Draw.INIT)
-        self.masks = tuple(torch.ones_like(weight, dtype=torch.bool) for weight in self.initial)
+        layers = list(spec.layer_sizes)
+        self.masks = tuple(torch.ones_like(weight, dtype=torch.bool) for weight in self.initial[: len(layers)])
         self.weights = self.dense = self.rewound = self.initial
         if resume:
             self.weights = self._tensors(resume.last.weights)
-            self.masks = tuple(mask.bool() for mask in self._tensors(resume.last.masks))
+            self.masks = tuple(mask.bool() for mask in self._tensors(resume.last.masks, layers))
             self.dense = self._tensors(resume.dense.weights) if resume.dense else self.initial
             self.rewound = self._tensors(resume.rewound.weights) if resume.rewound else self.initial
 
     def _draw(self, draw: Draw, *place: int) -> Layers:
-        weights = glorot_uniform(list(self.spec.layer_sizes.values()), generator(self.spec.seed, draw, *place))
-        return tuple(weight.to(self.device) for weight in weights)
+        source = generator(self.spec.seed, draw, *place)
+        if self.spec.is_module:
+            tensors = draw_module(self.spec, source)
+        else:
+            tensors = glorot_uniform(list(self.spec.layer_sizes.values()), source)
+        return tuple(tensor.to(self.device) for tensor in tensors)
 
     def _noise(self, round_: int) -> Layers:
         draws = generator(self.spec.seed, Draw.CRITERION, round_)
         return tuple(torch.rand(size, generator=draws).to(self.device) for size in self.spec.layer_sizes.values())
 
-    def _tensors(self, arrays: dict[str, Array]) -> Layers:
-        return tuple(torch.tensor(arrays[name], device=self.device) for name in self.spec.layer_sizes)
+    def _tensors(self, arrays: dict[str, Array], names: Iterable[str] | None = None) -> Layers:
+        """Arrays as tensors: those of all tensors of the network, or of some."""
+        names = self.spec.tensor_sizes if names is None else names
+        return tuple(torch.tensor(arrays[name], device=self.device) for name in names)
 
     def start(self, number: int, images: Split) -> str | None:
         """Prunes the previous round's network, or takes masks, and replaces it by the start of round `number`.
@@ -127,7 +136,7 @@ class _Member:
         spec, pruned, before = self.spec, number - 1, self.masks
         if spec.strategy == TRANSFER:
             try:
-                masks = tuple(mask.bool() for mask in self._tensors(self.find_masks(spec, number)))
+                masks = tuple(mask.bool() for mask in self._tensors(self.find_masks(spec, number), spec.layer_sizes))
             except InputError as error:  # a damaged copy concerns this trajectory alone
                 return str(error)
         else:
@@ -145,8 +154,9 @@ class _Member:
             draw=lambda: self._draw(Draw.RANDOM_START, number),
             permutation=lambda count: torch.randperm(count, generator=order).to(self.device),
         )
-        start, self.masks = STRATEGIES[spec.strategy](past)
-        self.weights = tuple(weight * mask for weight, mask in zip(start, self.masks, strict=True))
+        start, self.masks = references.find(STRATEGIES, "strategies", spec.strategy, spec.own.code)(past)
+        masked = tuple(weight * mask for weight, mask in zip(start, self.masks, strict=False))
+        self.weights = (*masked, *start[len(masked) :])
         empty = [name for name, mask in zip(spec.layer_sizes, self.masks, strict=True) if not mask.any()]
         return f"prune.scope {spec.prune.scope} took the last weight of {', '.join(empty)}" if empty else None
 
@@ -155,16 +165,20 @@ class _Member:
         spec = self.spec
         attack = "pgd" if spec.train_attack == "none" else spec.train_attack
         trained = Trained(
-            weights=self.weights,
+            weights=self.weights[: len(masks)],
             gradient=lambda: mean_gradient(self.weights, images, spec, "none", pruned),
             adversarial_gradient=lambda: mean_gradient(self.weights, images, spec, attack, pruned),
             noise=lambda: self._noise(pruned),
         )
         with torch.no_grad():
-            scores = CRITERIA[spec.prune.criterion](trained)
+            scores = references.find(CRITERIA, "criteria", spec.prune.criterion, spec.own.code)(trained)
         left = spec.weights_left(number)[number]
         if spec.prune.scope == "global":
-            return prune_together(scores, masks, left[WHOLE])
+            places = [place for place, name in enumerate(spec.layer_sizes) if name not in spec.kept_whole]
+            whole = sum(mask.numel() for place, mask in enumerate(masks) if place not in places)
+            some_scores, some_masks = ([layers[place] for place in places] for layers in (scores, masks))
+            new = dict(zip(places, prune_together(some_scores, some_masks, left[WHOLE] - whole), strict=True))
+            return tuple(new.get(place, mask) for place, mask in enumerate(masks))
         return tuple(prune(*layer) for layer in zip(scores, masks, left.values(), strict=True))
 
     def _rewind(self) -> Layers:
@@ -183,8 +197,8 @@ class _Member:
         return Ticket(self.arrays(weights), self.arrays([mask.to(torch.uint8) for mask in self.masks]))
 
     def arrays(self, layers: Sequence[Tensor]) -> dict[str, Array]:
-        """A copy of one tensor a layer, by layer name."""
-        return {name: layer.cpu().numpy().copy() for name, layer in zip(self.spec.layer_sizes, layers, strict=True)}
+        """A copy of the network's first tensors, or of all, by name; the layers come first."""
+        return {name: layer.cpu().numpy().copy() for name, layer in zip(self.spec.tensor_sizes, layers, strict=False)}
 
 
 def _without_failures(stack: Sequence[_Member], results: Sequence[RoundResult | Failure]) -> list[_Member]:

@@ -18,7 +18,10 @@ TRANSFER = "transfer"
 
 @dataclass(frozen=True)
 class Past:
-    """What a strategy may start from."""
+    """What a strategy may start from.
+
+    There is a tensor and a mask for each layer. Behind those tensors are a module's other parameters and buffers.
+    """
 
     initial: Layers
     """θ0."""
@@ -38,8 +41,9 @@ class Past:
 
 def _kept_signs(past: Past) -> tuple[Layers, Layers]:
     """The magnitudes that `random` draws with the signs of θ0 (Zhou et al. 2019, section 4)."""
-    drawn = zip(past.draw(), past.initial, strict=True)
-    return tuple(new.abs().copysign(old) for new, old in drawn), past.masks
+    drawn = past.draw()
+    signed = [new.abs().copysign(old) for new, old, _ in zip(drawn, past.initial, past.masks, strict=False)]
+    return (*signed, *drawn[len(signed) :]), past.masks
 
 
 def _shuffled(past: Past) -> tuple[Layers, Layers]:

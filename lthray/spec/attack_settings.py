@@ -10,7 +10,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, ValidationError, model_validator
 
-from lthray.methods.attacks import ATTACKS, NATURAL, NORMS, SUITES, Attack, Setting
+from lthray import references
+from lthray.methods.attacks import ATTACKS, ITERATED, NATURAL, NORMS, SUITES, Attack, Setting
 from lthray.spec.identity import Base
 from lthray.spec.strict import Count, Strict, one_of
 
@@ -24,7 +25,7 @@ ball and still move along its surface (Madry et al. 2018, section 5)."""
 ONE_START = "restarts: without random_start all restarts are the same; set random_start: true"
 
 AttackLabel = Literal["predicted", "ground-truth"]
-TrainAttack = Annotated[str, one_of(ATTACKS, "none")]
+TrainAttack = Annotated[str, one_of(ATTACKS, "none", group="attacks")]
 NormName = Annotated[str, one_of(NORMS)]
 Positive = Annotated[float, Field(gt=0)]
 
@@ -62,7 +63,14 @@ class OwnSettings(Strict):
 
 def settings_of(attack: str) -> tuple[str, ...]:
     """The names of the settings that an attack or a suite takes; `none` takes none."""
-    return ATTACKS[attack].settings if attack in ATTACKS else SUITES.get(attack, ())
+    if attack in ATTACKS:
+        return ATTACKS[attack].settings
+    return SUITES.get(attack, ITERATED if is_own(attack) else ())
+
+
+def is_own(attack: str) -> bool:
+    """Whether an attack is a user's own, by a reference or an entry point; it takes the settings of PGD."""
+    return references.is_reference(attack) or attack in references.names((), "attacks")
 
 
 def make(attack: str, settings: Mapping[str, object], *, from_text: bool = False) -> Attack:
@@ -99,7 +107,7 @@ def parse(full_name: str, known: Collection[str] = ()) -> Attack:
     """
     known = known or (NATURAL.name, *ATTACKS, *SUITES)
     attack, bracket, rest = full_name.partition("(")
-    if attack not in known or (bracket and not rest.endswith(")")):
+    if (attack not in known and not is_own(attack)) or (bracket and not rest.endswith(")")):
         raise ValueError(f"{full_name} is no attack; allowed are {', '.join(known)}")
     pairs = (pair.partition("=") for pair in rest[:-1].split(";")) if bracket else ()
     return make(attack, {name: value for name, _, value in pairs}, from_text=True)
@@ -149,8 +157,10 @@ def _listed(value: object) -> set[Attack]:
 
 
 def _ordered(attacks: Collection[Attack]) -> tuple[Attack, ...]:
-    order = list(ATTACKS)
-    return tuple(sorted(attacks, key=lambda attack: (bool(attack.settings), order.index(attack.name), str(attack))))
+    order = {name: place for place, name in enumerate(ATTACKS)}
+    return tuple(
+        sorted(attacks, key=lambda attack: (bool(attack.settings), order.get(attack.name, len(order)), str(attack)))
+    )
 
 
 def _refusal() -> ValueError:
@@ -166,7 +176,7 @@ def _attacks(entry: object) -> Iterator[Attack]:
     if not isinstance(entry, Mapping):
         raise _refusal()
     for name, settings in entry.items():
-        if name not in ATTACKS:
+        if name not in ATTACKS and not is_own(name):
             raise ValueError(f"{name} is no attack; allowed are {', '.join(ATTACKS)}")
         own: Any = settings or {}
         if not isinstance(own, Mapping) or any(not isinstance(key, str) for key in own):

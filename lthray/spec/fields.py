@@ -6,6 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, PlainSerializer, ValidationInfo, field_validator, model_validator
 
+from lthray import references
 from lthray.methods import networks
 from lthray.methods.attacks import Attack
 from lthray.methods.datasets import DATASETS, DatasetFacts
@@ -15,6 +16,7 @@ from lthray.spec.arguments import Arguments
 from lthray.spec.attack_settings import AttackLabel, NormName, PgdSpec, TrainAttack
 from lthray.spec.groups import RetrainSpec, TransferFields
 from lthray.spec.identity import AUTO, Base, follow, resolve_auto
+from lthray.spec.optimizing import OptimizerSpec, ScheduleSpec
 from lthray.spec.own import OwnFields
 from lthray.spec.pruning import PruneSpec
 from lthray.spec.strict import Count, Strict, one_of
@@ -60,7 +62,7 @@ class TrajectoryFields(Strict):
     """Units of each hidden layer of `model: mlp`, a list; `auto` (the model's own) for other models."""
     seed: Annotated[int, Field(ge=0, lt=2**63), Base(0)] = 0
     """Seed of the start, the batches and the attacks' random starts."""
-    strategy: Annotated[str, one_of(STRATEGIES), Base("reset", later=True)] = "reset"
+    strategy: Annotated[str, one_of(STRATEGIES, group="strategies"), Base("reset", later=True)] = "reset"
     """How a round starts; `reset` is from θ0."""
     rewind_to: Annotated[str, Base("init", later=True)] = "init"
     """What `reset` restarts from: θ0 (init), the weights at the end-of-round-0, or those at its iteration:K."""
@@ -92,6 +94,10 @@ class TrajectoryFields(Strict):
     """Change of each training image: none, or a random crop of the image padded by 4 pixels and a flip (crop-flip)."""
     learning_rate: Annotated[float, Field(gt=0), Base(1.2e-3)] = 1.2e-3
     """The optimizer's learning rate."""
+    optimizer: OptimizerSpec = OptimizerSpec()
+    """What updates the weights."""
+    schedule: ScheduleSpec = ScheduleSpec()
+    """How the learning rate changes during a round."""
     label_smoothing: Annotated[float, Field(ge=0, lt=1), Base(0.1)] = 0.1
     """Share of the label spread over all classes, in training and validation."""
     adversarial_weight: Annotated[float, Field(ge=0, le=1), Base(0.5)] = 0.5
@@ -140,7 +146,7 @@ class TrajectoryFields(Strict):
     @classmethod
     def _check_model(cls, value: str, info: ValidationInfo) -> str:
         known = (*networks.MODELS, *networks.MODULES)
-        if value not in known and ":" not in value:
+        if value not in known and not references.is_reference(value):
             raise ValueError(f"allowed are {', '.join(known)}, or a function of your own, as nets.py:Net")
         if networks.is_module(value) and not ("own" in info.data and info.data["own"].tensors):
             raise ValueError("its tensors are not known: the function must be called to learn them")

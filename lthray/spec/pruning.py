@@ -48,7 +48,7 @@ class PruneSpec(_Patterns):
     only: Annotated[Names, Base(())] = ()
     """Patterns of the layers to prune, a list, as conv*; [] for all linear layers and convolutions."""
 
-    criterion: Annotated[str, one_of(CRITERIA), Base("magnitude", later=True)] = "magnitude"
+    criterion: Annotated[str, one_of(CRITERIA, group="criteria"), Base("magnitude", later=True)] = "magnitude"
     """What scores the weights; those with the smallest scores are pruned."""
     scope: Annotated[Literal["layerwise", "global"], Base("layerwise", later=True)] = "layerwise"
     """Compare scores within each layer (layerwise, by `rates`) or over all layers at once (global, by `rate`)."""

@@ -7,6 +7,8 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
 from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
 
+from lthray import references
+
 
 class Strict(BaseModel):
     """A model that refuses unknown keys, coerced types and numbers that are not finite."""
@@ -18,10 +20,14 @@ class Strict(BaseModel):
 
 @dataclass(frozen=True, eq=False)  # annotations must be hashable
 class OneOf:
-    """Allows the names that a registry has when a value is checked, and some other names."""
+    """Allows the names that a registry has when a value is checked, some other names, and what users bring.
+
+    With a group those are references, and the entry points of installed packages; see `references.find`.
+    """
 
     registry: Collection[str]
     others: tuple[str, ...] = ()
+    group: str = ""
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -32,14 +38,19 @@ class OneOf:
         return no_info_after_validator_function(self._check, handler(source))
 
     def _check(self, value: str) -> str:
-        if value not in self.names:
+        if value in self.names or (self.group and references.is_reference(value)):
+            return value
+        if not self.group:
             raise ValueError(f"allowed are {', '.join(self.names)}")
+        known = references.names(self.names, self.group)
+        if value not in known:
+            raise ValueError(f"allowed are {', '.join(known)}, or a function of your own, as rules.py:name")
         return value
 
 
-def one_of(registry: Collection[str], *others: str) -> OneOf:
-    """For a field's annotation: allows the names in a registry, and `others`."""
-    return OneOf(registry, others)
+def one_of(registry: Collection[str], *others: str, group: str = "") -> OneOf:
+    """For a field's annotation: allows the names in a registry, `others`, and what users bring to a group."""
+    return OneOf(registry, others, group)
 
 
 def check_distinct(values: list[Any]) -> list[Any]:

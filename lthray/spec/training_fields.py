@@ -4,8 +4,9 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator, Field
 
+from lthray.methods.objectives import OBJECTIVES
 from lthray.spec.identity import Base
-from lthray.spec.strict import Strict
+from lthray.spec.strict import Strict, one_of
 
 Floats = Annotated[tuple[float, ...], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
 """A list of numbers, kept as a tuple."""
@@ -25,7 +26,7 @@ class NormalizeSpec(Strict):
 class ObjectiveSpec(Strict):
     """The training loss."""
 
-    name: Annotated[str, Base("mixed")] = "mixed"
+    name: Annotated[str, one_of(OBJECTIVES, group="objectives"), Base("mixed")] = "mixed"
     """Loss: mixed (natural and adversarial), trades, mart, fast, free, or a function of your own."""
     beta: Annotated[float, Field(ge=0), Base(6.0)] = 6.0
     """Weight of the robust term of trades and mart."""

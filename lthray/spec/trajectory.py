@@ -6,7 +6,7 @@ from typing import Any, Self
 
 from pydantic import model_validator
 
-from lthray.methods import networks
+from lthray.methods import networks, objectives
 from lthray.methods.attacks import Attack, Setting
 from lthray.methods.datasets import DatasetFacts
 from lthray.methods.strategies import TRANSFER
@@ -17,7 +17,13 @@ from lthray.spec.identity import bases, identify
 
 ATTACK_LISTS = ("eval_attacks", "end_attacks")
 """The fields that list attacks."""
-LISTS = {"normalize.mean": float, "normalize.std": float, "prune.only": str, "prune.except": str}
+LISTS = {
+    "schedule.milestones": float,
+    "normalize.mean": float,
+    "normalize.std": float,
+    "prune.only": str,
+    "prune.except": str,
+}
 """The other fields that are lists, and what they list; tables have them as text, joined by commas."""
 
 
@@ -159,7 +165,20 @@ class TrajectorySpec(TrajectoryFields):
     @property
     def train_setting(self) -> Setting | None:
         """The train attack with every number; None without a train attack."""
-        return None if self.train_attack == "none" else self.setting(Attack(self.train_attack))
+        if self.train_attack == "none":
+            return None
+        setting = self.setting(Attack(self.train_attack))
+        return objectives.fast_setting(setting) if self.objective.name == "fast" else setting
+
+    @property
+    def loss_weight(self) -> float:
+        """Weight of the adversarial cross-entropy, where the loss is a mean of it and the natural cross-entropy."""
+        return 1.0 if self.objective.name in ("fast", "free") else self.adversarial_weight
+
+    def train_setting_at(self, iteration: int) -> Setting | None:
+        """The train attack at an iteration of a round: its radius and step grow while it warms up."""
+        setting, warmup = self.train_setting, self.objective.epsilon_warmup
+        return objectives.warm_up(setting, iteration, warmup) if setting and warmup else setting
 
     def flat(self) -> dict[str, Any]:
         """Every field under its dotted name, as tables carry it: lists as text, `model_args` in JSON."""

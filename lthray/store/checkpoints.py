@@ -21,7 +21,7 @@ from lthray.spec.attack_settings import parse
 from lthray.spec.trajectory import TrajectorySpec
 
 LAYERS = ("weights", "mean", "square", "rewound", "early_stopped")
-"""The fields of a `Checkpoint` that have an array for every layer."""
+"""The fields of a `Checkpoint` that have an array for every tensor; the averages have one for every parameter."""
 VALUES = ("round", "iteration", "train_seconds", "eval_seconds", "device")
 
 
@@ -66,7 +66,8 @@ def _layers(arrays: Mapping[str, Array], field: str, spec: TrajectorySpec) -> An
     """The arrays of a field by layer name; None where it has none."""
     if not any(name.startswith(f"{field}.") for name in arrays):
         return None
-    return {name: arrays[f"{field}.{name}"].reshape(size) for name, size in spec.layer_sizes.items()}
+    sizes = spec.layer_sizes | spec.parameter_sizes if field in ("mean", "square") else spec.tensor_sizes
+    return {name: arrays[f"{field}.{name}"].reshape(size) for name, size in sizes.items()}
 
 
 def _digest(arrays: Mapping[str, Array], text: str) -> str:

@@ -3,7 +3,7 @@
 `round-07.safetensors` is a round's. The first and the last always keep this form, because training goes on from them.
 Once there are more than a few, `rounds-01-19.safetensors` holds those between, each tensor under its round's name:
 `round-07.hidden_1.weight`. `round-00-iteration-500.safetensors` is the network at an iteration of round 0, where
-`rewind_to` names that.
+`rewind_to` names that. A module's tensors besides its layers have the names of its `state_dict`.
 """
 
 import json
@@ -35,8 +35,11 @@ def write(
     folder: UPath, number: int, ticket: Ticket, metadata: Mapping[str, Any], iteration: int | None = None
 ) -> None:
     """Writes a round's ticket, or the network at one of its iterations; metadata are written as JSON."""
-    tensors = {f"{name}.weight": np.ascontiguousarray(weight) for name, weight in ticket.weights.items()}
-    tensors |= {f"{name}.mask": np.ascontiguousarray(mask) for name, mask in ticket.masks.items()}
+    tensors = {
+        f"{name}.weight" if name in ticket.masks else name: _contiguous(tensor)
+        for name, tensor in ticket.weights.items()
+    }
+    tensors |= {f"{name}.mask": _contiguous(mask) for name, mask in ticket.masks.items()}
     content = save(tensors, {name: json.dumps(value) for name, value in metadata.items()})
     replace(path(folder, number, iteration), content)
 
@@ -49,7 +52,11 @@ def read(folder: UPath, number: int, layers: Iterable[str], iteration: int | Non
     """
     file, prefix = _holder(folder, number) if iteration is None else (path(folder, number, iteration), "")
     tensors, layers = _load(file)[0], list(layers)
-    return Ticket(_parts(tensors, file, prefix, layers, "weight"), _parts(tensors, file, prefix, layers, "mask"))
+    weights, masks = (_parts(tensors, file, prefix, layers, what) for what in ("weight", "mask"))
+    of_layers = {f"{prefix}{name}.{what}" for name in layers for what in ("weight", "mask")}
+    rest = {name.removeprefix(prefix): tensor for name, tensor in tensors.items() if name.startswith(prefix)}
+    rest = {name: tensor for name, tensor in rest.items() if f"{prefix}{name}" not in of_layers}
+    return Ticket(weights | rest, masks)
 
 
 def masks(folder: UPath, numbers: Iterable[int], layers: Iterable[str]) -> dict[int, dict[str, Any]]:
@@ -119,6 +126,10 @@ def _parts(tensors: Mapping[str, Any], file: UPath, prefix: str, layers: Iterabl
         return {name: tensors[f"{prefix}{name}.{what}"] for name in layers}
     except KeyError as error:
         raise InputError(f"{file}: can't be read (it has no {error.args[0]})") from None
+
+
+def _contiguous(array: Any) -> Any:
+    return np.asarray(array, order="C")  # unlike ascontiguousarray, it leaves a number without axes as it is
 
 
 def _name(number: int) -> str:

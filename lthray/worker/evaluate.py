@@ -54,7 +54,7 @@ def measure_tickets(
                 report(Failure(spec, number, str(error)))
                 continue
             began = time.perf_counter()
-            weights = tuple(torch.tensor(ticket.weights[name], device=device) for name in spec.layer_sizes)
+            weights = tuple(torch.tensor(ticket.weights[name], device=device) for name in spec.tensor_sizes)
             natural, attacked = evaluate_ticket(weights, spec, split, request.split, request.attack, number)
             seconds = time.perf_counter() - began
             share = share_remaining(ticket.masks.values())

@@ -45,7 +45,7 @@ def capturing(start, masks, specs):
     """A captured training whose graph is a recording."""
 
     def capture(work):
-        state = training.stack.adam.state.values()
+        state = training.stack.optimizer.state.values()
         tensors = [*training.stack.weights, *(tensor for entry in state for tensor in entry.values())]
         before = [tensor.clone() for tensor in tensors]
         with Recorder() as recorder:

@@ -76,7 +76,7 @@ def test_a_trajectory_that_has_diverged_is_no_longer_checkpointed(make, digits):
 def test_a_batched_stack_goes_on_within_its_own_bits(train_attack, make, digits, monkeypatch):
     """The way of a GPU, on a CPU."""
     monkeypatch.setattr(training, "DenseTraining", StackTraining)
-    monkeypatch.setattr(training, "kernels_know", lambda spec, training: False)
+    monkeypatch.setattr(training, "why_not_kernels", lambda spec, training: "a test")
     specs = [make(train_attack=train_attack, pgd={"steps": 2}, seed=seed, rounds=0) for seed in (0, 1)]
     whole, taken = run_watched(specs, digits)
     rest, _ = run_watched(specs, digits, checkpoints=taken[0, 20])

@@ -6,6 +6,7 @@ import pytest
 import torch
 from torch.nn import functional as F
 
+from lthray.engine.differentiable import ClosedForm
 from lthray.engine.evaluation import dense_logits, evaluate, evaluate_ticket
 from lthray.engine.network import forward, glorot_uniform
 from lthray.engine.randomness import Draw, generator
@@ -97,9 +98,11 @@ def test_a_batched_stack_has_the_logits_of_its_networks(make, digits):
     def draws(some):
         return {attack: [generator(one.seed, Draw.EVAL_ATTACK) for one in some] for attack in specs[0].eval_attacks}
 
-    stacked, without = dense_logits(weights, specs[0], images, labels, draws(specs))
+    stacked, without = dense_logits(ClosedForm(weights), specs[0], images, labels, draws(specs))
     for i, spec in enumerate(specs):
-        alone, as_many = dense_logits(tuple(layer[i] for layer in weights), spec, images, labels, draws([spec]))
+        alone, as_many = dense_logits(
+            ClosedForm(tuple(layer[i] for layer in weights)), spec, images, labels, draws([spec])
+        )
         assert stacked.keys() == alone.keys()
         for attack, logits in stacked.items():
             torch.testing.assert_close(logits[i], alone[attack], rtol=1e-9, atol=1e-9)

@@ -14,12 +14,13 @@ from lthray.engine.network import glorot_uniform
 from lthray.engine.randomness import Draw, generator
 from lthray.engine.results import RoundResult
 from lthray.engine.stack import StackTraining
-from lthray.engine.tiled import UNITS, kernels_know, sparse_pays
+from lthray.engine.tiled import UNITS, sparse_pays
 from lthray.engine.training import DenseTraining
 from lthray.engine.trajectory import run
 from lthray.methods.criteria import CRITERIA
 from lthray.methods.strategies import STRATEGIES, TRANSFER
 from lthray.spec.trajectory import TrajectorySpec
+from lthray.spec.ways import why_not_kernels
 from tests.helpers import REMAINING, TINY, WHOLE, in_double, lthray, modules, same, trained
 
 LENET_5 = {"model": "lenet-5"}
@@ -81,7 +82,7 @@ def test_convolutions_are_pruned_by_every_criterion_and_restarted_by_every_strat
 def test_remaining_weights_are_listed_of_networks_of_up_to_65_536_units(make):
     assert sparse_pays(make(rounds=12, **DEEP), 12, ["pgd"])
     assert sparse_pays(make(rounds=12), 12, ["pgd"])
-    assert not kernels_know(make(rounds=12, **LENET_5))
+    assert why_not_kernels(make(rounds=12, **LENET_5))
     most = UNITS - 64 - 10
     assert sparse_pays(make(rounds=12, model="mlp", widths=[most]), 12, ["pgd"])
     assert not sparse_pays(make(rounds=12, model="mlp", widths=[most + 1]), 12, ["pgd"])

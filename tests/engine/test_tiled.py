@@ -9,17 +9,19 @@ from llvmlite import binding
 from torch.nn import functional as F
 
 from lthray.engine import tiled
+from lthray.engine.differentiable import ClosedForm
 from lthray.engine.evaluation import dense_logits, evaluate
 from lthray.engine.network import glorot_uniform
 from lthray.engine.randomness import Draw, generator
 from lthray.engine.results import RoundResult
 from lthray.engine.stack import StackTraining
 from lthray.engine.state import begin_round
-from lthray.engine.tiled import TiledEvaluation, kernels_know, sparse_pays
+from lthray.engine.tiled import TiledEvaluation, sparse_pays
 from lthray.engine.training import DenseTraining, train
 from lthray.engine.trajectory import run
 from lthray.methods.attacks import NATURAL
 from lthray.spec.attack_settings import parse
+from lthray.spec.ways import why_not_kernels
 from tests.helpers import REMAINING, WHOLE, environment, in_double, trained
 
 DENSITIES = [1.0, 0.5, 0.17, 0.036, 0.01]
@@ -105,7 +107,7 @@ def _logits(sparse, spec, weights, digits, dtype=torch.float32):
     images = digits.test.as_floats().images.to(dtype)
     if sparse is not None:
         return TiledEvaluation(layers, spec, sparse=sparse).logits(images, digits.test.labels, generators)
-    return dense_logits(layers, spec, images, digits.test.labels, generators)
+    return dense_logits(ClosedForm(layers), spec, images, digits.test.labels, generators)
 
 
 @pytest.mark.parametrize("share", DENSITIES)
@@ -228,6 +230,7 @@ import torch
 from lthray.engine.data import on_device
 from lthray.driver.datasets import read
 from lthray.spec.trajectory import TrajectorySpec
+from lthray.spec.ways import why_not_kernels
 from lthray.engine.trajectory import run
 
 torch.set_num_threads(1)
@@ -293,9 +296,9 @@ def test_settings_and_restarts_have_the_logits_of_torch(make, digits):
 
 def test_what_the_kernels_do_not_know_goes_to_torch(make):
     for fields in ({"norm": "l2"}, {"pgd": {"restarts": 2}}):
-        assert not kernels_know(make(train_attack="pgd", **fields), training=True)
-    assert kernels_know(make(train_attack="fgsm", pgd={"restarts": 2}), training=True)
-    assert kernels_know(make(norm="l2"), training=True)
-    assert kernels_know(make(), parse("pgd(restarts=5)"))
-    assert not kernels_know(make(), parse("fgsm(norm=l2)"))
-    assert not kernels_know(make(model="lenet-5"))
+        assert why_not_kernels(make(train_attack="pgd", **fields), training=True)
+    assert not why_not_kernels(make(train_attack="fgsm", pgd={"restarts": 2}), training=True)
+    assert not why_not_kernels(make(norm="l2"), training=True)
+    assert not why_not_kernels(make(), parse("pgd(restarts=5)"))
+    assert why_not_kernels(make(), parse("fgsm(norm=l2)"))
+    assert why_not_kernels(make(model="lenet-5"))

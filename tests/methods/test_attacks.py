@@ -7,11 +7,12 @@ import torch
 from torch.nn import functional as F
 
 from lthray.engine.adversarial import attack_targets, perturb
+from lthray.engine.differentiable import ClosedForm
 from lthray.engine.network import forward, glorot_uniform
 from lthray.engine.randomness import Draw, generator
-from lthray.engine.tiled import kernels_know
 from lthray.engine.trajectory import run
 from lthray.methods import attacks
+from lthray.spec.ways import why_not_kernels
 from tests.helpers import ROOT
 
 
@@ -52,8 +53,8 @@ def test_perturb_moves_away_from_the_label_that_was_asked_for(attack, label, mak
     natural = forward(weights, images)
     found = perturb(
         spec.setting(attacks.Attack(attack)),
-        weights,
-        natural,
+        ClosedForm(weights),
+        images,
         attack_targets(spec.attack_label, natural[-1], labels),
         [generator(0, Draw.EVAL_ATTACK)],
     )
@@ -79,8 +80,8 @@ def test_every_trajectory_has_its_own_random_start(make, digits):
     generators = [generator(seed, Draw.EVAL_ATTACK) for seed in (0, 1, 0)]
     found = perturb(
         spec.setting(attacks.Attack("pgd")),
-        weights,
-        natural,
+        ClosedForm(weights),
+        images,
         attack_targets(spec.attack_label, natural[-1], labels),
         generators,
     )
@@ -127,10 +128,12 @@ def test_of_three_restarts_the_best_counts_image_by_image(make, digits):
     images, labels = digits.test.as_floats().images[:60].double(), digits.test.labels[:60]
     natural = forward(weights, images)
     away = attack_targets("predicted", natural[-1], labels)
-    found = perturb(spec.setting(attacks.Attack("pgd")), weights, natural, away, [generator(3, Draw.EVAL_ATTACK)])
+    found = perturb(
+        spec.setting(attacks.Attack("pgd")), ClosedForm(weights), images, away, [generator(3, Draw.EVAL_ATTACK)]
+    )
 
     one, draws = make(epsilon=0.1, pgd={"steps": 2}), [generator(3, Draw.EVAL_ATTACK)]
-    starts = [perturb(one.setting(attacks.Attack("pgd")), weights, natural, away, draws) for _ in range(3)]
+    starts = [perturb(one.setting(attacks.Attack("pgd")), ClosedForm(weights), images, away, draws) for _ in range(3)]
     chosen = set()
     for i in range(60):
         target, scores = away[0, i].argmax(), []
@@ -161,5 +164,5 @@ def test_the_attack_of_contributing_trains_and_is_measured(make, digits, monkeyp
             result.row(attack, "test", 40).accuracy for attack in (attacks.NATURAL, *spec.eval_attacks)
         )
         assert max(attacked) < natural - 0.1
-    assert not kernels_know(spec, training=True)
-    assert [kernels_know(spec, attack) for attack in spec.eval_attacks] == [True, False, False]
+    assert why_not_kernels(spec, training=True)
+    assert [why_not_kernels(spec, attack) == "" for attack in spec.eval_attacks] == [True, False, False]

@@ -31,6 +31,9 @@ def test_paper_is_the_default_and_says_what_the_protocol_says():
         "prune.schedule": "iterative", "prune.rate": 0.2, "transfer.source": "", "transfer.setting": "",
         "retrain.iterations": 50_000, "retrain.train_attack": "none",
         "model_args": "", "normalize.mean": "", "normalize.std": "", "augment": "none", "attack_mode": "eval",
+        "optimizer.name": "adam", "optimizer.momentum": 0.0, "optimizer.nesterov": False, "optimizer.weight_decay": 0.0,
+        "optimizer.clip_norm": 0.0, "schedule.name": "constant", "schedule.warmup": 0, "schedule.milestones": "",
+        "schedule.gamma": 0.1, "schedule.final": 0.0,
         "objective.name": "mixed", "objective.beta": 6.0, "objective.replays": 4, "objective.epsilon_warmup": 0,
         "prune.only": "", "prune.except": "", "compute.precision": "float32", "compute.compile": False,
         "compute.channels_last": False, "own.data": "", "own.shape": "", "own.classes": 0, "own.examples": 0,
@@ -151,7 +154,7 @@ def test_the_id_stands_for_every_field_that_can_change_a_training_or_its_curves(
         "drop_last": False, "eval_every": 499, "eval_clock": "epoch", "validation_size": 9_999, "learning_rate": 0.001,
         "label_smoothing": 0.0, "adversarial_weight": 0.6, "epsilon": 0.2, "attack_label": "ground-truth",
         "pgd": {"steps": 11}, "prune": {"rates": {"output": 0.2}}, "retrain": {"iterations": 0}, "norm": "l2",
-        "augment": "crop-flip", "objective": {"beta": 5.0}, "attack_mode": "train",
+        "augment": "crop-flip", "objective": {"beta": 5.0}, "optimizer": {"name": "sgd"}, "schedule": {"name": "cosine"}, "attack_mode": "train",
     }  # fmt: skip
     attacks = [
         {"eval_attacks": ["pgd", {"pgd": {"steps": 11}}]}, {"pgd": {"restarts": 2}}, {"pgd": {"step_size": 0.06}},

@@ -14,6 +14,7 @@ from torch import nn
 from lthray.driver.datasets import read
 from lthray.engine.adversarial import attack_targets, perturb
 from lthray.engine.data import on_device
+from lthray.engine.differentiable import ClosedForm
 from lthray.engine.network import forward
 from lthray.engine.randomness import Draw, generator
 from lthray.engine.trajectory import run
@@ -49,7 +50,9 @@ def ours(attack, weights, images, labels, draw=0, **fields):
     spec = TrajectorySpec.model_validate(SETTINGS | fields)
     natural = forward(weights, images)
     away = attack_targets(spec.attack_label, natural[-1], labels)
-    return perturb(spec.setting(Attack(attack)), weights, natural, away, [generator(draw, Draw.EVAL_ATTACK)])[0]
+    return perturb(
+        spec.setting(Attack(attack)), ClosedForm(weights), images, away, [generator(draw, Draw.EVAL_ATTACK)]
+    )[0]
 
 
 def say(what: str, numbers: dict[str, float]) -> None:

@@ -140,7 +140,7 @@ def pixel_slopes(net: DenseNetwork, slope: Array, first: int, stop: int) -> None
 
 @compiled
 def descend(
-    net: DenseNetwork, moments: DenseMoments, work: Workspace, tiles: int, passes: int, rates: adam.Rates
+    net: DenseNetwork, moments: DenseMoments, work: Workspace, tiles: int, passes: int, rates: adam.Numbers
 ) -> None:
     """One step of Adam, from the activations and slopes of all passes of a batch; as in `sparse`."""
     for layer in range(len(net.weights)):
@@ -178,7 +178,7 @@ def _descend_layer(
     block: Array,
     wide: int,
     side: int,
-    rates: adam.Rates,
+    rates: adam.Numbers,
 ) -> None:
     """One step of Adam for a layer: the gradient of ROWS units is used while it is in the cache.
 

@@ -30,7 +30,7 @@ def pixel_slopes(net: Network, slope: Array, first: int, stop: int) -> None:
     """As `dense.pixel_slopes` or `sparse.pixel_slopes`."""
 
 
-def descend(net: Network, moments: Any, work: Workspace, tiles: int, passes: int, rates: adam.Rates) -> None:
+def descend(net: Network, moments: Any, work: Workspace, tiles: int, passes: int, rates: adam.Numbers) -> None:
     """As `dense.descend` or `sparse.descend`."""
 
 
@@ -154,7 +154,7 @@ def train_step(
     noise: Array,
     attack: Attack,
     loss: Loss,
-    rates: adam.Rates,
+    rates: adam.Rates | adam.Decayed,
 ) -> None:
     """One optimizer step on images (B, D) and labels (B,); no gradient flows through the attack.
 

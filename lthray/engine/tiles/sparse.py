@@ -100,7 +100,12 @@ def pixel_slopes(net: SparseNetwork, slope: Array, first: int, stop: int) -> Non
 
 @compiled
 def descend(
-    net: SparseNetwork, moments: SparseMoments, work: Workspace, tiles: int, passes: int, rates: adam.Rates
+    net: SparseNetwork,
+    moments: SparseMoments,
+    work: Workspace,
+    tiles: int,
+    passes: int,
+    rates: adam.Numbers,
 ) -> None:
     """One step of Adam, from the activations and slopes of all passes of a batch.
 
