@@ -13,7 +13,6 @@ from torch import Tensor, nn
 
 from lthray.engine.network import cross_entropy_gradient, forward, image_gradient, one_hot
 from lthray.methods.attacks import NATURAL, Attack
-from lthray.methods.datasets import CLASSES
 from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
 
@@ -41,7 +40,7 @@ class _Logits(torch.autograd.Function):
 
 
 class _Network(nn.Module):
-    """A network as torchattacks wants it: images (B, 1, H, W) in, logits (B, C) out."""
+    """A network as torchattacks wants it: images (B, channels, H, W) in, logits (B, C) out."""
 
     def __init__(self, weights: Layers) -> None:
         super().__init__()
@@ -55,16 +54,19 @@ class _Network(nn.Module):
         return logits
 
 
-def suite(model: nn.Module, norm: str, epsilon: float) -> Any:
-    """The standard suite against a model of images (B, 1, H, W), as a torchattacks attack on images and labels."""
+def suite(model: nn.Module, norm: str, epsilon: float, classes: int) -> Any:
+    """The standard suite against a model of images (B, channels, H, W), as a torchattacks attack on images and labels.
+
+    It takes square images, and at least four classes: the difference of logits ratio needs the four largest logits.
+    """
     import torchattacks
 
     common = {"norm": NORMS[norm], "eps": epsilon, "seed": SEED}
     return torchattacks.MultiAttack(
         [
             torchattacks.APGD(model, **common, steps=ITERATIONS, loss="ce"),
-            torchattacks.APGDT(model, **common, steps=ITERATIONS, n_classes=CLASSES),
-            torchattacks.FAB(model, **common, steps=ITERATIONS, multi_targeted=True, n_classes=CLASSES),
+            torchattacks.APGDT(model, **common, steps=ITERATIONS, n_classes=classes),
+            torchattacks.FAB(model, **common, steps=ITERATIONS, multi_targeted=True, n_classes=classes),
             torchattacks.Square(model, **common, n_queries=QUERIES),
         ]
     )
@@ -79,12 +81,13 @@ def autoattack_logits(
 ) -> tuple[dict[Attack, Tensor], dict[Attack, Tensor]]:
     """As `evaluation.dense_logits`, for AutoAttack alone, which draws from the constant SEED and not from ours."""
     (attack,) = generators
-    setting, side = spec.setting(attack), round(images.shape[1] ** 0.5)
+    setting, classes = spec.setting(attack), spec.data.classes
     natural = forward(weights, images)
     slope = cross_entropy_gradient(natural[-1], one_hot(labels, natural[-1]))
     unmoved = (image_gradient(weights, natural, slope) == 0).all(-1).sum(-1)
     if setting.epsilon == 0:
         return {NATURAL: natural[-1], attack: natural[-1]}, {attack: unmoved}
     with torch.random.fork_rng(), torch.enable_grad():
-        adversarial = suite(_Network(weights), setting.norm, setting.epsilon)(images.view(-1, 1, side, side), labels)
+        attacks = suite(_Network(weights), setting.norm, setting.epsilon, classes)
+        adversarial = attacks(images.view(-1, *spec.data.shape), labels)
     return {NATURAL: natural[-1], attack: forward(weights, adversarial.detach().flatten(1))[-1]}, {attack: unmoved}

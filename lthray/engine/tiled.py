@@ -19,7 +19,6 @@ from lthray.engine.tiles.members import DenseMember, Member, SparseMember, dense
 from lthray.engine.tiles.state import Attack as KernelAttack
 from lthray.engine.tiles.state import Loss, Targets
 from lthray.methods.attacks import NATURAL, Attack, Setting, stronger
-from lthray.methods.datasets import CLASSES
 from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
 
@@ -237,6 +236,6 @@ def _attack(setting: Setting | None, attack_label: str, number: type[Number]) ->
 
 def _loss(spec: TrajectorySpec, batch: int, number: type[Number]) -> Loss:
     w = 0.0 if spec.train_attack == "none" else spec.adversarial_weight
-    off = spec.label_smoothing / CLASSES
+    off = spec.label_smoothing / spec.data.classes
     targets = Targets(number(1 - spec.label_smoothing + off), number(off))
     return Loss(targets, number((1 - w) / batch), number(w / batch))

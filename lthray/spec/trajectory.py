@@ -107,7 +107,7 @@ class TrajectorySpec(TrajectoryFields):
         """
         if self.is_module:
             return own.layout(self.own.tensors, self.prune.only).layers
-        return networks.layer_sizes(self.model, self.widths, self.inputs)
+        return networks.layer_sizes(self.model, self.widths, self.data.shape, self.data.classes)
 
     @property
     def is_module(self) -> bool:
