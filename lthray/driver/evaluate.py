@@ -124,7 +124,7 @@ def _measure(
     if not missing:
         return {}
     store.clear_parts()
-    with connect(store, sweep.resources, missing, data_dir, address, notify) as session:
+    with connect(store, sweep, missing, data_dir, address, notify) as session:
         stacks: dict[str, Stack] = {str(number): (spec,) for number, spec in enumerate(missing, start=1)}
         notify(
             Planned(

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from lthray.cli.main import app
 from lthray.driver import evaluate, lock
-from lthray.driver.datasets import read
+from lthray.driver.datasets.known import read
 from lthray.engine.results import Failure
 from lthray.engine.trajectory import run
 from lthray.errors import InputError

@@ -253,7 +253,7 @@ import hashlib
 from pathlib import Path
 import torch
 from lthray.engine.data import on_device
-from lthray.driver.datasets import read
+from lthray.driver.datasets.known import read
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.engine.trajectory import run
 
