@@ -8,6 +8,7 @@ from torch import Tensor
 
 from lthray.engine import adam, captured
 from lthray.engine.adam import Averages
+from lthray.engine.augment import crop_flip
 from lthray.engine.captured import CapturedTraining
 from lthray.engine.data import Split
 from lthray.engine.loss import gradients
@@ -126,4 +127,8 @@ def train(
             yield TrainingState(iteration, *training.current(), start.generators)
         if iteration == spec.iterations:
             return
-        training.step(*data.batch(batch), start.generators)
+        images, labels = data.batch(batch)
+        if spec.augment == "crop-flip":
+            draws = [generator(each.seed, Draw.AUGMENT, round_, iteration) for each in specs]
+            images = crop_flip(images, spec.data.shape, draws)
+        training.step(images, labels, start.generators)

@@ -56,6 +56,12 @@ class TrajectorySpec(TrajectoryFields):
         return self
 
     @model_validator(mode="after")
+    def _check_augment(self) -> Self:
+        if self.augment != "none" and len(self.data.shape) != 3:
+            raise ValueError(f"augment: {self.augment} is for images, and {self.dataset} has {self.inputs} features")
+        return self
+
+    @model_validator(mode="after")
     def _check_module(self) -> Self:
         for name in (
             "normalize.mean",
