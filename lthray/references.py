@@ -47,7 +47,7 @@ def load(reference: str, code: str = "") -> Any:
     match = _REFERENCE.fullmatch(reference)
     if not match:
         raise InputError(f"{reference}: is no reference; its form is file.py:name or package.module:name")
-    folder = _folder(code) if code else None
+    folder = package(code) if code else None
     found: Any = _import(match["place"], folder, code, reference)
     for name in match["name"].split("."):
         try:
@@ -57,8 +57,12 @@ def load(reference: str, code: str = "") -> Any:
     return found
 
 
-def _folder(code: str) -> Path:
-    """The folder of a code package, wherever on `sys.path` it is."""
+def package(code: str) -> Path:
+    """The folder of a code package, wherever on `sys.path` it is.
+
+    Raises:
+        InputError: it is nowhere.
+    """
     importlib.invalidate_caches()  # it may have been written after the path was last read
     try:
         return Path(next(iter(importlib.import_module(f"{PACKAGE}{code}").__path__)))

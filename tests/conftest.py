@@ -21,7 +21,7 @@ import yaml
 from s3fs import S3FileSystem
 from upath import UPath
 
-from lthray.driver.datasets import read
+from lthray.driver.datasets.known import read
 from lthray.engine.data import Dataset, on_device
 from lthray.spec.trajectory import TrajectorySpec
 from tests.helpers import CPU, TINY, Head, environment, free_port

@@ -20,6 +20,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from lthray.engine.arrays import Arrays
 from lthray.engine.data import Split
 from lthray.engine.randomness import Draw, generator
 from lthray.engine.results import RoundResult
@@ -27,6 +28,7 @@ from lthray.engine.state import begin_round
 from lthray.engine.tiled import TiledTraining
 from lthray.engine.training import batches
 from lthray.engine.trajectory import run
+from lthray.methods.datasets import DatasetFacts
 from lthray.spec.trajectory import TrajectorySpec
 
 ROOT = Path(__file__).parent.parent
@@ -51,6 +53,28 @@ TINY = {
     "grid": {"strategy": ["reset", "random", "continued"], "seed": [0, 1]},
     "resources": {"cpus": 1, "gpus": 0},
 }
+
+
+def own_fields(facts: DatasetFacts) -> dict[str, object]:
+    """The fields of a trajectory on data of the user's own, as the driver fills them in."""
+    sizes = {"classes": facts.classes, "examples": facts.examples, "validation": facts.validation or 0}
+    shape = "x".join(map(str, facts.shape))
+    return {"dataset": "own.npz", "own": {"data": "0" * 64, "shape": shape, "test": facts.test, **sizes}}
+
+
+def own_arrays(facts: DatasetFacts, dtype: type[np.generic] = np.float32) -> Arrays:
+    """Random images in which every class occurs; floats, or bytes."""
+    draw = np.random.default_rng(0)
+
+    def images(count: int) -> np.ndarray:
+        drawn = draw.random((count, facts.inputs))
+        return (255 * drawn).astype(np.uint8) if dtype is np.uint8 else drawn.astype(dtype)
+
+    def labels(count: int) -> np.ndarray:
+        return draw.permutation(np.arange(count) % facts.classes).astype(np.int16)
+
+    n, m = facts.examples, facts.test
+    return Arrays(images(n), labels(n), images(m), labels(m), 255 if dtype is np.uint8 else 1)
 
 
 def free_port() -> int:

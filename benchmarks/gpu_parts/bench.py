@@ -13,7 +13,7 @@ import torch
 from gpu_parts import loops
 
 from lthray.bench.measure import Job, Spread, alternate
-from lthray.driver.datasets import FOLDERS, read
+from lthray.driver.datasets.known import FOLDERS, read
 from lthray.engine import captured
 from lthray.engine.data import Dataset, on_device
 from lthray.methods.datasets import DATASETS as KNOWN

@@ -1,5 +1,6 @@
 """What the commands print: the plan of a sweep, how far it is, how it ended."""
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
@@ -10,10 +11,13 @@ from rich.text import Text
 
 from lthray.cli.live import SHORT, clock, counted, trials_table
 from lthray.driver.status import Status, Tally
+from lthray.spec.arguments import thaw
 from lthray.spec.ends import Gradients, count_gradients
 from lthray.spec.evaluation import EvaluationRequest
+from lthray.spec.own import ARGUMENTS
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
+from lthray.spec.ways import describe_training
 from lthray.worker.report import Unit
 
 if TYPE_CHECKING:  # these import torch and Ray, which a plan and a status need not wait for
@@ -31,6 +35,7 @@ def plan_page(
     table = _table("trajectory", *varied, "rounds done")
     trainings = iterations = complete = 0
     gradients = Gradients(0, 0, 0)
+    ways = Counter(map(describe_training, trajectories))
     for spec in trajectories:
         rounds = done[spec.trajectory_id]
         table.add_row(spec.trajectory_id, *_values(spec, varied), f"{rounds} of {spec.rounds + 1}")
@@ -42,6 +47,7 @@ def plan_page(
         table,
         *_search_lines(sweep, len(trajectories)),
         *([_cost_line(gradients)] if gradients.ends else []),
+        *(f"on a CPU, {counted(count, 'trajectory')} trained {way}" for way, count in ways.items()),
         f"{counted(len(trajectories), 'trajectory')}, {complete} of them complete in {folder};"
         f" to do: {counted(trainings, 'training')} of {counted(iterations, 'iteration')} in all",
     )
@@ -53,8 +59,8 @@ def _varied(sweep: SweepSpec) -> list[str]:
 
 
 def _values(spec: TrajectorySpec, fields: Sequence[str]) -> list[str]:
-    flat = spec.flat()
-    return [str(flat[name]) for name in fields]
+    values = spec.flat() | {f"{ARGUMENTS}{name}": value for name, value in thaw(spec.model_args).items()}
+    return [str(values[name]) for name in fields]
 
 
 def _table(*columns: str) -> Table:

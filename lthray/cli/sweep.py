@@ -45,10 +45,12 @@ def sweep(
     """
     with mistakes():
         from lthray.driver.opening import check_owner, migrate, outdated_line
+        from lthray.driver.own import look_up
         from lthray.spec.sweepfile import load
         from lthray.store.folder import Store
 
-        spec, trajectories = load(sweep_file, set_ or [])
+        data = data_folder(data_dir)
+        spec, trajectories = load(sweep_file, set_ or [], partial(look_up, data_dir=data))
         folder = out or str(Path("results") / spec.name)
         store = Store(folder)
         if not force:
@@ -70,6 +72,6 @@ def sweep(
         from lthray.driver import run as ray_sweep
 
         with live.watch(console) as notify:
-            outcome = ray_sweep.run(spec, trajectories, folder, data_folder(data_dir), address, notify)
+            outcome = ray_sweep.run(spec, trajectories, folder, data, address, notify)
         console.print(outcome_page(outcome, folder), soft_wrap=True)
     raise typer.Exit(INTERRUPTED if outcome.missing else FAILED if outcome.failures else 0)

@@ -9,7 +9,8 @@ import socket
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
 import ray
 from ray.exceptions import AuthenticationError, RayError
@@ -19,19 +20,20 @@ from lthray.ray_env import quieten_ray
 
 
 @contextlib.contextmanager
-def connected(address: str | None) -> Iterator[None]:
+def connected(address: str | None, packages: Sequence[Path] = ()) -> Iterator[None]:
     """A connection to Ray as long as the block lasts, for a child of `driver.drive`.
 
     The process ends at once if this machine's raylet dies.
 
     Args:
         address: A running Ray cluster, or None to start one of this machine's own.
+        packages: Folders that Ray puts on the workers' Python path, each as a package of its name.
 
     Raises:
         InputError: Ray can't be started, or the cluster wants another token.
         UnreachableError: no cluster answers.
     """
-    raylet, over = _connect(address), threading.Event()
+    raylet, over = _connect(address, packages), threading.Event()
 
     def watch() -> None:
         with contextlib.suppress(ConnectionError):
@@ -53,7 +55,7 @@ def connected(address: str | None) -> Iterator[None]:
         ray.shutdown()
 
 
-def _connect(address: str | None) -> socket.socket:
+def _connect(address: str | None, packages: Sequence[Path]) -> socket.socket:
     """Connects to Ray; returns a connection to this machine's raylet that ends when the raylet does."""
     quieten_ray()
     logging.getLogger("ray.tune").setLevel(logging.CRITICAL)
@@ -67,6 +69,7 @@ def _connect(address: str | None) -> socket.socket:
                     log_to_driver=False,
                     logging_level="ERROR",
                     **({} if address else {"include_dashboard": False}),
+                    **({"runtime_env": {"py_modules": list(map(str, packages))}} if packages else {}),
                 )
             finally:
                 output = stderr()

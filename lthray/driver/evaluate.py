@@ -1,6 +1,6 @@
 """`lthray evaluate` on Ray Tune: the tickets that have no row yet become trials, one for each trajectory."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from importlib.util import find_spec
@@ -64,7 +64,7 @@ def run(
         KeyboardInterrupt: interrupted before measuring began; later, an interrupt ends in a Remeasured.
     """
     if request.attack.name in SUITES:
-        _require_torchattacks()
+        _check_suite(trajectories)
 
     def remaining() -> dict[str, list[int]]:
         return {spec.trajectory_id: unmeasured(store, spec, request) for spec in trajectories}
@@ -89,12 +89,19 @@ def run(
     )
 
 
-def _require_torchattacks() -> None:
-    """Checks that the package of the suites is installed.
+def _check_suite(trajectories: Iterable[TrajectorySpec]) -> None:
+    """Checks that the package of the suites is installed, and takes the images and classes of the trajectories.
 
     Raises:
-        InputError: it is not.
+        InputError: it is not, or does not.
     """
+    for spec in trajectories:
+        shape, classes = spec.data.shape, spec.data.classes
+        if len(shape) != 3 or shape[1] != shape[2] or classes < 4:
+            raise InputError(
+                f"--attack autoattack: takes square images of at least 4 classes; {spec.dataset}'s are"
+                f" {'x'.join(map(str, shape))}, of {classes} classes"
+            )
     if find_spec("torchattacks") is None:
         raise InputError(
             "--attack autoattack: the package torchattacks is not installed:"
@@ -117,7 +124,7 @@ def _measure(
     if not missing:
         return {}
     store.clear_parts()
-    with connect(store, sweep.resources, missing, data_dir, address, notify) as session:
+    with connect(store, sweep, missing, data_dir, address, notify) as session:
         stacks: dict[str, Stack] = {str(number): (spec,) for number, spec in enumerate(missing, start=1)}
         notify(
             Planned(

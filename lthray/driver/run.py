@@ -10,6 +10,7 @@ from lthray.driver import samples, transfer
 from lthray.driver.child import drive
 from lthray.driver.events import Notify
 from lthray.driver.lock import hold_and_report
+from lthray.driver.own import keep
 from lthray.engine.results import Failure
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
@@ -61,6 +62,7 @@ def run(
     from_file = transfer.resolve_sources(sweep, trajectories, store)  # A missing source ends it before it writes.
     with hold_and_report(store.folder, notify) as tell:
         store.create(sweep.resolved())
+        keep(store, sweep.own)
         before = store.done(samples.trajectories(sweep, from_file, store))
 
         def count_rounds() -> int:

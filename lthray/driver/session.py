@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from lthray.driver import own
 from lthray.driver.cluster import check_shared, nodes
 from lthray.driver.connection import connected
 from lthray.driver.datasets import start_reading
 from lthray.driver.events import Note, Notify
 from lthray.driver.planning import Share, fit_to_cluster
 from lthray.engine.arrays import Arrays
-from lthray.spec.sweep import ResourcesSpec
+from lthray.spec.sweep import ResourcesSpec, SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 
@@ -36,7 +37,7 @@ class Session:
 @contextmanager
 def connect(
     store: Store,
-    resources: ResourcesSpec,
+    sweep: SweepSpec,
     specs: Iterable[TrajectorySpec],
     data_dir: Path,
     address: str | None,
@@ -46,7 +47,7 @@ def connect(
 
     Args:
         store: Results folder.
-        resources: What a trial asks of Ray.
+        sweep: The sweep, for what a trial asks of Ray and for the folder of the user's own data.
         specs: The trajectories.
         data_dir: Where data sets are, or are downloaded to.
         address: A running Ray cluster, or None to start Ray on this machine alone.
@@ -58,9 +59,11 @@ def connect(
     """
     if find_spec("torch") is None:  # Only workers import it, but every trial would fail.
         raise ModuleNotFoundError("No module named 'torch'", name="torch")
-    data = start_reading([spec.dataset for spec in specs], data_dir, lambda text: notify(Note(text)))
+    packages = own.fetch(store, sweep.own)
+    data = start_reading(specs, Path(sweep.own.folder), data_dir, lambda text: notify(Note(text)))
     notify(Note(f"connecting to Ray at {address}" if address else "starting Ray"))
-    with connected(address):
+    with connected(address, packages):
         if address:
             check_shared(store)
-        yield Session(store, resources, data.result(), fit_to_cluster(resources, nodes(), notify), notify)
+        share = fit_to_cluster(sweep.resources, nodes(), notify)
+        yield Session(store, sweep.resources, data.result(), share, notify)

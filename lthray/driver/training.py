@@ -58,7 +58,7 @@ def train(
     if not to_train:
         notify(_planned(sweep, to_train, before, stopped, {}))
         return {}
-    with connect(store, sweep.resources, to_train, data_dir, address, notify) as session:
+    with connect(store, sweep, to_train, data_dir, address, notify) as session:
         share = session.share
         loggers = callbacks(sweep.loggers)
         fits = _fits(to_train, session)

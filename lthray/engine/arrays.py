@@ -13,13 +13,13 @@ CHUNK = {"cpu": 512, "cuda": 5_000}
 class Arrays:
     """A data set as it is stored and sent to workers."""
 
-    images: np.ndarray[Any, np.dtype[np.uint8]]
-    """Training and validation images (n, D); validation comes first."""
-    labels: np.ndarray[Any, np.dtype[np.uint8]]
-    """Their labels (n,), 0 to 9."""
-    test_images: np.ndarray[Any, np.dtype[np.uint8]]
+    images: np.ndarray[Any, np.dtype[np.uint8 | np.float32]]
+    """Training and validation images (n, D), uint8 from 0 to `white` or float32 in [0, 1]; validation comes first."""
+    labels: np.ndarray[Any, np.dtype[np.integer]]
+    """Their labels (n,), from 0 on."""
+    test_images: np.ndarray[Any, np.dtype[np.uint8 | np.float32]]
     """Test images (m, D)."""
-    test_labels: np.ndarray[Any, np.dtype[np.uint8]]
+    test_labels: np.ndarray[Any, np.dtype[np.integer]]
     """Their labels (m,)."""
     white: int
-    """Largest pixel value: images are divided by it."""
+    """Largest pixel value: images are divided by it. It is 1 for floats."""

@@ -55,8 +55,11 @@ class _Model(nn.Module):
         return self.logits(images.flatten(1))
 
 
-def suite(model: nn.Module, classes: int, norm: str, epsilon: float) -> Any:
-    """The standard suite against a model of images (B, channels, H, W), as a torchattacks attack on images, labels."""
+def suite(model: nn.Module, norm: str, epsilon: float, classes: int) -> Any:
+    """The standard suite against a model of images (B, channels, H, W), as a torchattacks attack on images and labels.
+
+    It takes square images, and at least four classes: the difference of logits ratio needs the four largest logits.
+    """
     import torchattacks
 
     common = {"norm": NORMS[norm], "eps": epsilon, "seed": SEED}
@@ -85,10 +88,10 @@ def autoattack_logits(
     unmoved = (gradient_of(one_hot(labels, natural)) == 0).all(-1).sum(-1)
     if setting.epsilon == 0:
         return {NATURAL: natural, attack: natural}, {attack: unmoved}
-    model, shape = _Model(differentiable, images.device), spec.data.shape
-    pictures = images.view(-1, *(shape if len(shape) == 3 else (1, 1, *shape)))
+    model = _Model(differentiable, images.device)
     with torch.random.fork_rng(), torch.enable_grad():
-        adversarial = suite(model, spec.data.classes, setting.norm, setting.epsilon)(pictures, labels)
+        attacks = suite(model, setting.norm, setting.epsilon, spec.data.classes)
+        adversarial = attacks(images.view(-1, *spec.data.shape), labels)
     return {NATURAL: natural, attack: network.logits(adversarial.detach().flatten(1))}, {attack: unmoved}
 
 

@@ -64,12 +64,13 @@ class Dataset:
 def on_device(arrays: Arrays, validation_size: int, device: torch.device) -> Dataset:
     """The splits as tensors: validation is the first `validation_size` images, training the rest.
 
-    A CPU keeps bytes, because every trial has its copy; a GPU has the memory for floats, which spare it a pass a batch.
+    A CPU keeps bytes as bytes, because every trial has its copy; a GPU has the memory for floats, which spare it a pass
+    a batch.
     """
 
     def split(images: np.ndarray[Any, Any], labels: np.ndarray[Any, Any]) -> Split:
         stored = Split(
-            torch.tensor(images, device=device), torch.tensor(labels, device=device).to(torch.int64), arrays.white
+            torch.tensor(images, device=device), torch.tensor(labels.astype(np.int64), device=device), arrays.white
         )
         return stored if device.type == "cpu" else stored.as_floats()
 

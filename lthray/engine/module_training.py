@@ -12,7 +12,7 @@ from lthray.engine.module import ModuleNetwork
 from lthray.engine.network import one_hot
 from lthray.engine.objective import is_natural_needed, objective_of, targets_of_attack
 from lthray.engine.randomness import Draw, seed_of
-from lthray.engine.schedules import learning_rates
+from lthray.engine.schedules import learning_rates, rate_at
 from lthray.engine.state import TrainingState
 from lthray.methods.attacks import Setting
 from lthray.methods.networks import Layers
@@ -119,7 +119,7 @@ class ModuleTraining:
                     parameter.grad.mul_(mask)
             if spec.optimizer.clip_norm:
                 torch.nn.utils.clip_grad_norm_(network.parameters, spec.optimizer.clip_norm)
-            optimizers.set_rate(optimizer, float(self.learning_rates[self.steps]))
+            optimizers.set_rate(optimizer, rate_at(self.learning_rates, self.steps))
             optimizer.step()
         self.steps += 1
 

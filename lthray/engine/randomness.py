@@ -37,6 +37,8 @@ class Draw(IntEnum):
     """Order of a layer's mask under the strategy `shuffled`; place: the round that is pruned."""
     TICKET_ATTACK = 8
     """Random starts of `lthray evaluate`; place: round, split, the attack's full name."""
+    AUGMENT = 9
+    """Crops and flips of a batch; place: round, iteration."""
     MODULE = 10
     """What a module draws itself in a training step, such as dropout; place: round, iteration."""
 

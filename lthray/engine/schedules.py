@@ -20,6 +20,11 @@ def learning_rates(spec: TrajectorySpec) -> Array:
     return _learning_rates(spec.learning_rate, spec.iterations, spec.schedule, spec.own.code)
 
 
+def rate_at(rates: Array, iteration: int) -> float:
+    """The learning rate of an iteration, counted from 0; behind the round's end it stays what it was last."""
+    return float(rates[min(iteration, len(rates) - 1)])
+
+
 @lru_cache(maxsize=8)
 def _learning_rates(rate: float, iterations: int, schedule: ScheduleSpec, code: str) -> Array:
     warmup = min(schedule.warmup, iterations)

@@ -10,7 +10,7 @@ from lthray.engine.adam import Averages
 from lthray.engine.adversarial import RandomStart
 from lthray.engine.loss import gradients
 from lthray.engine.randomness import random_start
-from lthray.engine.schedules import learning_rates
+from lthray.engine.schedules import learning_rates, rate_at
 from lthray.engine.state import TrainingState
 from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
@@ -41,7 +41,7 @@ class StackTraining:
         if self.spec.optimizer.clip_norm:
             masked = [slope.mul_(mask) for slope, mask in zip(slopes, self.keep, strict=True)]
             optimizers.clip(masked, self.spec.optimizer.clip_norm)
-        optimizers.update(self.optimizer, slopes, self.keep, float(self.learning_rates[min(self.steps, len(self.learning_rates) - 1)]))
+        optimizers.update(self.optimizer, slopes, self.keep, rate_at(self.learning_rates, self.steps))
         self.steps += 1
 
     def current(self) -> tuple[Layers, Averages]:

@@ -12,7 +12,7 @@ from lthray.engine import adam
 from lthray.engine.adam import Averages
 from lthray.engine.network import one_hot
 from lthray.engine.randomness import random_start
-from lthray.engine.schedules import learning_rates
+from lthray.engine.schedules import learning_rates, rate_at
 from lthray.engine.state import TrainingState
 from lthray.engine.tiles import kernels
 from lthray.engine.tiles.compiling import TILE, Array, Number
@@ -20,7 +20,6 @@ from lthray.engine.tiles.members import DenseMember, Member, SparseMember, dense
 from lthray.engine.tiles.state import Attack as KernelAttack
 from lthray.engine.tiles.state import Loss, Targets
 from lthray.methods.attacks import NATURAL, Attack, Setting, stronger
-from lthray.methods.datasets import CLASSES
 from lthray.methods.networks import Layers
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.spec.ways import KERNELS
@@ -73,7 +72,7 @@ class TiledTraining:
         """One optimizer step on images (S, B, D) and labels (S, B)."""
         self.steps += 1
         loss = _loss(self.spec, labels.shape[-1], self.number)
-        rate = float(self.learning_rates[self.steps - 1])
+        rate = rate_at(self.learning_rates, self.steps - 1)
         rates = adam.rates(self.spec.optimizer, rate, self.steps, self.number)
 
         setting = self.spec.train_setting_at(self.steps - 1)
@@ -219,6 +218,6 @@ def _attack(setting: Setting | None, attack_label: str, number: type[Number]) ->
 
 def _loss(spec: TrajectorySpec, batch: int, number: type[Number]) -> Loss:
     w = 0.0 if spec.train_attack == "none" else spec.loss_weight
-    off = spec.label_smoothing / CLASSES
+    off = spec.label_smoothing / spec.data.classes
     targets = Targets(number(1 - spec.label_smoothing + off), number(off))
     return Loss(targets, number((1 - w) / batch), number(w / batch))

@@ -9,13 +9,14 @@ from torch import Tensor
 
 from lthray.engine import adam, captured, optimizers
 from lthray.engine.adam import Averages
+from lthray.engine.augment import crop_flip
 from lthray.engine.captured import CapturedTraining
 from lthray.engine.data import Split
 from lthray.engine.loss import gradients
 from lthray.engine.module import ModuleNetwork
 from lthray.engine.module_training import ModuleTraining, module_gradients
 from lthray.engine.randomness import Draw, generator
-from lthray.engine.schedules import learning_rates
+from lthray.engine.schedules import learning_rates, rate_at
 from lthray.engine.stack import StackTraining
 from lthray.engine.state import TrainingState
 from lthray.engine.tiled import TiledTraining, sparse_pays
@@ -92,7 +93,7 @@ class DenseTraining:
     def step(self, images: Tensor, labels: Tensor, generators: Sequence[torch.Generator]) -> None:
         """One optimizer step on images (S, B, D) and labels (S, B)."""
         self.steps += 1
-        rate = float(self.learning_rates[self.steps - 1])
+        rate = rate_at(self.learning_rates, self.steps - 1)
         rates = adam.rates(self.spec.optimizer, rate, self.steps, self.number)
         for i, network in enumerate(self.networks):
             slopes = gradients(
@@ -153,4 +154,8 @@ def train(
             yield TrainingState(iteration, *training.current(), start.generators)
         if iteration == spec.iterations:
             return
-        training.step(*data.batch(batch), start.generators)
+        images, labels = data.batch(batch)
+        if spec.augment == "crop-flip":
+            draws = [generator(each.seed, Draw.AUGMENT, round_, iteration) for each in specs]
+            images = crop_flip(images, spec.data.shape, draws)
+        training.step(images, labels, start.generators)

@@ -3,8 +3,6 @@
 from dataclasses import dataclass
 from math import prod
 
-CLASSES = 10
-
 
 @dataclass(frozen=True)
 class DatasetFacts:
@@ -32,7 +30,7 @@ class DatasetFacts:
 DATASETS = {
     "mnist": DatasetFacts(
         (1, 28, 28),
-        CLASSES,
+        10,
         60_000,
         None,
         10_000,
@@ -45,7 +43,7 @@ DATASETS = {
     ),
     "fashion-mnist": DatasetFacts(
         (1, 28, 28),
-        CLASSES,
+        10,
         60_000,
         None,
         10_000,
@@ -58,7 +56,7 @@ DATASETS = {
     ),
     "digits-8x8": DatasetFacts(
         (1, 8, 8),
-        CLASSES,
+        10,
         1_437,
         360,
         360,

@@ -6,8 +6,6 @@ from itertools import pairwise
 from math import isqrt, prod
 from typing import TYPE_CHECKING, Any, TypeAlias
 
-from lthray.methods.datasets import CLASSES
-
 if TYPE_CHECKING:
     from torch import Tensor
 
@@ -106,17 +104,30 @@ def padding(place: int, side: int, kernel: int) -> int:
     return kernel // 2 if place == 0 or side - kernel + 1 < POOL else 0
 
 
-def layer_sizes(model: str, widths: Sequence[int], inputs: int) -> dict[str, Shape]:
-    """The shape of each layer's weights, in order, for square grey images of `inputs` pixels."""
+def layer_sizes(model: str, widths: Sequence[int], shape: Sequence[int], classes: int) -> dict[str, Shape]:
+    """The shape of each layer's weights, in order.
+
+    Args:
+        model: A network of `MODELS`.
+        widths: Units of each hidden layer behind the convolutions.
+        shape: Channels, height and width of an image, or its number of features.
+        classes: Number of classes.
+
+    Raises:
+        ValueError: the network has convolutions, and the images are not square and grey, or too small.
+    """
     sizes: dict[str, Shape] = {}
-    channels, side = 1, isqrt(inputs)
+    inputs, channels, side = prod(shape), 1, shape[-1]
     for place, maps in enumerate(MODELS[model].maps):
         sizes[f"conv_{place + 1}"] = (maps, channels, KERNEL, KERNEL)
         channels, side = maps, _outputs(place, side) // POOL
         inputs = channels * side**2
+    if sizes and (tuple(shape) != (1, shape[-1], shape[-1]) or not side):
+        allowed = "square grey images of at least 4x4 pixels"
+        raise ValueError(f"model: {model} takes {allowed}, and these are {'x'.join(map(str, shape))}")
     names = [*(f"hidden_{place + 1}" for place in range(len(widths))), "output"]
     return sizes | {
-        name: (out, width) for name, (width, out) in zip(names, pairwise([inputs, *widths, CLASSES]), strict=True)
+        name: (out, width) for name, (width, out) in zip(names, pairwise([inputs, *widths, classes]), strict=True)
     }
 
 

@@ -62,6 +62,12 @@ class TrajectorySpec(TrajectoryFields):
         return self
 
     @model_validator(mode="after")
+    def _check_augment(self) -> Self:
+        if self.augment != "none" and len(self.data.shape) != 3:
+            raise ValueError(f"augment: {self.augment} is for images, and {self.dataset} has {self.inputs} features")
+        return self
+
+    @model_validator(mode="after")
     def _check_module(self) -> Self:
         for name in (
             "normalize.mean",
@@ -113,7 +119,7 @@ class TrajectorySpec(TrajectoryFields):
         """
         if self.is_module:
             return own.layout(self.own.tensors, self.prune.only).layers
-        return networks.layer_sizes(self.model, self.widths, self.inputs)
+        return networks.layer_sizes(self.model, self.widths, self.data.shape, self.data.classes)
 
     @property
     def is_module(self) -> bool:

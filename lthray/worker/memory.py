@@ -45,7 +45,8 @@ def memory_bound(spec: TrajectorySpec, stack: int) -> float:
     attacked = {spec.train_attack, spec.retrain.train_attack} != {"none"}
     images = spec.batch_size * (1 + attacked)
     per_trajectory = 64 * 2**20 + COPIES * NUMBER * (weights + images * spec.units)
-    return 1.5 * GIB + COPIES * NUMBER * CHUNK["cpu"] * spec.units + stack * per_trajectory
+    data = NUMBER * spec.inputs * (spec.data.examples + spec.data.test)
+    return 1.5 * GIB + data + COPIES * NUMBER * CHUNK["cpu"] * spec.units + stack * per_trajectory
 
 
 def _size(count: float) -> str:

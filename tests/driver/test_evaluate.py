@@ -15,18 +15,21 @@ import yaml
 from typer.testing import CliRunner
 
 from lthray.cli.main import app
-from lthray.driver import lock
-from lthray.driver.datasets import read
+from lthray.driver import evaluate, lock
+from lthray.driver.datasets.known import read
 from lthray.engine.results import Failure
 from lthray.engine.trajectory import run
+from lthray.errors import InputError
+from lthray.methods.datasets import DatasetFacts
 from lthray.spec.attack_settings import parse
 from lthray.spec.evaluation import EvaluationRequest
+from lthray.spec.sweep import SweepSpec
 from lthray.spec.sweepfile import load
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.store.tables import EVALUATIONS
 from lthray.worker.evaluate import measure_tickets
-from tests.helpers import ROOT, TINY, command, environment, lthray
+from tests.helpers import ROOT, TINY, command, environment, lthray, own_fields
 
 
 @pytest.fixture(scope="module")
@@ -173,6 +176,18 @@ def refused(*arguments) -> str:
 def test_without_the_package_of_autoattack_it_is_said_what_to_install(trained, monkeypatch):
     monkeypatch.setattr("lthray.driver.evaluate.find_spec", lambda name: None)
     assert "pip install --no-deps 'torchattacks>=" in refused(trained[0].folder, "--attack", "autoattack")
+
+
+@pytest.mark.parametrize(
+    "facts", [DatasetFacts((784,), 10, 60, None, 9, {}), DatasetFacts((1, 8, 8), 3, 60, None, 9, {})]
+)
+def test_autoattack_refuses_features_and_few_classes(facts, make, tmp_path):
+    spec = make(**own_fields(facts), validation_size=9, batch_size=9)
+    request = EvaluationRequest(parse("autoattack"), "test", None, frozenset())
+    with pytest.raises(
+        InputError, match=r"takes square images of at least 4 classes; own.npz's are .*, of \d+ classes"
+    ):
+        evaluate.run(Store(tmp_path), SweepSpec(name="x"), [spec], request, tmp_path, None, print)
 
 
 def test_mistakes_get_one_clear_line(trained, tmp_path):

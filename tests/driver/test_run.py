@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 import lthray.cli.sweep, lthray.cli.evaluate, lthray.cli.live, lthray.cli.printing, lthray.driver.run
 import lthray.driver.evaluate, lthray.driver.training
-from lthray.driver.datasets import read
+from lthray.driver.datasets.known import read
 
 read("digits-8x8", Path())
 print(*sorted({"numba", "torch", "torchvision"} & sys.modules.keys()))

@@ -10,7 +10,8 @@ import pytest
 import torch
 import yaml
 
-from lthray.driver import datasets, transfer
+from lthray.driver import transfer
+from lthray.driver.datasets import known
 from lthray.engine.network import glorot_uniform
 from lthray.engine.randomness import Draw, generator
 from lthray.engine.trajectory import run
@@ -50,7 +51,7 @@ def trained(tree: dict, folder: Path) -> Store:
     specs = transfer.resolve_sources(sweep, sweep.trajectories(), store)
     store.create(sweep.resolved())
     transfer.copy_masks(sweep, specs, store)
-    arrays = {"digits-8x8": datasets.read("digits-8x8", Path("unused"))}
+    arrays = {"digits-8x8": known.read("digits-8x8", Path("unused"))}
     stacks: dict = {}
     for spec in specs:
         stacks.setdefault(spec.stack_key, []).append(spec)

@@ -5,10 +5,13 @@ import torch
 from torch import nn
 
 from lthray.engine import autoattack
-from lthray.engine.data import Split
+from lthray.engine.data import Split, on_device
 from lthray.engine.evaluation import evaluate_ticket
+from lthray.engine.network import glorot_uniform
 from lthray.engine.trajectory import run
+from lthray.methods.datasets import DatasetFacts
 from lthray.spec.attack_settings import parse
+from tests.helpers import CPU, own_arrays, own_fields
 
 torchattacks = pytest.importorskip("torchattacks")
 
@@ -77,3 +80,20 @@ def test_without_a_radius_nothing_is_moved(ticket, digits):
     weights = tuple(torch.tensor(weight) for weight in ticket.ticket.weights.values())
     natural, found = evaluate_ticket(weights, ticket.spec, digits.test, "test", parse("autoattack(epsilon=0)"), 1)
     assert (natural.accuracy, natural.loss) == (found.accuracy, found.loss)
+
+
+def test_colour_images_of_any_number_of_classes_keep_their_shape(make, monkeypatch):
+    monkeypatch.setattr(autoattack, "ITERATIONS", 2)
+    monkeypatch.setattr(autoattack, "QUERIES", 5)
+    facts = DatasetFacts((3, 8, 8), 5, 60, None, 20, {})
+    spec = make(**own_fields(facts), validation_size=20, batch_size=10, model="mlp", widths=[20])
+    weights = glorot_uniform(list(spec.layer_sizes.values()), torch.Generator().manual_seed(0))
+    test = on_device(own_arrays(facts), 20, CPU).test
+    seen = []
+    network = autoattack._Model.forward
+    monkeypatch.setattr(
+        autoattack._Model, "forward", lambda self, images: seen.append(images.shape[1:]) or network(self, images)
+    )
+    natural, attacked = evaluate_ticket(weights, spec, test, "test", parse("autoattack(epsilon=0.05)"), 0)
+    assert set(seen) == {facts.shape}
+    assert attacked.accuracy[0] < natural.accuracy[0]

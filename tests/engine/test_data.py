@@ -1,5 +1,7 @@
 """Images as bytes, and as the floats that are computed with."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,8 @@ import torch
 from lthray.engine.arrays import Arrays
 from lthray.engine.data import Dataset, Split, on_device
 from lthray.engine.trajectory import run
-from tests.helpers import CPU, same
+from lthray.methods.datasets import DatasetFacts
+from tests.helpers import CPU, own_arrays, same
 
 
 @pytest.fixture(params=[16, 255])
@@ -49,6 +52,18 @@ def test_a_trial_on_a_cpu_keeps_bytes():
         assert split.images.dtype == torch.uint8
         assert split.images.untyped_storage().nbytes() == size * 4
     assert data.train.labels.tolist() == [4, 5, 6, 7, 8, 9]
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.float32])
+@pytest.mark.parametrize("labels", [np.uint8, np.int8, np.uint16, np.int64])
+def test_images_are_bytes_or_floats_and_labels_any_whole_numbers(dtype, labels):
+    arrays = own_arrays(DatasetFacts((2, 3, 5), 4, 20, 8, 7, {}), dtype)
+    arrays = replace(arrays, labels=arrays.labels.astype(labels), test_labels=arrays.test_labels.astype(labels))
+    data = on_device(arrays, 8, CPU)
+    for split, images in ((data.validation, arrays.images[:8]), (data.test, arrays.test_images)):
+        pixels = torch.cat([chunk.clone() for chunk, _ in split.chunks(3)])
+        assert torch.equal(pixels, torch.tensor(images.astype(np.float32)) / (255 if dtype is np.uint8 else 1))
+    assert (data.train.labels.dtype, data.train.labels.tolist()) == (torch.int64, arrays.labels[8:].tolist())
 
 
 @pytest.mark.parametrize("criterion", ["magnitude", "adversarial-gradient"])

@@ -9,6 +9,7 @@ from llvmlite import binding
 from torch.nn import functional as F
 
 from lthray.engine import tiled
+from lthray.engine.data import on_device
 from lthray.engine.differentiable import ClosedForm
 from lthray.engine.evaluation import dense_logits, evaluate
 from lthray.engine.network import glorot_uniform
@@ -20,9 +21,10 @@ from lthray.engine.tiled import TiledEvaluation, sparse_pays
 from lthray.engine.training import DenseTraining, train
 from lthray.engine.trajectory import run
 from lthray.methods.attacks import NATURAL
+from lthray.methods.datasets import DatasetFacts
 from lthray.spec.attack_settings import parse
 from lthray.spec.ways import why_not_kernels
-from tests.helpers import REMAINING, WHOLE, environment, in_double, trained
+from tests.helpers import CPU, REMAINING, WHOLE, environment, in_double, own_arrays, own_fields, trained
 
 DENSITIES = [1.0, 0.5, 0.17, 0.036, 0.01]
 
@@ -57,6 +59,31 @@ def test_200_steps_leave_the_same_weights_in_every_way(train_attack, share, make
             assert not one[~mask].any()
     moved = max((one - other).abs().max() for one, other in zip(found[REMAINING], weights, strict=True))
     assert moved > 0.01
+
+
+@pytest.mark.parametrize(
+    "facts", [DatasetFacts((3, 4, 5), 17, 200, 20, 30, {}), DatasetFacts((7,), 2, 90, None, 5, {})]
+)
+@pytest.mark.parametrize("share", [1.0, 0.3])
+def test_images_of_any_shape_and_number_of_classes_train_and_evaluate_alike_in_every_way(facts, share, make):
+    spec = make(**own_fields(facts), validation_size=20, batch_size=30, train_attack="pgd")
+    assert list(spec.layer_sizes.values()) == [(300, facts.inputs), (100, 300), (facts.classes, 100)]
+    data = on_device(own_arrays(facts), spec.validation_size, CPU)
+    weights, masks = networks([spec], share)
+    ways = [
+        trained(way, [spec], weights, masks, in_double(data.train), 20)
+        for way in (StackTraining, DenseTraining, WHOLE, REMAINING)
+    ]
+    for way in ways[1:]:
+        for layer, batched in zip(way, ways[0], strict=True):
+            assert (layer - batched).abs().max() < 1e-9
+    network = tuple(layer[0].float() for layer in ways[0])
+    images, labels = data.test.images, data.test.labels
+    logits = dense_logits(ClosedForm(network), spec, images, labels, {})[0][NATURAL]
+    for sparse in (False, True):
+        tiles = TiledEvaluation(network, spec, sparse=sparse).logits(images, labels, {})[0][NATURAL]
+        assert tiles.shape == (facts.test, facts.classes)
+        assert (tiles - logits).abs().max() < 1e-5
 
 
 @pytest.mark.parametrize("size", [3, 15])
@@ -228,9 +255,8 @@ import hashlib
 from pathlib import Path
 import torch
 from lthray.engine.data import on_device
-from lthray.driver.datasets import read
+from lthray.driver.datasets.known import read
 from lthray.spec.trajectory import TrajectorySpec
-from lthray.spec.ways import why_not_kernels
 from lthray.engine.trajectory import run
 
 torch.set_num_threads(1)

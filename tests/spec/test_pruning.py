@@ -61,7 +61,7 @@ GOLDEN = {
         (2_707, 341, 112, 3_160),
     ),
 }
-DENSE = weights(layer_sizes("lenet-300-100", (300, 100), 784))
+DENSE = weights(layer_sizes("lenet-300-100", (300, 100), (1, 28, 28), 10))
 PRESET_CUTOFFS = {"paper": "exclusive", "released-code": "inclusive"}
 
 

@@ -154,7 +154,8 @@ def test_the_id_stands_for_every_field_that_can_change_a_training_or_its_curves(
         "drop_last": False, "eval_every": 499, "eval_clock": "epoch", "validation_size": 9_999, "learning_rate": 0.001,
         "label_smoothing": 0.0, "adversarial_weight": 0.6, "epsilon": 0.2, "attack_label": "ground-truth",
         "pgd": {"steps": 11}, "prune": {"rates": {"output": 0.2}}, "retrain": {"iterations": 0}, "norm": "l2",
-        "augment": "crop-flip", "objective": {"beta": 5.0}, "optimizer": {"name": "sgd"}, "schedule": {"name": "cosine"}, "attack_mode": "train",
+        "augment": "crop-flip", "objective": {"beta": 5.0},
+        "optimizer": {"name": "sgd"}, "schedule": {"name": "cosine"}, "attack_mode": "train",
     }  # fmt: skip
     attacks = [
         {"eval_attacks": ["pgd", {"pgd": {"steps": 11}}]}, {"pgd": {"restarts": 2}}, {"pgd": {"step_size": 0.06}},

@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from lthray.driver.datasets import read
+from lthray.driver.datasets.known import read
 from lthray.engine.adversarial import attack_targets, perturb
 from lthray.engine.data import on_device
 from lthray.engine.differentiable import ClosedForm

@@ -8,7 +8,7 @@ import torch
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from lthray.driver.datasets import read
+from lthray.driver.datasets.known import read
 from lthray.engine.data import on_device
 from lthray.engine.network import glorot_uniform
 from lthray.engine.randomness import Draw, generator

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from lthray.driver.datasets import read
+from lthray.driver.datasets.known import read
 from lthray.engine.data import on_device
 from lthray.engine.trajectory import run
 from lthray.errors import InputError

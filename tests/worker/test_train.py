@@ -6,7 +6,7 @@ from functools import partial
 import pandas as pd
 import pytest
 
-from lthray.driver import datasets
+from lthray.driver.datasets import known
 from lthray.engine import recorder
 from lthray.engine.results import Failure
 from lthray.store import checkpoints
@@ -19,7 +19,7 @@ from tests.helpers import KEYS, evaluations, tables
 
 @pytest.fixture
 def arrays():
-    return {"digits-8x8": datasets.read("digits-8x8", None)}
+    return {"digits-8x8": known.read("digits-8x8", None)}
 
 
 @pytest.fixture

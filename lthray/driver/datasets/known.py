@@ -1,9 +1,7 @@
-"""Data sets: read once by the driver, from files or a download, as the plain arrays that workers get."""
+"""The data sets that lthray knows: their files, held against their digests, and scikit-learn's digits."""
 
 import hashlib
 import io
-from collections.abc import Callable, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -38,26 +36,9 @@ def read(name: str, folder: Path) -> Arrays:
     return _read_files(name, folder) if name in FOLDERS else _digits()
 
 
-def start_reading(names: Iterable[str], folder: Path, say: Callable[[str], None]) -> Future[dict[str, Arrays]]:
-    """Downloads the data sets that are missing, and announces them; then reads all by name, in a thread that ends soon.
-
-    Raises:
-        InputError: as in `read`; for data sets that are there, the future raises it.
-    """
-    names = sorted(set(names))
-    for name in names:
-        if not is_here(name, folder):
-            say(f"getting {name} into {folder}")
-            _download(name, folder)
-    reader = ThreadPoolExecutor(1, "datasets")
-    data = reader.submit(lambda: {name: read(name, folder) for name in names})
-    reader.shutdown(wait=False)
-    return data
-
-
 def _read_files(name: str, folder: Path) -> Arrays:
     if not is_here(name, folder):
-        _download(name, folder)
+        download(name, folder)
     inputs, raw, contents = DATASETS[name].inputs, _raw(name, folder), []
     for file in DATASETS[name].sha256:
         try:
@@ -76,8 +57,12 @@ def _read_files(name: str, folder: Path) -> Arrays:
     )
 
 
-def _download(name: str, folder: Path) -> None:
-    """Downloads a data set's files, or unpacks those that are there."""
+def download(name: str, folder: Path) -> None:
+    """Downloads a data set's files, or unpacks those that are there.
+
+    Raises:
+        InputError: they can't be downloaded.
+    """
     from torchvision import datasets  # it imports torch, and files that are there do without
 
     raw = _raw(name, folder)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from sklearn.model_selection import StratifiedKFold
 
-from lthray.driver import datasets
+from lthray.driver.datasets import known
 from lthray.engine.data import on_device
 from lthray.errors import InputError
 from lthray.methods.datasets import DATASETS
@@ -46,8 +46,8 @@ def test_files_are_read_in_place(name, folder, tmp_path, monkeypatch):
     raw = write_mnist(tmp_path, folder)
     accept(monkeypatch, name, raw)
     before = sorted(path.name for path in raw.iterdir())
-    assert datasets.is_here(name, tmp_path)
-    arrays = datasets.read(name, tmp_path)
+    assert known.is_here(name, tmp_path)
+    arrays = known.read(name, tmp_path)
     assert sorted(path.name for path in raw.iterdir()) == before
     assert arrays.images.shape == (60_000, 784)
     assert arrays.test_images.shape == (10_000, 784)
@@ -67,7 +67,7 @@ def test_files_are_read_in_place(name, folder, tmp_path, monkeypatch):
 
 
 def test_digits_are_split_in_stratified_fifths_that_never_change():
-    arrays = datasets.read("digits-8x8", None)
+    arrays = known.read("digits-8x8", None)
     splits = on_device(arrays, 360, CPU)
     assert (len(splits.train.labels), len(splits.validation.labels), len(splits.test.labels)) == (1_077, 360, 360)
     for split in (splits.validation, splits.test):
@@ -86,9 +86,9 @@ def test_without_files_and_network_it_says_which_files_to_put_where(tmp_path, mo
         "torchvision.datasets.FashionMNIST.resources",
         [(f"http://127.0.0.1:9/{file}.gz", "0" * 32) for file in DATASETS["fashion-mnist"].sha256],
     )
-    assert not datasets.is_here("fashion-mnist", tmp_path)
+    assert not known.is_here("fashion-mnist", tmp_path)
     with pytest.raises(InputError) as caught:
-        datasets.read("fashion-mnist", tmp_path)
+        known.read("fashion-mnist", tmp_path)
     line = str(caught.value)
     assert "\n" not in line
     assert "fashion-mnist: can't be downloaded" in line
@@ -106,7 +106,7 @@ def test_compressed_files_are_enough(tmp_path, monkeypatch):
         (raw / file).unlink()
         resources.append((f"{file}.gz", None))
     monkeypatch.setattr("torchvision.datasets.MNIST.resources", resources)
-    assert datasets.read("mnist", tmp_path).images.shape == (60_000, 784)
+    assert known.read("mnist", tmp_path).images.shape == (60_000, 784)
 
 
 def test_damaged_and_foreign_files_are_named(tmp_path):
@@ -116,7 +116,7 @@ def test_damaged_and_foreign_files_are_named(tmp_path):
     for content in (whole, whole[:1_000_000], b"", b"hello"):
         (raw / "train-images-idx3-ubyte").write_bytes(content)
         with pytest.raises(InputError, match=mismatch) as caught:
-            datasets.read("mnist", tmp_path)
+            known.read("mnist", tmp_path)
         assert "\n" not in str(caught.value)
 
 
@@ -126,17 +126,17 @@ def test_another_data_set_in_the_folder_is_refused_by_its_name(tmp_path, monkeyp
     with pytest.raises(
         InputError, match=r"train-images-idx3-ubyte: found fashion-mnist's, SHA-256 [0-9a-f]{64}, but mnist's has"
     ):
-        datasets.read("mnist", tmp_path)
+        known.read("mnist", tmp_path)
     accept(monkeypatch, "mnist", raw)
     changed = bytearray((raw / "t10k-labels-idx1-ubyte").read_bytes())
     changed[-1] ^= 1
     (raw / "t10k-labels-idx1-ubyte").write_bytes(changed)
     with pytest.raises(InputError, match=r"t10k-labels-idx1-ubyte: found SHA-256"):
-        datasets.read("mnist", tmp_path)
+        known.read("mnist", tmp_path)
 
 
 def test_digits_that_scikit_learn_would_split_otherwise_are_refused(monkeypatch):
     folds = StratifiedKFold.split
     monkeypatch.setattr(StratifiedKFold, "split", lambda self, x, y: list(folds(self, x, y))[::-1])
     with pytest.raises(InputError, match="scikit-learn's digits, images: found SHA-256"):
-        datasets.read("digits-8x8", None)
+        known.read("digits-8x8", None)
