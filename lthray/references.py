@@ -105,7 +105,9 @@ def _import_file(file: Path, folder: Path | None, name: str) -> ModuleType:
     if name in sys.modules:
         return sys.modules[name]
     path = str(folder or file.parent)
-    for module in list(sys.modules):  # a neighbour of an older code package may go by the same name
+    # Of neighbours by the same name, those of this package count from now on, also where a function imports them late.
+    sys.path[:] = [path, *(entry for entry in sys.path if f"/{PACKAGE}" not in entry)]
+    for module in list(sys.modules):
         origin = getattr(sys.modules[module], "__file__", None) or ""
         if f"/{PACKAGE}" in origin and not origin.startswith(f"{path}/") and not module.startswith(PACKAGE):
             del sys.modules[module]
@@ -114,14 +116,11 @@ def _import_file(file: Path, folder: Path | None, name: str) -> ModuleType:
         raise InputError(f"{file}: can't be imported")
     module_ = importlib.util.module_from_spec(spec)
     sys.modules[name] = module_
-    sys.path.insert(0, path)
     try:
         spec.loader.exec_module(module_)
     except BaseException:
         del sys.modules[name]
         raise
-    finally:
-        sys.path.remove(path)
     return module_
 
 

@@ -83,7 +83,7 @@ def test_bad_sweep_files(sweep_file, tmp_path):
     failed(
         lthray("sweep", sweep_file(), "--set", "epsilon=-1"), "trajectory.epsilon", "-1", "greater than or equal to 0"
     )
-    failed(lthray("sweep", sweep_file(), "--set", "dataset=cifar"), "trajectory.dataset", "'cifar'", "'mnist'")
+    failed(lthray("sweep", sweep_file(), "--set", "dataset=cifar"), "dataset: cifar", "allowed are mnist")
     failed(lthray("sweep", sweep_file(grid={"seed": [0, 0]})), "are the same trajectory")
 
 
