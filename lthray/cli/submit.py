@@ -1,12 +1,13 @@
 """`lthray submit`: sends a sweep to a Ray cluster as a job."""
 
 import sys
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
 
-from lthray.cli.options import BAD_INPUT, FAILED, INTERRUPTED, Settings, SweepFile, mistakes
+from lthray.cli.options import BAD_INPUT, FAILED, INTERRUPTED, Settings, SweepFile, data_folder, mistakes
 
 if TYPE_CHECKING:  # Ray takes seconds to import
     from lthray.driver.submit import Job
@@ -58,9 +59,10 @@ def submit(
     """
     console = Console(soft_wrap=True, highlight=False, markup=False)
     with mistakes():
+        from lthray.driver.own import look_up
         from lthray.spec.sweepfile import load
 
-        spec, _ = load(sweep_file, set_ or [])
+        spec, _ = load(sweep_file, set_ or [], partial(look_up, data_dir=data_folder(None)))
         from lthray.driver import submit as jobs
 
         if spec.transfer:
@@ -69,7 +71,7 @@ def submit(
         command = jobs.build_command(folder, data_dir, set_ or [])
         variables, pip = jobs.read_variables(env or []), jobs.list_requirements(folder) if install else []
         client = jobs.connect(address)
-        job = jobs.submit(client, sweep_file, command, variables, pip)
+        job = jobs.submit(client, sweep_file, command, variables, pip, spec.own)
         console.print(
             f"job {job.id}; results go to {folder}{'' if '://' in folder else ', which all nodes must share'}\n"
             f"follow it with  ray job logs --follow --address {address} {job.id}\n"

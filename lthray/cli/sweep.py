@@ -33,6 +33,10 @@ def sweep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the trajectories and what is still to train; train nothing.")
     ] = False,
+    accept_changed_code: Annotated[
+        bool,
+        typer.Option("--accept-changed-code", help="Go on although your own files changed since rounds were trained."),
+    ] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Write into the folder even if it holds another sweep.")
     ] = False,
@@ -45,7 +49,7 @@ def sweep(
     """
     with mistakes():
         from lthray.driver.opening import check_owner, migrate, outdated_line
-        from lthray.driver.own import look_up
+        from lthray.driver.own import check_code, look_up
         from lthray.spec.sweepfile import load
         from lthray.store.folder import Store
 
@@ -55,6 +59,8 @@ def sweep(
         store = Store(folder)
         if not force:
             check_owner(store, spec, trajectories)
+        if not accept_changed_code:
+            check_code(store, trajectories)
         if dry_run:
             from lthray.cli.printing import plan_page
             from lthray.driver.samples import trajectories as known

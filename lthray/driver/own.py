@@ -3,7 +3,7 @@
 import json
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from itertools import product
 from pathlib import Path
@@ -17,6 +17,7 @@ from lthray.methods.datasets import DATASETS, DatasetFacts
 from lthray.spec.arguments import thaw
 from lthray.spec.own import ARGUMENTS, WITH_REFERENCES, NetworkFacts, OwnFacts, model_arguments, references_in
 from lthray.spec.sweep import SweepSpec
+from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 
 FOLDER = "code"
@@ -153,3 +154,34 @@ def _write(folder: Path, contents: Mapping[str, bytes]) -> None:
     for path, content in contents.items():
         (folder / path).parent.mkdir(parents=True, exist_ok=True)
         (folder / path).write_bytes(content)
+
+
+def check_code(store: Store, trajectories: Sequence[TrajectorySpec]) -> None:
+    """Checks that finished rounds were trained with the code that further rounds would be trained with.
+
+    Raises:
+        InputError: a file has changed since.
+    """
+    begun = set(files.names(store.folder / "rounds", ".parquet"))
+    changed: dict[tuple[str, str], int] = {}
+    for spec in (spec for spec in trajectories if spec.own.code and spec.trajectory_id in begun):
+        rows = store.fields("rounds", spec.trajectory_id)
+        before = rows.get("own.code", "") if rows else spec.own.code
+        if before != spec.own.code:
+            changed[before, spec.own.code] = changed.get((before, spec.own.code), 0) + 1
+    if changed:
+        (before, now), _ = next(iter(changed.items()))
+        count = sum(changed.values())
+        raise InputError(
+            f"{_difference(store, before, now)} changed since {count} trajectories of {store.folder} were trained:"
+            " name another folder with --out, or go on with --accept-changed-code"
+        )
+
+
+def _difference(store: Store, before: str, now: str) -> str:
+    """The names of the files in which two code packages differ."""
+    old, new = store.folder / FOLDER / f"{references.PACKAGE}{before}", references.package(now) if now else None
+    contents = {str(path.relative_to(old)): files.read(path) for path in old.rglob("*.py")} if before else {}
+    current = {path.relative_to(new).as_posix(): path.read_bytes() for path in new.rglob("*.py")} if new else {}
+    names = sorted(name for name in {*contents, *current} if contents.get(name) != current.get(name))
+    return ", ".join(names) or "the code"

@@ -27,6 +27,8 @@ from ray.job_submission import JobSubmissionClient
 from lthray.driver.connection import unreachable
 from lthray.errors import InputError, first_line
 from lthray.ray_env import quieten_ray
+from lthray.references import package
+from lthray.spec.own import OwnFacts
 
 SILENCE_SECONDS = 60
 """Silence of the log after which it is requested again, because a connection may die unnoticed."""
@@ -130,8 +132,20 @@ def _declared(package: str, extras: set[str]) -> set[str]:
     return declared
 
 
-def pack(sweep_file: Path, folder: Path) -> None:
-    """Copies what the job brings into `folder`: the sources of lthray, and the sweep file as `sweep.yaml`."""
+def pack(sweep_file: Path, folder: Path, own: OwnFacts) -> None:
+    """Copies what the job brings into `folder`: lthray's sources, the sweep file as `sweep.yaml`, and the user's code.
+
+    Raises:
+        InputError: the sweep has data in a file or folder here, which does not travel.
+    """
+    for name in own.datasets:
+        if (Path(own.folder) / name).exists() and not Path(name).is_absolute():
+            raise InputError(
+                f"dataset {name}: is in {own.folder}, and a job takes no data along; put it where all nodes see it, and"
+                " give its absolute path there"
+            )
+    for code in own.code.values():
+        shutil.copytree(package(code), folder, dirs_exist_ok=True)
     sources = Path(str(files("lthray")))
     shutil.copytree(sources, folder / "lthray", ignore=shutil.ignore_patterns("__pycache__", "*.pyc"))
     shutil.copyfile(sweep_file, folder / "sweep.yaml")
@@ -172,7 +186,12 @@ def _knock(address: str) -> None:
 
 
 def submit(
-    client: JobSubmissionClient, sweep_file: Path, command: str, env: Mapping[str, str], pip: Sequence[str]
+    client: JobSubmissionClient,
+    sweep_file: Path,
+    command: str,
+    env: Mapping[str, str],
+    pip: Sequence[str],
+    own: OwnFacts,
 ) -> "Job":
     """Sends a sweep to a cluster.
 
@@ -182,12 +201,13 @@ def submit(
         command: The command line to run; see `build_command`.
         env: Environment variables of the job and its workers.
         pip: Requirements to install there first; see `list_requirements`.
+        own: What was looked up of the sweep's own code.
 
     Raises:
         InputError: the cluster refuses the job.
     """
     with tempfile.TemporaryDirectory(prefix="lthray-") as folder:
-        pack(sweep_file, Path(folder))
+        pack(sweep_file, Path(folder), own)
         runtime_env: dict[str, Any] = {"working_dir": folder, "env_vars": dict(env)}
         if pip:
             runtime_env |= {"pip": list(pip), "config": {"setup_timeout_seconds": INSTALL_SECONDS}}

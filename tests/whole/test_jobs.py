@@ -22,6 +22,7 @@ import pytest
 
 from lthray.driver import submit as jobs
 from lthray.errors import InputError
+from lthray.spec.own import OwnFacts
 from tests.helpers import ROOT, TINY, Head, command, environment, failed, free_port, lthray, tables
 
 LONG = {"trajectory": TINY["trajectory"] | {"rounds": 20, "iterations": 200, "eval_every": 100}, "grid": {"seed": [0]}}
@@ -156,7 +157,7 @@ def test_requirements_are_those_of_lthray_without_ray_itself(monkeypatch):
 def test_what_travels_is_enough_to_run_and_has_no_leftovers(sweep_file, tmp_path):
     folder = tmp_path / "job"
     folder.mkdir()
-    jobs.pack(sweep_file(), folder)
+    jobs.pack(sweep_file(), folder, OwnFacts())
     assert {path.suffix for path in folder.rglob("*") if path.is_file()} == {
         *(".py", ".typed", ".yaml", ".css", ".js", ".j2")
     }
@@ -188,9 +189,9 @@ def test_what_is_asked_of_ray(sweep_file):
             return "raysubmit_x"
 
     line, env = jobs.build_command("/r", None, []), jobs.read_variables(["A=1"])
-    assert jobs.submit(Client(), sweep_file(), line, env, []).id == "raysubmit_x"
+    assert jobs.submit(Client(), sweep_file(), line, env, [], OwnFacts()).id == "raysubmit_x"
     assert asked.pop() == (line, {"env_vars": env}, {"lthray", "sweep.yaml"})
-    jobs.submit(Client(), sweep_file(), line, env, ["torch>=2"])
+    jobs.submit(Client(), sweep_file(), line, env, ["torch>=2"], OwnFacts())
     _, runtime_env, _ = asked.pop()
     assert runtime_env["pip"] == ["torch>=2"]
     assert runtime_env["config"]["setup_timeout_seconds"] > 600, "Ray's default is short for PyTorch"

@@ -1,0 +1,148 @@
+"""A user's folder with a network, a rule and data of their own: swept here, on a cluster and as a job."""
+
+import shutil
+import textwrap
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+
+from tests.helpers import Head, failed, lthray, start, tables
+
+NETS = """
+    from torch import nn
+
+    from blocks import activation
+
+
+    class Net(nn.Module):
+        def __init__(self, shape, classes, width=4):
+            super().__init__()
+            self.conv = nn.Conv2d(shape[0], width, 3, padding=1, bias=False)
+            self.bn = nn.BatchNorm2d(width)
+            self.dropout = nn.Dropout(0.2)
+            self.output = nn.Linear(width * shape[1] * shape[2] // 4, classes)
+
+        def forward(self, images):
+            maps = nn.functional.max_pool2d(activation(self.bn(self.conv(images))), 2)
+            return self.output(self.dropout(maps.flatten(1)))
+"""
+FILES = {
+    "nets.py": NETS,
+    "blocks.py": "def activation(maps):\n    return maps.relu()\n",
+    "rules.py": """
+        def signed(net):
+            return tuple(-weight * slope for weight, slope in zip(net.weights, net.gradient()))
+
+        def broken(net):
+            raise RuntimeError("no scores today")
+    """,
+}
+SWEEP = {
+    "name": "own",
+    "trajectory": {
+        "dataset": "digits-8x8", "model": "nets.py:Net", "rounds": 1, "iterations": 20, "eval_every": 10,
+        "train_attack": "pgd", "pgd": {"steps": 2}, "epsilon": 0.1, "end_attacks": [], "augment": "crop-flip",
+        "learning_rate": 0.05, "optimizer": {"name": "sgd", "momentum": 0.9, "nesterov": True},
+        "schedule": {"name": "cosine", "warmup": 5}, "batch_size": 40,
+    },
+    "grid": {"objective.name": ["mixed", "trades"], "prune.criterion": ["magnitude", "rules.py:signed"]},
+    "resources": {"cpus": 1, "gpus": 0},
+}  # fmt: skip
+
+
+@pytest.fixture
+def mine(tmp_path):
+    """The user's folder."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    for name, text in FILES.items():
+        (folder / name).write_text(textwrap.dedent(text))
+    (folder / "own.yaml").write_text(yaml.safe_dump(SWEEP))
+    return folder
+
+
+def test_a_network_a_rule_and_their_files_are_swept_kept_and_held_to_what_they_were(mine, tmp_path):
+    sweep, out = mine / "own.yaml", tmp_path / "out"
+    dry = lthray("sweep", sweep, "--out", out, "--dry-run")
+    assert dry.returncode == 0, dry.stderr
+    assert "4 trajectories trained by autograd on the module" in dry.stdout
+    done = lthray("sweep", sweep, "--out", out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    rounds, curves = tables(out)
+    assert len(rounds) == 8
+    assert np.isfinite(curves["loss"]).all()
+    packages = {folder.name: sorted(file.name for file in folder.iterdir()) for folder in (out / "code").iterdir()}
+    assert {f"lthray_code_{code}" for code in rounds["own.code"]} == {*packages}
+    assert sorted(packages.values()) == [["blocks.py", "nets.py"], ["blocks.py", "nets.py", "rules.py"]]
+    again = lthray("sweep", sweep, "--out", out)
+    assert "nothing to train" in again.stdout
+
+    (mine / "blocks.py").write_text("def activation(maps):\n    return maps.tanh()\n")
+    failed(lthray("sweep", sweep, "--out", out), "blocks.py changed since 4 trajectories", "--accept-changed-code")
+    accepted = lthray("sweep", sweep, "--out", out, "--set", "rounds=2", "--accept-changed-code")
+    assert accepted.returncode == 0, accepted.stdout + accepted.stderr
+    codes = pd.read_parquet(out / "rounds").groupby("round")["own.code"].unique()
+    assert {*codes[2]}.isdisjoint(codes[0])
+    assert len(list((out / "code").iterdir())) == 4
+
+    shutil.rmtree(mine)  # what follows needs the results folder alone
+    assert "12 of 12" in lthray("status", out).stdout
+    evaluated = lthray("evaluate", out, "--attack", "pgd", "--set", "pgd.steps=3", "--images", 50, "--round", 1)
+    assert evaluated.returncode == 0, evaluated.stdout + evaluated.stderr
+    reported = lthray("report", out)
+    assert reported.returncode == 0, reported.stderr
+
+
+def test_mistakes_in_the_users_files_are_said_in_a_line_before_anything_runs(mine, tmp_path):
+    sweep, out = mine / "own.yaml", tmp_path / "out"
+    failed(lthray("sweep", sweep, "--out", out, "--set", "model=nets.py:Missing"), "nets.py has no Missing")
+    failed(lthray("sweep", sweep, "--out", out, "--set", "model=other.py:Net"), "there is no file")
+    failed(lthray("sweep", sweep, "--out", out, "--set", "model_args.depth=3"), "model_args", "depth")
+    (mine / "nets.py").write_text("class Net(:\n")
+    failed(lthray("sweep", sweep, "--out", out), "nets.py: line 1: ")
+    assert not out.exists()
+
+
+def test_data_of_the_users_own_beside_the_sweep_file(mine, tmp_path):
+    draw = np.random.default_rng(0)
+    labels = np.arange(90) % 3
+    images = (draw.random((90, 3, 8, 8)) * 0.3 + labels[:, None, None, None] / 3).clip(0, 1).astype(np.float32)
+    np.savez(
+        mine / "data.npz",
+        train_images=images, train_labels=labels, test_images=images[:30], test_labels=labels[:30],
+    )  # fmt: skip
+    settings = [
+        "dataset=data.npz",
+        "validation_size=20",
+        "rounds=0",
+        "objective.name=mixed",
+        "prune.criterion=magnitude",
+    ]
+    sets = [option for setting in settings for option in ("--set", setting)]
+    done = lthray("sweep", mine / "own.yaml", "--out", tmp_path / "out", *sets, "--set", "batch_size=10")
+    assert done.returncode == 0, done.stdout + done.stderr
+    (row,) = tables(tmp_path / "out")[0].to_dict("records")
+    assert (row["own.shape"], row["own.classes"], row["own.examples"], row["own.test"]) == ("3x8x8", 3, 90, 30)
+
+
+@pytest.mark.slow
+def test_killed_and_resumed_on_a_cluster_and_as_a_job_the_rows_are_the_same_to_the_bit(mine, head: Head, tmp_path):
+    sweep, alone = mine / "own.yaml", tmp_path / "alone"
+    assert lthray("sweep", sweep, "--out", alone).returncode == 0
+    process = start(sweep, tmp_path / "killed")
+    for line in process.stdout:
+        if "round 1 of 1" in line:
+            break
+    process.kill()
+    process.wait()
+    resumed = lthray("sweep", sweep, "--out", tmp_path / "killed")
+    assert resumed.returncode == 0, resumed.stdout + resumed.stderr
+    cluster = lthray("sweep", sweep, "--out", tmp_path / "cluster", "--address", head.address, **head.environment)
+    assert cluster.returncode == 0, cluster.stdout + cluster.stderr
+    job = lthray("submit", sweep, "--out", tmp_path / "job", "--address", head.url, **head.environment)
+    assert job.returncode == 0, job.stdout + job.stderr
+    for folder in ("killed", "cluster", "job"):
+        for found, expected in zip(tables(tmp_path / folder), tables(alone), strict=True):
+            pd.testing.assert_frame_equal(found, expected)
