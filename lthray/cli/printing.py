@@ -45,9 +45,9 @@ def plan_page(
         gradients = Gradients(*map(sum, zip(gradients, count_gradients(spec, rounds), strict=True)))
     return Group(
         table,
+        *(f"on a CPU, {counted(count, 'trajectory')} trained {way}" for way, count in ways.items()),
         *_search_lines(sweep, len(trajectories)),
         *([_cost_line(gradients)] if gradients.ends else []),
-        *(f"on a CPU, {counted(count, 'trajectory')} trained {way}" for way, count in ways.items()),
         f"{counted(len(trajectories), 'trajectory')}, {complete} of them complete in {folder};"
         f" to do: {counted(trainings, 'training')} of {counted(iterations, 'iteration')} in all",
     )

@@ -7,6 +7,7 @@ from typing import Any
 from lthray.errors import InputError
 from lthray.files import location
 from lthray.methods.strategies import TRANSFER
+from lthray.spec.dotted import nest
 from lthray.spec.groups import TransferFields
 from lthray.spec.presets import preset
 from lthray.spec.sweep import SweepSpec
@@ -86,7 +87,8 @@ def _find(
 
 def _required(sweep: SweepSpec, spec: TrajectorySpec, where: Mapping[str, Any]) -> dict[str, Any]:
     """The fields that a source must have."""
-    fields, defaults = spec.flat(), preset(spec.protocol)
+    fields = spec.flat()
+    defaults = TrajectorySpec.model_validate(nest(preset(spec.protocol))).flat()
     pruning = [
         name
         for name, value in fields.items()

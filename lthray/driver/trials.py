@@ -1,6 +1,7 @@
 """Trials on Ray Tune: each runs a body on a stack, and what its worker reports becomes events."""
 
 import contextlib
+import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -170,7 +171,7 @@ def _label(stack_of: StackOf, trial: Any) -> str:
     """`trial-3-fashion-mnist-fgsm-reset`: a label of a trial that begins with its name."""
     common = _common(stack_of(trial.config))
     parts = ["trial", trial.config["trial"], *(common[name] for name in ("dataset", "train_attack", "strategy"))]
-    return "-".join(parts).replace("+", "-")
+    return re.sub(r"[^\w.-]+", "-", "-".join(parts))  # references and paths have characters that no folder takes
 
 
 def _common(stack: Sequence[TrajectorySpec]) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Training losses as functions of logits: natural and adversarial cross-entropy, TRADES, MART, fast and free training.
+"""Training losses as functions of logits: natural and adversarial cross-entropy, TRADES, MART, fast training.
 
 torch is not imported here: sweep files are checked against the names below without it.
 """
@@ -116,7 +116,6 @@ OBJECTIVES = {
     "trades": Objective(trades, climbs="distribution"),
     "mart": Objective(mart),
     "fast": Objective(adversarial_alone, natural=False),
-    "free": Objective(adversarial_alone, natural=False),
 }
 """The training losses by name."""
 

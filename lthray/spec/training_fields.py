@@ -27,11 +27,9 @@ class ObjectiveSpec(Strict):
     """The training loss."""
 
     name: Annotated[str, one_of(OBJECTIVES, group="objectives"), Base("mixed")] = "mixed"
-    """Loss: mixed (natural and adversarial), trades, mart, fast, free, or a function of your own."""
+    """Loss: mixed (natural and adversarial), trades, mart, fast, or a function of your own."""
     beta: Annotated[float, Field(ge=0), Base(6.0)] = 6.0
     """Weight of the robust term of trades and mart."""
-    replays: Annotated[int, Field(ge=1, le=1000), Base(4)] = 4
-    """Steps that free adversarial training takes on each batch."""
     epsilon_warmup: Annotated[int, Field(ge=0, le=10**9), Base(0)] = 0
     """Iterations over which the radius of the train attack grows from 0 to epsilon."""
 

@@ -88,6 +88,12 @@ class TrajectorySpec(TrajectoryFields):
         listed = [(field, attack) for field in ATTACK_LISTS for attack in getattr(self, field)]
         for field, attack in [("pgd", Attack("pgd")), *listed]:
             attack_settings.check(attack, self.setting(attack), self.inputs, field)
+        trained = self.train_setting
+        if self.objective.name == "trades" and trained and not trained.random_start:
+            raise ValueError(
+                "objective.name: trades attacks from a random start, because its gradient is zero at the image: set"
+                " train_attack: pgd, and pgd.random_start: true"
+            )
         return self
 
     @property
@@ -179,7 +185,7 @@ class TrajectorySpec(TrajectoryFields):
     @property
     def loss_weight(self) -> float:
         """Weight of the adversarial cross-entropy, where the loss is a mean of it and the natural cross-entropy."""
-        return 1.0 if self.objective.name in ("fast", "free") else self.adversarial_weight
+        return 1.0 if self.objective.name == "fast" else self.adversarial_weight
 
     def train_setting_at(self, iteration: int) -> Setting | None:
         """The train attack at an iteration of a round: its radius and step grow while it warms up."""

@@ -93,7 +93,7 @@ def test_the_plan_says_what_the_end_attacks_cost_of_what_is_left(lines):
     (spec,) = specs = sweep.trajectories()
     page = lines(printing.plan_page(sweep, specs, {spec.trajectory_id: 1}, "r"))
     # 2 * 30,000 * 60 * 3 in training, 2 * 4 * 720 of evaluations, 2 * 2 * 360 * 50 * 3 at the ends
-    assert page[-3] == (
+    assert page[-2] == (
         "gradients to compute, each of one image: 10.8 million in training, 0.0 million under eval_attacks, at most"
         " 0.2 million (2%) under end_attacks; end_attacks: [] saves those"
     )

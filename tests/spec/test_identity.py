@@ -54,7 +54,6 @@ BASES = {
     "schedule.final": 0.0,
     "objective.name": "mixed",
     "objective.beta": 6.0,
-    "objective.replays": 4,
     "objective.epsilon_warmup": 0,
     "attack_mode": "eval",
     "norm": "linf",

@@ -98,7 +98,7 @@ def test_more_rounds_of_an_old_folder_are_those_of_a_new_one(results, tmp_path):
 def test_a_field_more_leaves_an_old_folder_complete(results, tmp_path):
     """A later lthray: the same source with one field more, which the old tables lack."""
     shutil.copytree(ROOT / "lthray", tmp_path / "later" / "lthray", ignore=shutil.ignore_patterns("__pycache__"))
-    module = tmp_path / "later" / "lthray" / "spec" / "trajectory.py"
+    module = tmp_path / "later" / "lthray" / "spec" / "fields.py"
     place = '    batch_size: Annotated[Count, Base(60)] = 60\n    """Images of a batch."""\n'
     field = '    momentum: Annotated[float, Base(0.0)] = 0.0\n    """Momentum of the optimizer."""\n'
     text = module.read_text()

@@ -1,14 +1,16 @@
 """A user's folder with a network, a rule and data of their own: swept here, on a cluster and as a job."""
 
+import os
 import shutil
 import textwrap
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import pytest
 import yaml
 
-from tests.helpers import Head, failed, lthray, start, tables
+from tests.helpers import ROOT, Head, failed, lthray, start, tables
 
 NETS = """
     from torch import nn
@@ -127,16 +129,61 @@ def test_data_of_the_users_own_beside_the_sweep_file(mine, tmp_path):
     assert (row["own.shape"], row["own.classes"], row["own.examples"], row["own.test"]) == ("3x8x8", 3, 90, 30)
 
 
+CIFAR = Path(os.environ.get("LTHRAY_DATA_DIR", "")) / "cifar10-jpeg"
+needs_cifar = pytest.mark.skipif(not (CIFAR / "train").is_dir(), reason="CIFAR-10's pictures are in no LTHRAY_DATA_DIR")
+
+
+def options(settings: dict[str, object]) -> list[str]:
+    return [option for name, value in settings.items() for option in ("--set", f"{name}={value}")]
+
+
+@needs_cifar
+def test_the_sweep_of_resnet_20_runs_on_real_pictures(tmp_path):
+    """A few iterations on a few pictures: both losses, SGD under a cosine, crops and flips, PGD-7 at 8/255."""
+    for split, count in (("train", 20), ("test", 5)):
+        for folder in (CIFAR / split).iterdir():
+            (tmp_path / "few" / split / folder.name).mkdir(parents=True)
+            for picture in sorted(folder.iterdir())[:count]:
+                shutil.copyfile(picture, tmp_path / "few" / split / folder.name / picture.name)
+    small = {
+        "dataset": tmp_path / "few", "validation_size": 50, "batch_size": 20, "iterations": 4, "eval_every": 4,
+        "rounds": 1, "rewind_to": "iteration:2", "schedule.warmup": 1, "end_attacks": [], "grid.seed": [0],
+        "grid.strategy": "[reset]", "resources.gpus": 0, "resources.cpus": 1,
+    }  # fmt: skip
+    done = lthray("sweep", ROOT / "sweeps/own/cifar10-resnet.yaml", "--out", tmp_path / "out", *options(small))
+    assert done.returncode == 0, done.stdout + done.stderr
+    rounds, curves = tables(tmp_path / "out")
+    assert {*rounds["objective.name"]} == {"mixed", "trades"}
+    left = rounds.groupby("round")["weights_remaining_count"].unique().map(list).to_dict()
+    assert left == {0: [268_336], 1: [214_797]}  # a fifth of all weights but the 640 of the output layer
+    assert np.isfinite(curves["loss"]).all()
+
+
+@needs_cifar
+@pytest.mark.slow
+def test_a_small_network_of_the_users_learns_cifar_10(tmp_path):
+    small = {
+        "dataset": CIFAR, "model": "cifar10.py:ConvNet", "train_attack": "none", "eval_attacks": "[fgsm]",
+        "eval_attacks_at": "ends", "end_attacks": [], "rounds": 0, "iterations": 700, "eval_every": 700,
+        "schedule.warmup": 50, "rewind_to": "init", "grid.objective.name": "[mixed]", "grid.strategy": "[reset]",
+        "grid.seed": [0], "resources.gpus": 0, "resources.cpus": 1,
+    }  # fmt: skip
+    done = lthray("sweep", ROOT / "sweeps/own/cifar10-resnet.yaml", "--out", tmp_path / "out", *options(small))
+    assert done.returncode == 0, done.stdout + done.stderr
+    (row,) = tables(tmp_path / "out")[0].to_dict("records")
+    assert row["own.test"] == 10_000
+    assert row["final_none_accuracy_test"] > 0.45
+
+
 @pytest.mark.slow
 def test_killed_and_resumed_on_a_cluster_and_as_a_job_the_rows_are_the_same_to_the_bit(mine, head: Head, tmp_path):
     sweep, alone = mine / "own.yaml", tmp_path / "alone"
     assert lthray("sweep", sweep, "--out", alone).returncode == 0
-    process = start(sweep, tmp_path / "killed")
-    for line in process.stdout:
-        if "round 1 of 1" in line:
-            break
-    process.kill()
-    process.wait()
+    with start(sweep, tmp_path / "killed") as process:
+        for line in process.stdout:
+            if "round 1 of 1" in line:
+                break
+        process.kill()
     resumed = lthray("sweep", sweep, "--out", tmp_path / "killed")
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     cluster = lthray("sweep", sweep, "--out", tmp_path / "cluster", "--address", head.address, **head.environment)
