@@ -88,10 +88,18 @@ class OwnFacts(Strict):
 
 
 def model_arguments(fields: Mapping[str, Any]) -> object:
-    """The field `model_args` from a trajectory's fields by dotted name, in which each argument may stand alone."""
+    """The field `model_args` from a trajectory's fields by dotted name, in which each argument may stand alone.
+
+    What is no mapping of arguments is returned as it was found: the field's own check says what is wrong with it.
+    """
     alone = {name.partition(".")[2]: value for name, value in fields.items() if name.startswith(ARGUMENTS)}
     whole = fields.get("model_args") or {}
-    return freeze({**whole, **alone}) if isinstance(whole, Mapping) else whole
+    if not isinstance(whole, Mapping):
+        return whole
+    try:
+        return freeze({**whole, **alone})
+    except ValueError:
+        return {**whole, **alone}
 
 
 def references_in(fields: Mapping[str, Any]) -> list[str]:
