@@ -7,9 +7,28 @@ class OneLineError(Exception):
     def __init__(self, line: str) -> None:
         super().__init__(" ".join("".join(c if c.isprintable() else " " for c in line).split()))
 
+    def prefixed(self, prefix: str) -> "OneLineError":
+        """The same error with more before its line."""
+        return type(self)(f"{prefix}{self}")
+
 
 class InputError(OneLineError):
     """A mistake in what the user gave: the line names the file or key, what was found and what is allowed."""
+
+
+class CodeError(InputError):
+    """An exception in the user's own code: a line that says which, and the user's own part of the traceback."""
+
+    def __init__(self, line: str, traceback: str) -> None:
+        super().__init__(line)
+        self.traceback = traceback
+
+    def prefixed(self, prefix: str) -> "CodeError":
+        """See `OneLineError`."""
+        return CodeError(f"{prefix}{self}", self.traceback)
+
+    def __reduce__(self) -> tuple[type["CodeError"], tuple[str, str]]:
+        return type(self), (str(self), self.traceback)
 
 
 class UnreachableError(InputError):

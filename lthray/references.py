@@ -12,18 +12,21 @@ import importlib.util
 import re
 import sys
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from importlib.metadata import entry_points
 from pathlib import Path
+from traceback import StackSummary, TracebackException
 from types import ModuleType
 from typing import Any, TypeVar
 
-from lthray.errors import InputError
+from lthray.errors import CodeError, InputError, OneLineError, first_line
 
 Entry = TypeVar("Entry")
 
 PACKAGE = "lthray_code_"
 """What the name of a code package begins with."""
 
+_LTHRAY = f"{Path(__file__).parent}/"
 _REFERENCE = re.compile(r"(?P<place>[^:]+\.py|[A-Za-z_]\w*(\.[A-Za-z_]\w*)*):(?P<name>[A-Za-z_]\w*(\.[A-Za-z_]\w*)*)")
 
 
@@ -32,10 +35,40 @@ def is_reference(text: object) -> bool:
     return isinstance(text, str) and _REFERENCE.fullmatch(text) is not None
 
 
+def describe(error: BaseException) -> CodeError:
+    """An exception in the user's code, with the part of its traceback that is the user's.
+
+    That part begins with the first line of a code package; where there is none, with the first line outside of lthray.
+    A `CodeError` is returned as it is.
+    """
+    if isinstance(error, CodeError):
+        return error
+    report = TracebackException.from_exception(error)
+    frames = report.stack
+    inside = [place for place, frame in enumerate(frames) if f"/{PACKAGE}" in frame.filename]
+    outside = [place for place, frame in enumerate(frames) if not frame.filename.startswith((_LTHRAY, "<frozen "))]
+    report.stack = StackSummary.from_list(frames[(inside or outside or [0])[0] :])
+    text = re.sub(rf'"[^"]*/{PACKAGE}[0-9a-f]+/', '"', "".join(report.format()))
+    where = ""
+    if inside:
+        frame = frames[inside[-1]]
+        where = f" (line {frame.lineno} of {re.sub(rf'.*/{PACKAGE}[0-9a-f]+/', '', frame.filename)})"
+    return CodeError(f"{type(error).__name__}: {first_line(error)}{where}", text.rstrip())
+
+
+@contextmanager
+def calling(reference: str) -> Iterator[None]:
+    """Turns an exception of the user's code in the block into a `CodeError` that names the reference."""
+    try:
+        yield
+    except (OneLineError, MemoryError):
+        raise
+    except Exception as error:  # noqa: BLE001 - the user's code may raise anything
+        raise describe(error).prefixed(f"{reference}: ") from None
+
+
 def load(reference: str, code: str = "") -> Any:
     """The object that a reference names.
-
-    An exception of the user's file passes through, with its traceback.
 
     Args:
         reference: Such as `nets.py:Net`.
@@ -43,12 +76,14 @@ def load(reference: str, code: str = "") -> Any:
 
     Raises:
         InputError: it is no reference; there is no such file, module or name; or the file is no Python.
+        CodeError: the file or module raises an exception when it is imported.
     """
     match = _REFERENCE.fullmatch(reference)
     if not match:
         raise InputError(f"{reference}: is no reference; its form is file.py:name or package.module:name")
     folder = package(code) if code else None
-    found: Any = _import(match["place"], folder, code, reference)
+    with calling(reference):
+        found: Any = _import(match["place"], folder, code, reference)
     for name in match["name"].split("."):
         try:
             found = getattr(found, name)
@@ -177,6 +212,20 @@ def _imported(tree: ast.Module, file: Path, folder: Path) -> Iterator[Path]:
         for parts in names:
             for depth in range(1, len(parts) + 1):
                 yield from (path for path in _candidates(start, parts[:depth]) if path.is_file())
+            _check_neighbour(parts, start, file, folder)
+
+
+def _check_neighbour(parts: list[str], start: Path, file: Path, folder: Path) -> None:
+    """Refuses an import that would find a file beside the importing one if that were in the sweep file's folder."""
+    if start == file.parent or not parts or any(path.is_file() for path in _candidates(start, parts[:1])):
+        return
+    if (start / parts[0]).is_dir() or not any(path.is_file() for path in _candidates(file.parent, parts[:1])):
+        return
+    path, package_ = file.relative_to(folder), ".".join(file.parent.relative_to(folder).parts)
+    raise InputError(
+        f"{path.as_posix()}: imports {parts[0]} from its own folder, but imports are looked up from the sweep file's:"
+        f" write {package_}.{parts[0]}, or .{parts[0]}"
+    )
 
 
 def digest(files: Mapping[str, bytes]) -> str:

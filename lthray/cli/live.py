@@ -61,6 +61,8 @@ def watch(console: Console) -> Iterator[Notify]:
     live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=lambda: panel(sweep))
     printed: dict[str, float] = {}
     """When each trial had its last line."""
+    tracebacks: set[str] = set()
+    """Those printed: many trajectories may fail by one mistake."""
 
     def is_due(event: TrialProgress) -> bool:
         now = time.monotonic()
@@ -75,6 +77,9 @@ def watch(console: Console) -> Iterator[Notify]:
         sweep.take(event)
         if (not isinstance(event, TrialProgress) or is_due(event)) and (line := _line(event, sweep)):
             console.print(line, soft_wrap=True, highlight=False, markup=False)
+        if isinstance(event, TrajectoryFailed) and (text := event.failure.traceback) and text not in tracebacks:
+            tracebacks.add(text)
+            console.print(text, soft_wrap=True, highlight=False, markup=False)
         if isinstance(event, Planned) and event.trials and console.is_terminal:
             live.start()  # not before: a download shows its own progress
 

@@ -10,7 +10,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from lthray.errors import InputError, OneLineError, RunError
+from lthray.errors import CodeError, InputError, OneLineError, RunError
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -60,6 +60,8 @@ def mistakes() -> Iterator[None]:
     try:
         yield
     except OneLineError as error:
+        if isinstance(error, CodeError):
+            console.print(error.traceback, markup=False, highlight=False, soft_wrap=True)
         console.print(f"lthray: {error}", style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(FAILED if isinstance(error, RunError) else BAD_INPUT) from None
     except KeyboardInterrupt:

@@ -14,7 +14,7 @@ from lthray.driver import datasets
 from lthray.errors import InputError
 from lthray.methods import networks
 from lthray.methods.datasets import DATASETS, DatasetFacts
-from lthray.spec.arguments import thaw
+from lthray.spec.arguments import Pairs, thaw
 from lthray.spec.own import ARGUMENTS, WITH_REFERENCES, NetworkFacts, OwnFacts, model_arguments, references_in
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
@@ -53,9 +53,11 @@ def look_up(sweep: SweepSpec, folder: Path, data_dir: Path) -> OwnFacts:
             data[dataset] = datasets.look(dataset, folder, data_dir, digest)
         known = model in networks.MODULES or references.is_reference(model)
         arguments = model_arguments(fields)
-        if known and (model, arguments, dataset) not in found:
+        if not known or not isinstance(arguments, tuple):
+            continue  # likewise
+        if (model, arguments, dataset) not in found:
             facts = DATASETS[dataset] if dataset in DATASETS else data[dataset][0]
-            found[model, arguments, dataset] = _network(model, fields, dataset, facts, digest)
+            found[model, arguments, dataset] = _network(model, arguments, dataset, facts, digest)
     used = {name: digest for name, digest in code.items() if digest}
     if not (data or found or used):
         return OwnFacts()
@@ -81,15 +83,12 @@ def _combinations(sweep: SweepSpec) -> Iterator[dict[str, Any]]:
         yield sweep.fields_of(dict(zip(varied, values, strict=True)))
 
 
-def _network(model: str, fields: Mapping[str, Any], dataset: str, facts: DatasetFacts, code: str) -> NetworkFacts:
+def _network(model: str, arguments: Pairs, dataset: str, facts: DatasetFacts, code: str) -> NetworkFacts:
     from lthray.engine.module import build_module, describe_tensors  # torch takes seconds to import
 
-    pairs = model_arguments(fields)
-    if not isinstance(pairs, tuple):
-        raise InputError(f"model_args: found {pairs!r}, but it is a mapping of names to values")
-    module = build_module(model, thaw(pairs), facts, code, 0)
+    module = build_module(model, thaw(arguments), facts, code, 0)
     tensors = json.dumps(describe_tensors(module, model))
-    return NetworkFacts(model=model, model_args=pairs, dataset=dataset, tensors=tensors)
+    return NetworkFacts(model=model, model_args=arguments, dataset=dataset, tensors=tensors)
 
 
 def _as_fields(facts: DatasetFacts, digest: str) -> dict[str, str | int]:

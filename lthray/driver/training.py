@@ -14,6 +14,7 @@ from lthray.driver.planning import largest_memory, largest_stack, plan
 from lthray.driver.session import Session, connect
 from lthray.driver.trials import Stack, fit, fixed_trials
 from lthray.engine.results import Failure
+from lthray.errors import InputError
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
@@ -101,7 +102,14 @@ def _fits(missing: Sequence[TrajectorySpec], session: Session) -> int:
     spec, largest = largest_memory(missing), largest_stack(missing, share, stack)
     if not share.gpus and memory_bound(spec, largest) <= share.memory:
         return largest
-    measured = footprint(spec, session.data[spec.dataset], share)
+    try:
+        measured = footprint(spec, session.data[spec.dataset], share)
+    except InputError as error:
+        if not spec.has_references:
+            raise
+        # An exception of the user's code concerns its trajectories alone, and each of them will say so.
+        notify(Note(f"memory: {error}: trials train one trajectory at a time"))
+        return 1
     notify(Note(f"memory: {measured}"))
     if not measured.fits:
         notify(Note("memory: not even one trajectory fits: give trials more (resources.cpus, resources.gpus)"))

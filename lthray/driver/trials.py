@@ -145,7 +145,8 @@ def _result(message: Message, stack: Stack) -> dict[str, Any]:
             return {"note": message.text}
         case Failure():
             trajectory_id, number = message.spec.trajectory_id, message.round
-            return {"failure": {"trajectory_id": trajectory_id, "round": number, "reason": message.reason}}
+            values = {"reason": message.reason, "traceback": message.traceback}
+            return {"failure": {"trajectory_id": trajectory_id, "round": number, **values}}
 
 
 def _message(result: Mapping[str, Any], stack: Stack) -> Message:
@@ -155,7 +156,7 @@ def _message(result: Mapping[str, Any], stack: Stack) -> Message:
     if "failure" in result:
         failure = result["failure"]
         spec = next(spec for spec in stack if spec.trajectory_id == failure["trajectory_id"])
-        return Failure(spec, failure["round"], failure["reason"])
+        return Failure(spec, failure["round"], failure["reason"], failure["traceback"])
     kind = Progress if "unit" in result else Score
     return kind(**{entry.name: result[entry.name] for entry in fields(kind)})
 

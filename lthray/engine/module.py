@@ -30,6 +30,7 @@ def build_module(model: str, arguments: Mapping[str, object], data: DatasetFacts
 
     Raises:
         InputError: there is no such function, it takes other arguments, or its result is no module.
+        CodeError: the function raises an exception.
     """
     make = references.load(MODULES.get(model, model), code)
     try:
@@ -43,7 +44,8 @@ def build_module(model: str, arguments: Mapping[str, object], data: DatasetFacts
         raise InputError(f"model {model}: can't be called with model_args {dict(arguments)}: {error}") from None
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        module = make(**arguments)
+        with references.calling(f"model {model}"):
+            module = make(**arguments)
     if not isinstance(module, nn.Module):
         raise InputError(f"model {model}: returned {type(module).__name__}, but it must return a torch.nn.Module")
     return module

@@ -136,6 +136,9 @@ class Failure:
     spec: TrajectorySpec
     round: int
     reason: str
+    """In one line."""
+    traceback: str = ""
+    """Of an exception in the user's own code: the part that is the user's."""
 
 
 @dataclass(frozen=True)

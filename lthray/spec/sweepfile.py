@@ -52,7 +52,7 @@ def load(
             sweep = sweep.model_copy(update={"own": look_up(sweep, Path(str(path)).absolute().parent)})
         return sweep, sweep.trajectories()
     except InputError as error:
-        raise InputError(f"{path}: {_named_by(sets, str(error))}{error}") from None
+        raise error.prefixed(f"{path}: {_named_by(sets, str(error))}") from None
 
 
 def parse(tree: object, sets: Sequence[str] = ()) -> SweepSpec:

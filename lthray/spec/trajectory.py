@@ -230,6 +230,11 @@ class TrajectorySpec(TrajectoryFields):
         return identify(self, self.flat())
 
     @property
+    def has_references(self) -> bool:
+        """Whether code of the user's own runs when it is trained."""
+        return bool(own.references_in(self.flat()))
+
+    @property
     def stack_key(self) -> tuple[Any, ...]:
         """Trajectories with the same key may share a stack; it leaves out seed, strategy, source and `rewind_to`."""
         free = ("seed", "strategy", "rewind_to", "transfer.source", "transfer.setting")

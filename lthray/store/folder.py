@@ -225,6 +225,7 @@ class Store:
             "trajectory_id": failure.spec.trajectory_id,
             "round": failure.round,
             "error": failure.reason,
+            **({"traceback": failure.traceback} if failure.traceback else {}),
             "fields": failure.spec.flat(),
         }
         replace(self.path("failures", failure.spec.trajectory_id), json.dumps(record, indent=1).encode())

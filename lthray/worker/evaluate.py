@@ -11,11 +11,13 @@ from lthray.engine.evaluation import evaluate_ticket
 from lthray.engine.results import Failure, count_remaining, share_remaining
 from lthray.engine.trajectory import device_name
 from lthray.errors import InputError
+from lthray.references import describe
 from lthray.spec.attack_settings import label
 from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.evaluations import unmeasured, write_evaluation
 from lthray.store.folder import Store
+from lthray.worker.probe import is_out_of_memory
 from lthray.worker.report import Progress, Report
 from lthray.worker.share import take_share
 
@@ -55,7 +57,14 @@ def measure_tickets(
                 continue
             began = time.perf_counter()
             weights = tuple(torch.tensor(ticket.weights[name], device=device) for name in spec.tensor_sizes)
-            natural, attacked = evaluate_ticket(weights, spec, split, request.split, request.attack, number)
+            try:
+                natural, attacked = evaluate_ticket(weights, spec, split, request.split, request.attack, number)
+            except Exception as error:
+                if is_out_of_memory(error) or not spec.has_references:
+                    raise
+                known = describe(error)
+                report(Failure(spec, number, str(known), known.traceback))
+                continue
             seconds = time.perf_counter() - began
             share = share_remaining(ticket.masks.values())
             row = {

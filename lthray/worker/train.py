@@ -17,6 +17,7 @@ from lthray.engine.data import Dataset, on_device
 from lthray.engine.results import Failure, RoundResult
 from lthray.errors import InputError
 from lthray.methods.attacks import NATURAL, Attack
+from lthray.references import describe
 from lthray.spec.attack_settings import label
 from lthray.spec.first_round import first_round_key
 from lthray.spec.trajectory import TrajectorySpec
@@ -53,8 +54,9 @@ def train_stack(
         checkpoint_minutes: Least minutes between checkpoints inside a round; 0 for none.
 
     Of trajectories with the same round 0, a single one trains it, and the others take it over; so they do from
-    trajectories of other stacks that have finished it. A stack that runs out of memory is cut into halves. They go on
-    one after the other, each from its last checkpoint or finished round.
+    trajectories of other stacks that have finished it. A stack that runs out of memory, or whose code of the user's
+    raises an exception, is cut into halves. They go on one after the other, each from its last checkpoint or finished
+    round, so that the trajectory that can't go on fails alone.
     """
     device = take_share(threads, gpus)
     dataset = on_device(data[stack[0].dataset], stack[0].validation_size, device)
@@ -102,11 +104,15 @@ def _train_all(
     waiting = _by_position([spec for spec in stack if spec.trajectory_id not in reporter.failed], checkpointer)
     while waiting:
         part = waiting.pop(0)
+        reason, traceback = f"out of memory on {reporter.device}, alone in its stack", ""
         try:
             _train(part, store, dataset, reporter, checkpointer, rounds)
-        except (MemoryError, RuntimeError) as error:
+        except Exception as error:
             if not is_out_of_memory(error):
-                raise
+                if isinstance(error, OSError) or not any(spec.has_references for spec in part):
+                    raise
+                known = describe(error)
+                reason, traceback = str(known), known.traceback
         else:
             continue
         # Outside of the handler, whose traceback keeps the stack's tensors alive.
@@ -115,11 +121,11 @@ def _train_all(
         done = {spec: store.rounds_done(spec.trajectory_id) for spec in part}
         left = [spec for spec in part if done[spec] < (rounds or spec.rounds + 1)]
         if len(left) == 1:
-            reason = f"out of memory on {reporter.device}, alone in its stack"
-            reporter.fail(store, Failure(left[0], done[left[0]], reason))
+            reporter.fail(store, Failure(left[0], done[left[0]], reason, traceback))
             continue
         half = math.ceil(len(left) / 2)
-        reporter.report(Note(f"a stack of {len(left)} ran out of memory on {reporter.device}: going on with {half}"))
+        cause = f"failed ({reason})" if traceback else f"ran out of memory on {reporter.device}"
+        reporter.report(Note(f"a stack of {len(left)} {cause}: going on with {half}"))
         waiting[:0] = [*_by_position(left[:half], checkpointer), *_by_position(left[half:], checkpointer)]
 
 

@@ -1,5 +1,6 @@
 """A user's folder with a network, a rule and data of their own: swept here, on a cluster and as a job."""
 
+import json
 import os
 import shutil
 import textwrap
@@ -29,6 +30,12 @@ NETS = """
         def forward(self, images):
             maps = nn.functional.max_pool2d(activation(self.bn(self.conv(images))), 2)
             return self.output(self.dropout(maps.flatten(1)))
+"""
+BREAKS = """
+
+class Breaks(Net):
+    def forward(self, images):
+        raise RuntimeError("maps go astray")
 """
 FILES = {
     "nets.py": NETS,
@@ -105,6 +112,52 @@ def test_mistakes_in_the_users_files_are_said_in_a_line_before_anything_runs(min
     (mine / "nets.py").write_text("class Net(:\n")
     failed(lthray("sweep", sweep, "--out", out), "nets.py: line 1: ")
     assert not out.exists()
+
+
+def test_an_exception_in_the_users_code_is_shown_once_and_fails_its_trajectories_alone(mine, tmp_path):
+    sweep, out = mine / "own.yaml", tmp_path / "out"
+    (mine / "nets.py").write_text((mine / "nets.py").read_text() + BREAKS)
+    grid = {
+        "seed": [0, 1],
+        "model": ["nets.py:Net", "nets.py:Breaks"],
+        "prune.criterion": ["magnitude", "rules.py:broken"],
+    }
+    settings = ["objective.name=mixed", *(f"grid.{name}={json.dumps(values)}" for name, values in grid.items())]
+    run = lthray("sweep", sweep, "--out", out, *(part for setting in settings for part in ("--set", setting)))
+    assert run.returncode == 1, run.stdout + run.stderr
+    for text in ("no scores today", "maps go astray"):
+        assert run.stdout.count(f"RuntimeError: {text}\n") == 1, run.stdout  # the last line of its traceback
+    assert '  File "rules.py", line 6, in broken\n    raise RuntimeError' in run.stdout
+    assert "lthray/" not in run.stdout.split("Traceback", 1)[1].split("RuntimeError")[0]
+
+    rounds, _ = tables(out)
+    assert sorted(rounds.value_counts(["model", "prune.criterion"]).items()) == [
+        (("nets.py:Net", "magnitude"), 4),
+        (("nets.py:Net", "rules.py:broken"), 2),  # round 0, which no criterion prunes
+    ]
+    failures = [json.loads(path.read_text()) for path in (out / "failures").iterdir()]
+    assert sorted((each["round"], each["error"]) for each in failures) == [
+        *[(0, "RuntimeError: maps go astray (line 22 of nets.py)")] * 4,
+        *[(1, "RuntimeError: no scores today (line 6 of rules.py)")] * 2,
+    ]
+    assert all(each["traceback"].startswith("Traceback") for each in failures)
+
+
+def test_an_exception_while_the_network_is_made_is_shown_before_anything_runs(mine, tmp_path):
+    (mine / "nets.py").write_text("def Net(shape):\n    raise KeyError('width')\n")
+    run = lthray("sweep", mine / "own.yaml", "--out", tmp_path / "out")
+    assert run.returncode == 2
+    *traceback, line = run.stderr.splitlines()
+    assert line.endswith("own.yaml: model nets.py:Net: KeyError: 'width' (line 2 of nets.py)")
+    assert traceback == [
+        "Traceback (most recent call last):",
+        '  File "nets.py", line 2, in Net',
+        "    raise KeyError('width')",
+        "KeyError: 'width'",
+    ]
+    (mine / "nets.py").write_text("import lost\nNet = lost.Net\n")
+    lost = lthray("sweep", mine / "own.yaml")
+    assert "nets.py:Net: ModuleNotFoundError: No module named 'lost' (line 1 of nets.py)" in lost.stderr
 
 
 def test_data_of_the_users_own_beside_the_sweep_file(mine, tmp_path):
