@@ -41,7 +41,7 @@ def is_wanted(device: torch.device) -> bool:
 
 def can_capture(spec: TrajectorySpec) -> bool:
     """Whether all steps of a round are the same work: a graph holds the learning rate and the radius of the attack."""
-    return spec.schedule == ScheduleSpec() and not spec.objective.epsilon_warmup
+    return spec.schedule == ScheduleSpec() and not spec.objective.epsilon_warmup and not spec.is_free
 
 
 def capture_graph(work: Callable[[], None]) -> Callable[[], None]:

@@ -8,7 +8,8 @@ from torch import Tensor
 
 from lthray.engine.adversarial import RandomStart, perturb
 from lthray.engine.differentiable import ClosedForm, loss_gradient
-from lthray.engine.network import cross_entropy_gradient, forward, one_hot, weight_gradients
+from lthray.engine.free import move, perturb_freely
+from lthray.engine.network import cross_entropy_gradient, forward, image_gradient, one_hot, weight_gradients
 from lthray.engine.objective import objective_of, targets_of_attack
 from lthray.engine.randomness import random_start
 from lthray.methods.networks import Layers
@@ -54,6 +55,27 @@ def gradients(
         [torch.cat(halves, dim=-2) for halves in zip(natural, adversarial, strict=True)],
         torch.cat(slopes, dim=-2),
     )
+
+
+def free_gradients(
+    weights: Layers, images: Tensor, labels: Tensor, spec: TrajectorySpec, perturbation: Tensor, iteration: int
+) -> Layers:
+    """As `gradients`, in free adversarial training: the loss is that of the perturbed images.
+
+    Args:
+        weights: See `gradients`; so are the images and labels.
+        images: (S, B, D).
+        labels: (S, B).
+        spec: The setting.
+        perturbation: (S, B, D) or more images, of which the first count; its step along the same gradient is taken.
+        iteration: The iteration of the round.
+    """
+    perturbation = perturbation[..., : images.shape[-2], :]
+    activations = forward(weights, perturb_freely(images, perturbation))
+    targets = one_hot(labels, activations[-1], spec.label_smoothing)
+    slope = cross_entropy_gradient(activations[-1], targets) / labels.shape[-1]
+    move(perturbation, images, image_gradient(weights, activations, slope), spec, iteration)
+    return weight_gradients(weights, activations, slope)
 
 
 def _logit_gradients(

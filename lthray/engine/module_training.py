@@ -8,6 +8,7 @@ from torch import Tensor
 from lthray.engine import optimizers
 from lthray.engine.adam import Averages
 from lthray.engine.adversarial import perturb
+from lthray.engine.free import move, perturb_freely
 from lthray.engine.module import ModuleNetwork
 from lthray.engine.network import one_hot
 from lthray.engine.objective import is_natural_needed, objective_of, targets_of_attack
@@ -42,6 +43,13 @@ def training_loss(
         generators: One, for the train attack's random starts.
     """
     adversarial = _attack(network, images, labels, spec, setting, generators) if setting else None
+    return loss_against(adversarial, network, images, labels, spec)
+
+
+def loss_against(
+    adversarial: Tensor | None, network: ModuleNetwork, images: Tensor, labels: Tensor, spec: TrajectorySpec
+) -> Tensor:
+    """As `training_loss`, where the adversarial images (B, D) are made already; None without a train attack."""
     with torch.enable_grad():
         natural = network.forward(images) if is_natural_needed(spec) else None
         attacked = None if adversarial is None else network.forward(adversarial)
@@ -89,6 +97,7 @@ class ModuleTraining:
     def __init__(self, start: TrainingState, masks: Layers, specs: Sequence[TrajectorySpec], round_: int) -> None:
         self.specs, self.round, self.steps = specs, round_, start.iteration
         self.weights, self.averages = start.copy_tensors()
+        self.perturbations = start.perturbations
         self.learning_rates = learning_rates(specs[0])
         members = range(len(specs))
         self.networks = [ModuleNetwork(spec, tuple(w[i] for w in self.weights)) for i, spec in enumerate(specs)]
@@ -110,10 +119,13 @@ class ModuleTraining:
             # Dropout and the like draw from torch's own generator; seeded for each step, a checkpoint need not hold it.
             torch.manual_seed(seed_of(spec.seed, Draw.MODULE, self.round, self.steps))
             network.module.train()
-            setting = spec.train_setting_at(self.steps)
-            loss = training_loss(network, images[i], labels[i], spec, setting, generators[i : i + 1])
             optimizer.zero_grad(set_to_none=True)
-            loss.backward()  # type: ignore[no-untyped-call]
+            if self.perturbations is None:
+                setting = spec.train_setting_at(self.steps)
+                loss = training_loss(network, images[i], labels[i], spec, setting, generators[i : i + 1])
+                loss.backward()  # type: ignore[no-untyped-call]
+            else:
+                self._go_back_freely(network, images[i], labels[i], spec, self.perturbations[i])
             for parameter, mask in zip(network.parameters, self.masks[i], strict=False):
                 if parameter.grad is not None:
                     parameter.grad.mul_(mask)
@@ -122,6 +134,16 @@ class ModuleTraining:
             optimizers.set_rate(optimizer, rate_at(self.learning_rates, self.steps))
             optimizer.step()
         self.steps += 1
+
+    def _go_back_freely(
+        self, network: ModuleNetwork, images: Tensor, labels: Tensor, spec: TrajectorySpec, perturbation: Tensor
+    ) -> None:
+        """The backward pass of free adversarial training, which moves the perturbation too."""
+        perturbation = perturbation[: len(images)]
+        adversarial = perturb_freely(images, perturbation).requires_grad_()
+        loss_against(adversarial, network, images, labels, spec).backward()  # type: ignore[no-untyped-call]
+        assert adversarial.grad is not None
+        move(perturbation, images, adversarial.grad, spec, self.steps)
 
     def current(self) -> tuple[Layers, Averages]:
         """The current tensors and the optimizer's averages, (S, ...)."""

@@ -121,6 +121,8 @@ class Checkpoint:
     """The weights with the smallest validation objective so far, if there are end attacks to measure them under."""
     generator: Array
     """State of the generator of the train attack's random starts, uint8."""
+    perturbation: Array | None
+    """(B, D) float32, of free adversarial training alone."""
     curves: list[CurveRow]
     """The round's evaluations so far."""
     train_seconds: float

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
+from torch import Tensor
 
 from lthray.engine.adam import Averages, zeros
 from lthray.engine.randomness import Draw, generator
@@ -23,7 +24,9 @@ class TrainingState:
     averages: Averages
     """Of each parameter, so not of a module's buffers, which come last."""
     generators: list[torch.Generator]
-    """One a trajectory, for the train attack's random starts."""
+    """One a trajectory, for the train attack's random starts. Training draws from them."""
+    perturbations: Tensor | None = None
+    """(S, B, D), of free adversarial training alone. Training changes them."""
 
     def copy_tensors(self) -> tuple[Layers, Averages]:
         """Copies the weights and averages, for a training to change."""
@@ -39,7 +42,9 @@ def begin_round(weights: Layers, specs: Sequence[TrajectorySpec], round_: int) -
     device = weights[0].device
     generators = [generator(spec.seed, Draw.TRAIN_ATTACK, round_, device=device) for spec in specs]
     parameters = len(specs[0].layer_sizes) + len(specs[0].parameter_sizes)
-    return TrainingState(0, weights, zeros(weights[:parameters]), generators)
+    spec = specs[0]
+    free = weights[0].new_zeros(len(specs), spec.batch_size, spec.inputs) if spec.is_free else None
+    return TrainingState(0, weights, zeros(weights[:parameters]), generators, free)
 
 
 def resume_round(
@@ -57,4 +62,6 @@ def resume_round(
     generators = [torch.Generator(device) for _ in checkpoints]
     for source, checkpoint in zip(generators, checkpoints, strict=True):
         source.set_state(torch.tensor(checkpoint.generator))
-    return TrainingState(checkpoints[0].iteration, weights, Averages(mean, square), generators)
+    saved = [checkpoint.perturbation for checkpoint in checkpoints if checkpoint.perturbation is not None]
+    free = torch.stack([torch.tensor(array, device=device) for array in saved]) if saved else None
+    return TrainingState(checkpoints[0].iteration, weights, Averages(mean, square), generators, free)

@@ -12,7 +12,7 @@ from lthray.engine.adam import Averages
 from lthray.engine.augment import crop_flip
 from lthray.engine.captured import CapturedTraining
 from lthray.engine.data import Split
-from lthray.engine.loss import gradients
+from lthray.engine.loss import free_gradients, gradients
 from lthray.engine.module import ModuleNetwork
 from lthray.engine.module_training import ModuleTraining, module_gradients
 from lthray.engine.randomness import Draw, generator
@@ -32,9 +32,11 @@ SCORED = 512
 def batches(specs: Sequence[TrajectorySpec], round_: int, device: torch.device, first: int = 0) -> Iterator[Tensor]:
     """Indices (S, B) of the training images of each iteration of a round from `first` on, without end.
 
-    Every epoch is a new permutation; its remainder is dropped or is a smaller batch, as `drop_last` says.
+    Every epoch is a new permutation; its remainder is dropped or is a smaller batch, as `drop_last` says. Free
+    adversarial training has each batch several times in a row.
     """
     spec = specs[0]
+    first, replayed = divmod(first, spec.replays)
     generators = [generator(spec.seed, Draw.BATCHES, round_) for spec in specs]
     epochs_done, batches_done = divmod(first, spec.epoch_batches)
     for epoch in itertools.count():
@@ -43,7 +45,9 @@ def batches(specs: Sequence[TrajectorySpec], round_: int, device: torch.device, 
             continue
         order = order.to(device)
         for batch in range(batches_done if epoch == epochs_done else 0, spec.epoch_batches):
-            yield order[:, batch * spec.batch_size : (batch + 1) * spec.batch_size]
+            indices = order[:, batch * spec.batch_size : (batch + 1) * spec.batch_size]
+            yield from itertools.repeat(indices, spec.replays - replayed)
+            replayed = 0
 
 
 def mean_gradient(weights: Layers, data: Split, spec: TrajectorySpec, attack: str, round_: int) -> Layers:
@@ -77,6 +81,7 @@ class DenseTraining:
     def __init__(self, start: TrainingState, masks: Layers, specs: Sequence[TrajectorySpec]) -> None:
         self.spec, self.steps, self.number = specs[0], start.iteration, start.weights[0].numpy().dtype.type
         self.weights, self.averages = start.copy_tensors()
+        self.perturbations = start.perturbations
         self.learning_rates = learning_rates(self.spec)
         self.keep = [mask.to(weight.dtype) for mask, weight in zip(masks, self.weights, strict=True)]
         layers = list(zip(self.weights, self.keep, self.averages.mean, self.averages.square, strict=True))
@@ -96,9 +101,7 @@ class DenseTraining:
         rate = rate_at(self.learning_rates, self.steps - 1)
         rates = adam.rates(self.spec.optimizer, rate, self.steps, self.number)
         for i, network in enumerate(self.networks):
-            slopes = gradients(
-                network, images[i], labels[i], self.spec, generators[i : i + 1], iteration=self.steps - 1
-            )
+            slopes = self._slopes(i, network, images[i], labels[i], generators[i : i + 1])
             if self.spec.optimizer.clip_norm:
                 masked = [slope.mul_(keep[i])[None] for slope, keep in zip(slopes, self.keep, strict=True)]
                 optimizers.clip(masked, self.spec.optimizer.clip_norm)
@@ -107,6 +110,15 @@ class DenseTraining:
                 continue
             for slope, (weight, keep, mean, square) in zip(slopes, self.views[i], strict=True):
                 adam.update(weight, slope.reshape(-1).numpy(), keep, mean, square, rates)
+
+    def _slopes(
+        self, i: int, network: Layers, images: Tensor, labels: Tensor, generators: Sequence[torch.Generator]
+    ) -> Layers:
+        """The gradient of one trajectory's loss."""
+        iteration = self.steps - 1
+        if self.perturbations is None:
+            return gradients(network, images, labels, self.spec, generators, iteration=iteration)
+        return free_gradients(network, images, labels, self.spec, self.perturbations[i], iteration)
 
     def current(self) -> tuple[Layers, Averages]:
         """The current weights and averages, (S, out, in) a layer."""
@@ -125,7 +137,7 @@ def train(
     """Trains a stack for one round, or for what is left of it.
 
     Args:
-        start: From `begin_round` or `resume_round`; its tensors are not changed.
+        start: From `begin_round` or `resume_round`; its weights and averages are not changed.
         masks: bool, (S, out, in) a layer.
         specs: The trajectories, alike in all but seed, strategy and `rewind_to`.
         data: Training images and labels.
@@ -151,11 +163,12 @@ def train(
     stops = {*stops, *spec.evaluation_iterations()} - ({start.iteration} if start.iteration else set())
     for iteration, batch in enumerate(batches(specs, round_, device, start.iteration), start.iteration):
         if iteration in stops:
-            yield TrainingState(iteration, *training.current(), start.generators)
+            yield TrainingState(iteration, *training.current(), start.generators, start.perturbations)
         if iteration == spec.iterations:
             return
         images, labels = data.batch(batch)
         if spec.augment == "crop-flip":
-            draws = [generator(each.seed, Draw.AUGMENT, round_, iteration) for each in specs]
+            # A batch that is trained on several times in a row is augmented once.
+            draws = [generator(each.seed, Draw.AUGMENT, round_, iteration // spec.replays) for each in specs]
             images = crop_flip(images, spec.data.shape, draws)
         training.step(images, labels, start.generators)

@@ -294,6 +294,7 @@ def _take_checkpoints(
                 rewound=member.arrays(member.rewound) if passed else None,
                 early_stopped=member.arrays(best.weights) if (best := recorder.early_stopped[i]) else None,
                 generator=state.generators[i].get_state().numpy(),
+                perturbation=None if state.perturbations is None else state.perturbations[i].cpu().numpy().copy(),
                 curves=list(recorder.curves[i]),
                 train_seconds=seconds[i][0],
                 eval_seconds=seconds[i][1],

@@ -1,4 +1,4 @@
-"""Training losses as functions of logits: natural and adversarial cross-entropy, TRADES, MART, fast training.
+"""Training losses as functions of logits: natural and adversarial cross-entropy, TRADES, MART, fast and free training.
 
 torch is not imported here: sweep files are checked against the names below without it.
 """
@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 FAST_STEP = 1.25
 """The step of fast adversarial training, in radii (Wong et al. 2020, section 4)."""
+FREE = "free"
+"""The loss whose perturbations are carried on from step to step."""
 TINY = 1e-12
 """Added to probabilities before a logarithm, as the code of MART's authors does."""
 
@@ -116,6 +118,7 @@ OBJECTIVES = {
     "trades": Objective(trades, climbs="distribution"),
     "mart": Objective(mart),
     "fast": Objective(adversarial_alone, natural=False),
+    FREE: Objective(adversarial_alone, natural=False),
 }
 """The training losses by name."""
 

@@ -6,7 +6,7 @@ from pydantic import BeforeValidator, Field
 
 from lthray.methods.objectives import OBJECTIVES
 from lthray.spec.identity import Base
-from lthray.spec.strict import Strict, one_of
+from lthray.spec.strict import Count, Strict, one_of
 
 Floats = Annotated[tuple[float, ...], BeforeValidator(lambda value: tuple(value) if isinstance(value, list) else value)]
 """A list of numbers, kept as a tuple."""
@@ -27,9 +27,11 @@ class ObjectiveSpec(Strict):
     """The training loss."""
 
     name: Annotated[str, one_of(OBJECTIVES, group="objectives"), Base("mixed")] = "mixed"
-    """Loss: mixed (natural and adversarial), trades, mart, fast, or a function of your own."""
+    """Loss: mixed (natural and adversarial), trades, mart, fast, free, or a function of your own."""
     beta: Annotated[float, Field(ge=0), Base(6.0)] = 6.0
     """Weight of the robust term of trades and mart."""
+    replays: Annotated[Count, Base(8)] = 8
+    """Iterations in a row on each batch, with free."""
     epsilon_warmup: Annotated[int, Field(ge=0, le=10**9), Base(0)] = 0
     """Iterations over which the radius of the train attack grows from 0 to epsilon."""
 

@@ -94,6 +94,8 @@ class TrajectorySpec(TrajectoryFields):
                 "objective.name: trades attacks from a random start, because its gradient is zero at the image: set"
                 " train_attack: pgd, and pgd.random_start: true"
             )
+        if self.is_free and self.norm != "linf":
+            raise ValueError(f"objective.name: free is for norm linf, not {self.norm}")
         return self
 
     @property
@@ -185,7 +187,17 @@ class TrajectorySpec(TrajectoryFields):
     @property
     def loss_weight(self) -> float:
         """Weight of the adversarial cross-entropy, where the loss is a mean of it and the natural cross-entropy."""
-        return 1.0 if self.objective.name == "fast" else self.adversarial_weight
+        return 1.0 if self.objective.name in ("fast", objectives.FREE) else self.adversarial_weight
+
+    @property
+    def is_free(self) -> bool:
+        """Whether perturbations are carried on from iteration to iteration."""
+        return self.objective.name == objectives.FREE and self.train_attack != "none"
+
+    @property
+    def replays(self) -> int:
+        """Iterations in a row on each batch."""
+        return self.objective.replays if self.is_free else 1
 
     def train_setting_at(self, iteration: int) -> Setting | None:
         """The train attack at an iteration of a round: its radius and step grow while it warms up."""
@@ -268,7 +280,9 @@ class TrajectorySpec(TrajectoryFields):
         """
         if self.eval_clock == "round":
             return {i: i for i in [*range(0, self.iterations, self.eval_every), self.iterations]}
-        starts = range(0, self.iterations, self.epoch_batches)
-        points = (start + batch for start in starts for batch in range(0, self.epoch_batches, self.eval_every))
+        starts = range(0, self.iterations, self.epoch_batches * self.replays)
+        points = (
+            start + batch for start in starts for batch in range(0, self.epoch_batches * self.replays, self.eval_every)
+        )
         iterations = [*(i for i in points if i < self.iterations), self.iterations]
         return {iteration: label * self.eval_every for label, iteration in enumerate(iterations)}

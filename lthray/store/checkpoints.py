@@ -32,6 +32,8 @@ def write(file: UPath, checkpoint: Checkpoint) -> None:
         OSError: it cannot be written; the previous one is still there.
     """
     arrays = {"generator": checkpoint.generator}
+    if checkpoint.perturbation is not None:
+        arrays["perturbation"] = checkpoint.perturbation
     for field in LAYERS:
         arrays |= {f"{field}.{name}": array for name, array in (getattr(checkpoint, field) or {}).items()}
     record = {name: getattr(checkpoint, name) for name in VALUES}
@@ -55,11 +57,15 @@ def read(file: UPath, spec: TrajectorySpec, number: int) -> Checkpoint | None:
             return None
         layers = {field: _layers(arrays, field, spec) for field in LAYERS}
         curves = [CurveRow(**row | {"attack": parse(row["attack"])}) for row in record.pop("curves")]
-        checkpoint = Checkpoint(spec=spec, curves=curves, generator=arrays["generator"], **layers, **record)
+        draws = {"generator": arrays["generator"], "perturbation": arrays.get("perturbation")}
+        checkpoint = Checkpoint(spec=spec, curves=curves, **draws, **layers, **record)
     except (OSError, SafetensorError, ValueError, KeyError, TypeError):
         return None
     needed = ("weights", "mean", "square", *(["early_stopped"] if ends.needs_early_stopped(spec) else []))
-    return checkpoint if all(getattr(checkpoint, field) for field in needed) and checkpoint.round == number else None
+    lacks_perturbation = spec.in_round(number).is_free and checkpoint.perturbation is None
+    if lacks_perturbation or checkpoint.round != number:
+        return None
+    return checkpoint if all(getattr(checkpoint, field) for field in needed) else None
 
 
 def _layers(arrays: Mapping[str, Array], field: str, spec: TrajectorySpec) -> Any:

@@ -54,6 +54,7 @@ BASES = {
     "schedule.final": 0.0,
     "objective.name": "mixed",
     "objective.beta": 6.0,
+    "objective.replays": 8,
     "objective.epsilon_warmup": 0,
     "attack_mode": "eval",
     "norm": "linf",

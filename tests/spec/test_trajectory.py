@@ -34,7 +34,7 @@ def test_paper_is_the_default_and_says_what_the_protocol_says():
         "optimizer.name": "adam", "optimizer.momentum": 0.0, "optimizer.nesterov": False, "optimizer.weight_decay": 0.0,
         "optimizer.clip_norm": 0.0, "schedule.name": "constant", "schedule.warmup": 0, "schedule.milestones": "",
         "schedule.gamma": 0.1, "schedule.final": 0.0,
-        "objective.name": "mixed", "objective.beta": 6.0, "objective.epsilon_warmup": 0,
+        "objective.name": "mixed", "objective.beta": 6.0, "objective.replays": 8, "objective.epsilon_warmup": 0,
         "prune.only": "", "prune.except": "", "compute.precision": "float32", "compute.compile": False,
         "compute.channels_last": False, "own.data": "", "own.shape": "", "own.classes": 0, "own.examples": 0,
         "own.validation": 0, "own.test": 0, "own.code": "", "own.tensors": "",
