@@ -17,7 +17,7 @@ def compact(folder: Folder) -> None:
     with mistakes():
         from rich.progress import track
 
-        from lthray.cli.live import counted
+        from lthray.api.live import counted
         from lthray.driver.lock import hold
         from lthray.driver.opening import migrate
         from lthray.driver.progress import SweepProgress

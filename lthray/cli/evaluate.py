@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 from enum import StrEnum
-from functools import partial
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lthray.cli.options import FAILED, INTERRUPTED, Address, DataDir, Folder, data_folder, make_console, mistakes
+from lthray.cli.options import FAILED, INTERRUPTED, Address, DataDir, Folder, make_console, mistakes
 from lthray.errors import InputError
 
 if TYPE_CHECKING:
@@ -23,7 +22,9 @@ class SplitName(StrEnum):
 
 def evaluate(
     folder: Folder,
-    attack: Annotated[str, typer.Option(metavar="ATTACK", help="The attack: fgsm, pgd or autoattack.")],
+    attack: Annotated[
+        str, typer.Option(metavar="ATTACK", help="The attack: fgsm, pgd, autoattack, or one of the sweep's own code.")
+    ],
     set_: Annotated[
         list[str] | None,
         typer.Option(
@@ -67,29 +68,22 @@ def evaluate(
     with mistakes():
         named = _attack(attack, set_ or [])
         conditions = _conditions(where or [])
-        from lthray.driver.opening import migrate
-        from lthray.driver.selection import select
+        from lthray.cli.printing import measuring_page, remeasured_page
         from lthray.spec.evaluation import EvaluationRequest
-        from lthray.spec.sweepfile import load
-        from lthray.store.folder import SWEEP, Store
 
-        store, request = Store(folder), EvaluationRequest(named, split.value, images, frozenset(rounds or ()))
-        store.require()
-        console = make_console()
-        if not dry_run:
-            migrate(store, *load(store.folder / SWEEP), partial(console.print, highlight=False, soft_wrap=True))
-        sweep, trajectories = select(store, request, conditions)
+        request = EvaluationRequest(named, split.value, images, frozenset(rounds or ()))
         if dry_run:
-            from lthray.cli.printing import measuring_page
+            from lthray.driver.selection import select
+            from lthray.store.folder import Store
 
+            store = Store(folder)
+            sweep, trajectories = select(store, request, conditions)
             make_console(width=200).print(measuring_page(sweep, trajectories, request, store))
             return
-        from lthray.cli import live
-        from lthray.cli.printing import remeasured_page
-        from lthray.driver.evaluate import run
+        from lthray.api.evaluating import measure
 
-        with live.watch(console) as notify:
-            outcome = run(store, sweep, trajectories, request, data_folder(data_dir), address, notify)
+        console = make_console()
+        outcome = measure(folder, request, conditions, data_dir, address, console)
         console.print(remeasured_page(outcome, request, folder), soft_wrap=True)
     raise typer.Exit(INTERRUPTED if outcome.missing else FAILED if outcome.failures else 0)
 
@@ -97,11 +91,11 @@ def evaluate(
 def _attack(attack: str, sets: Sequence[str]) -> "Attack":
     """The attack with the settings given with `--set`."""
     from lthray.methods.attacks import ATTACKS, SINGLE_STEP, SUITES
-    from lthray.spec.attack_settings import OwnSettings, make
+    from lthray.spec.attack_settings import OwnSettings, is_own, make
     from lthray.spec.yaml_text import read_assignment
 
     known = (*ATTACKS, *SUITES)
-    if attack not in known:
+    if attack not in known and not is_own(attack):
         raise InputError(f"--attack {attack}: no such attack; there are {', '.join(known)}")
     keys = {name if name in SINGLE_STEP else f"pgd.{name}": name for name in OwnSettings.model_fields}
     settings = {}
@@ -118,13 +112,12 @@ def _attack(attack: str, sets: Sequence[str]) -> "Attack":
 
 def _conditions(where: Sequence[str]) -> dict[str, list[Any]]:
     """The values that each field may have, from its `--where`."""
-    from lthray.spec.field_names import FIELDS, did_you_mean
+    from lthray.api.evaluating import check_conditions
     from lthray.spec.yaml_text import read_assignment
 
     conditions: dict[str, list[Any]] = {}
     for condition in where:
         field, value = read_assignment("--where", condition, "strategy=reset")
-        if field not in FIELDS:
-            raise InputError(f"--where {condition}: unknown field {field}{did_you_mean(field, FIELDS)}")
+        check_conditions([field], f"--where {condition}")
         conditions[field] = value if isinstance(value, list) else [value]
     return conditions

@@ -1,7 +1,5 @@
 """What the commands share: arguments, exit statuses, the console, and how they report the user's mistakes."""
 
-import os
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -10,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from lthray.errors import CodeError, InputError, OneLineError, RunError
+from lthray.errors import CodeError, OneLineError, RunError
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
@@ -46,13 +44,6 @@ def make_console(width: int | None = None) -> Console:
     return console if console.is_terminal or not width else Console(width=width, markup=False, highlight=False)
 
 
-def data_folder(data_dir: Path | None) -> Path:
-    """Where the data sets are: `--data-dir`, or the user's cache folder."""
-    from platformdirs import user_cache_path
-
-    return data_dir or user_cache_path("lthray") / "data"
-
-
 @contextmanager
 def mistakes() -> Iterator[None]:
     """Reports a mistake of the user's in one line, without a traceback, and ends the command."""
@@ -71,21 +62,10 @@ def mistakes() -> Iterator[None]:
 
 def _cluster_address(address: str | None) -> str | None:
     """The cluster that `--address` or RAY_ADDRESS names, None for none; checked before anything is made or started."""
-    variable = os.environ.get("RAY_ADDRESS")
-    if address == "auto" and variable:  # as Ray reads it, also inside a Ray job
-        address = variable
-    if address in (None, "local"):
-        return None
-    option = "RAY_ADDRESS" if address == variable else "--address"
     with mistakes():
-        if address.startswith("ray://"):
-            raise InputError(
-                f"{option} {address}: Ray Client is not supported; send the sweep with lthray submit --address"
-                " http://HEAD:8265, or run lthray on a machine of the cluster with --address HOST:PORT"
-            )
-        if address != "auto" and not re.fullmatch(r"[^/\s]+:\d+", address):
-            raise InputError(f"{option} {address}: allowed are auto, local, and HOST:PORT such as 10.0.0.5:6379")
-    return address
+        from lthray.api.preparing import resolve_address
+
+        return resolve_address(address, "--address")
 
 
 Address = Annotated[

@@ -9,7 +9,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from lthray.cli.live import SHORT, clock, counted, trials_table
+from lthray.api.live import SHORT, clock, counted, trials_table
 from lthray.driver.status import Status, Tally
 from lthray.spec.arguments import thaw
 from lthray.spec.ends import Gradients, count_gradients

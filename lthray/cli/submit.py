@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from lthray.cli.options import BAD_INPUT, FAILED, INTERRUPTED, Settings, SweepFile, data_folder, mistakes
+from lthray.cli.options import BAD_INPUT, FAILED, INTERRUPTED, Settings, SweepFile, mistakes
 
 if TYPE_CHECKING:  # Ray takes seconds to import
     from lthray.driver.submit import Job
@@ -59,6 +59,7 @@ def submit(
     """
     console = Console(soft_wrap=True, highlight=False, markup=False)
     with mistakes():
+        from lthray.api.preparing import data_folder
         from lthray.driver.own import look_up
         from lthray.spec.sweepfile import load
 

@@ -1,7 +1,5 @@
 """`lthray sweep`: trains a sweep's unfinished trajectories."""
 
-from functools import partial
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -13,7 +11,6 @@ from lthray.cli.options import (
     DataDir,
     Settings,
     SweepFile,
-    data_folder,
     make_console,
     mistakes,
 )
@@ -48,36 +45,30 @@ def sweep(
     Exit status: 0 all complete, 1 some failed, 2 bad input, 130 interrupted.
     """
     with mistakes():
-        from lthray.driver.opening import check_owner, migrate, outdated_line
-        from lthray.driver.own import check_code, look_up
-        from lthray.spec.sweepfile import load
-        from lthray.store.folder import Store
+        from lthray.api.preparing import prepare
+        from lthray.cli.printing import outcome_page, plan_page
 
-        data = data_folder(data_dir)
-        spec, trajectories = load(sweep_file, set_ or [], partial(look_up, data_dir=data))
-        folder = out or str(Path("results") / spec.name)
-        store = Store(folder)
-        if not force:
-            check_owner(store, spec, trajectories)
-        if not accept_changed_code:
-            check_code(store, trajectories)
+        prepared = prepare(
+            sweep_file,
+            out=out,
+            sets=set_ or [],
+            data_dir=data_dir,
+            accept_changed_code=accept_changed_code,
+            force=force,
+        )
+        store, folder = prepared.store, prepared.folder
         if dry_run:
-            from lthray.cli.printing import plan_page
-            from lthray.driver.samples import trajectories as known
+            from lthray.driver.opening import outdated_line
 
-            specs = known(spec, trajectories, store)
+            specs = prepared.known()
             wide = make_console(width=200)
-            wide.print(plan_page(spec, specs, store.done(specs), folder))
-            if line := outdated_line(store, spec, trajectories):
+            wide.print(plan_page(prepared.sweep, specs, store.done(specs), folder))
+            if line := outdated_line(store, prepared.sweep, prepared.trajectories):
                 wide.print(line, highlight=False, soft_wrap=True)
             return
-        console = make_console()
-        migrate(store, spec, trajectories, partial(console.print, highlight=False, soft_wrap=True))
-        from lthray.cli import live
-        from lthray.cli.printing import outcome_page
-        from lthray.driver import run as ray_sweep
+        from lthray.api.sweeping import train
 
-        with live.watch(console) as notify:
-            outcome = ray_sweep.run(spec, trajectories, folder, data, address, notify)
+        console = make_console()
+        outcome = train(prepared, address, console)
         console.print(outcome_page(outcome, folder), soft_wrap=True)
     raise typer.Exit(INTERRUPTED if outcome.missing else FAILED if outcome.failures else 0)

@@ -8,6 +8,8 @@ folder's lock live in a process without Ray.
 import multiprocessing
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import traceback
@@ -67,23 +69,25 @@ class _ChildDiedError(Exception):
 
 
 def _run_child(attempt: Callable[[Notify], Result], notify: Notify) -> Result:
-    context = multiprocessing.get_context("spawn")
-    parent_end, child_end = context.Pipe()
-    child = context.Process(target=_serve, args=(attempt, child_end), name="driver")
-    handlers = {number: signal.signal(number, signal.SIG_IGN) for number in (signal.SIGINT, signal.SIGTERM)}
-
-    interrupted = threading.Event()
+    parent_end, child_end = multiprocessing.Pipe()
+    # Only a process's main thread may have handlers of signals: from another thread, nothing interrupts the child.
+    numbers = (signal.SIGINT, signal.SIGTERM) if threading.current_thread() is threading.main_thread() else ()
+    interrupted, begun = threading.Event(), threading.Event()
 
     def interrupt(*_: object) -> None:
         interrupted.set()
-        with suppress(OSError):
-            parent_end.send("interrupt")
+        if begun.is_set():
+            with suppress(OSError):
+                parent_end.send("interrupt")
 
+    handlers = {number: signal.signal(number, interrupt) for number in numbers}
+    child = _start(child_end)
     try:
-        child.start()  # it ignores the signals, too, until it has a process group of its own
-        child_end.close()
-        for number in handlers:
-            signal.signal(number, interrupt)
+        parent_end.send(sys.path)
+        parent_end.send(attempt)
+        begun.set()
+        if interrupted.is_set():
+            interrupt()
         while True:
             kind, content = parent_end.recv()
             if kind == "event":
@@ -91,7 +95,7 @@ def _run_child(attempt: Callable[[Notify], Result], notify: Notify) -> Result:
             elif kind == "error":
                 raise content
             else:
-                child.join()
+                child.wait()
                 return content  # type: ignore[no-any-return]
     except (EOFError, ConnectionError):
         raise (KeyboardInterrupt if interrupted.is_set() else _ChildDiedError) from None
@@ -99,14 +103,26 @@ def _run_child(attempt: Callable[[Notify], Result], notify: Notify) -> Result:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         parent_end.close()  # which ends the child if it still runs
-        child.join()
+        child.wait()
 
 
-def _serve(attempt: Callable[[Notify], Any], parent: Connection) -> None:
-    """What the child does: it sends the events, and the result or the error, to its parent."""
-    os.setpgrp()  # a terminal's Ctrl-C reaches the parent alone, which passes it on
-    signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    signal.signal(signal.SIGINT, signal.default_int_handler)
+def _start(end: Connection) -> "subprocess.Popen[bytes]":
+    """Starts the child. Unlike multiprocessing's, it does not import the caller's `__main__` again.
+
+    So a script needs no `if __name__ == "__main__"`. A terminal's Ctrl-C reaches the parent alone, which passes it on:
+    the child has a process group of its own.
+    """
+    code = f"import sys; from multiprocessing.connection import Connection; end = Connection({end.fileno()});"
+    code += "sys.path[:] = end.recv(); from lthray.driver.child import serve; serve(end)"
+    with end:
+        return subprocess.Popen(
+            [sys.executable, "-c", code], stdin=subprocess.DEVNULL, pass_fds=[end.fileno()], process_group=0
+        )
+
+
+def serve(parent: Connection) -> None:
+    """What the child does: it sends the events of the attempt, and its result or the error, to its parent."""
+    attempt: Callable[[Notify], Any] = parent.recv()
     lock = threading.Lock()
 
     def send(kind: str, content: object) -> None:

@@ -1,6 +1,6 @@
 """The sweep file: YAML and `--set` in, a validated sweep and its trajectories out."""
 
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from copy import deepcopy
 from pathlib import Path
 from typing import Any
@@ -26,12 +26,12 @@ LookUp = Callable[[SweepSpec, Path], OwnFacts]
 
 
 def load(
-    path: Path | UPath, sets: Sequence[str] = (), look_up: LookUp | None = None
+    source: Path | UPath | Mapping[str, Any], sets: Sequence[str] = (), look_up: LookUp | None = None
 ) -> tuple[SweepSpec, list[TrajectorySpec]]:
     """Reads a sweep file, applies `--set key=value` in order, and expands the grid.
 
     Args:
-        path: The sweep file.
+        source: The sweep file, or what it would hold; relative paths are then looked up in the working folder.
         sets: The values of `--set`.
         look_up: Looks up what the file says nothing of, where it is not a results folder's.
 
@@ -39,20 +39,28 @@ def load(
         InputError: the file can't be read; it or a `--set` has an unknown key, a wrong type, an impossible value or
             an empty grid; two cells are the same trajectory.
     """
+    if isinstance(source, Mapping):
+        tree: object = dict(source)
+        place, folder = "sweep", Path.cwd()
+    else:
+        tree, place, folder = _read(source), str(source), Path(str(source)).absolute().parent
+    try:
+        sweep = parse(tree, sets)
+        if look_up:
+            sweep = sweep.model_copy(update={"own": look_up(sweep, folder)})
+        return sweep, sweep.trajectories()
+    except InputError as error:
+        raise error.prefixed(f"{place}: {_named_by(sets, str(error))}") from None
+
+
+def _read(path: Path | UPath) -> object:
     try:
         text = read(UPath(path)).decode("utf-8")
     except FileNotFoundError:
         raise InputError(f"{path}: no such file") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: can't be read: {getattr(error, 'strerror', None) or 'not UTF-8 text'}") from None
-    tree = read_yaml(text, str(path))
-    try:
-        sweep = parse(tree, sets)
-        if look_up:
-            sweep = sweep.model_copy(update={"own": look_up(sweep, Path(str(path)).absolute().parent)})
-        return sweep, sweep.trajectories()
-    except InputError as error:
-        raise error.prefixed(f"{path}: {_named_by(sets, str(error))}") from None
+    return read_yaml(text, str(path))
 
 
 def parse(tree: object, sets: Sequence[str] = ()) -> SweepSpec:

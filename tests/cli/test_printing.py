@@ -4,8 +4,8 @@ import io
 
 import pytest
 
+from lthray.api.live import counted
 from lthray.cli import options, printing
-from lthray.cli.live import counted
 from lthray.driver.evaluate import Remeasured
 from lthray.driver.run import Outcome
 from lthray.engine.results import Failure

@@ -13,7 +13,7 @@ from lthray.spec.sweepfile import load
 DRIVER = """
 import sys
 from pathlib import Path
-import lthray.cli.sweep, lthray.cli.evaluate, lthray.cli.live, lthray.cli.printing, lthray.driver.run
+import lthray.cli.sweep, lthray.cli.evaluate, lthray.api.live, lthray.cli.printing, lthray.driver.run
 import lthray.driver.evaluate, lthray.driver.training
 from lthray.driver.datasets.known import read
 

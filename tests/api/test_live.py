@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from lthray.cli import live
+from lthray.api import live
 from lthray.driver import progress
 from lthray.driver.events import Note, Planned, TrajectoryFailed, TrialEnded, TrialProgress, TrialRetried
 from lthray.driver.progress import SweepProgress

@@ -1,0 +1,128 @@
+"""What every way to start a sweep has in common: its file is read, and its results folder is checked against it."""
+
+import os
+import re
+import sys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+from platformdirs import user_cache_path
+
+from lthray.driver import samples
+from lthray.driver.opening import check_owner
+from lthray.driver.own import check_code, look_up
+from lthray.errors import InputError
+from lthray.spec.sweep import SweepSpec
+from lthray.spec.sweepfile import load
+from lthray.spec.trajectory import TrajectorySpec
+from lthray.store.folder import Store
+
+Settings = Mapping[str, Any] | Sequence[str]
+"""What overrides keys of a sweep file: a mapping of dotted keys to values, or texts such as `iterations=2000`."""
+
+
+@dataclass(frozen=True)
+class Prepared:
+    """A sweep and its results folder, checked against each other; nothing is written yet."""
+
+    sweep: SweepSpec
+    trajectories: list[TrajectorySpec]
+    """As far as the sweep file says them."""
+    folder: str
+    """Results folder, as it was named."""
+    store: Store
+    data_dir: Path
+    """Where data sets are, or are downloaded to."""
+
+    def known(self) -> list[TrajectorySpec]:
+        """All trajectories that are known now: of a search, those of the samples drawn so far."""
+        return samples.trajectories(self.sweep, self.trajectories, self.store)
+
+
+def prepare(
+    sweep: str | os.PathLike[str] | Mapping[str, Any],
+    *,
+    out: str | os.PathLike[str] | None = None,
+    sets: Settings = (),
+    data_dir: str | os.PathLike[str] | None = None,
+    accept_changed_code: bool = False,
+    force: bool = False,
+) -> Prepared:
+    """Reads a sweep and checks it against its results folder.
+
+    Args:
+        sweep: Its file, or what such a file holds; files that a mapping names are looked up in the working folder.
+        out: Results folder, by path or URL; by default `results/` and the sweep's name.
+        sets: Overrides keys of the file.
+        data_dir: Where data sets are, or are downloaded to; by default `data_folder`.
+        accept_changed_code: Whether finished rounds may have been trained by other code of the user's.
+        force: Whether the folder may hold another sweep.
+
+    Raises:
+        InputError: the sweep is no sweep, or the folder does not take it.
+    """
+    source = sweep if isinstance(sweep, Mapping) else Path(sweep)
+    data = data_folder(data_dir)
+    spec, trajectories = load(source, _assignments(sets), partial(look_up, data_dir=data))
+    folder = str(out) if out else str(Path("results") / spec.name)
+    store = Store(folder)
+    if not force:
+        check_owner(store, spec, trajectories)
+    if not accept_changed_code:
+        check_code(store, trajectories)
+    return Prepared(spec, trajectories, folder, store, data)
+
+
+def _assignments(sets: Settings) -> list[str]:
+    if not isinstance(sets, Mapping):
+        return list(sets)
+    return [f"{key}={_as_yaml(key, value)}" for key, value in sets.items()]
+
+
+def _as_yaml(key: str, value: object) -> str:
+    try:
+        text: str = yaml.safe_dump(value, default_flow_style=True, width=sys.maxsize)
+    except yaml.YAMLError:
+        allowed = "text, numbers, true, false, lists and mappings"
+        raise InputError(f"{key}: found {value!r}, but a sweep file takes {allowed}") from None
+    return text.removesuffix("...\n").strip()
+
+
+def data_folder(data_dir: str | os.PathLike[str] | None) -> Path:
+    """Where the data sets are: what is given, else the environment's LTHRAY_DATA_DIR, else the user's cache folder."""
+    given = data_dir or os.environ.get("LTHRAY_DATA_DIR")
+    return Path(given) if given else user_cache_path("lthray") / "data"
+
+
+def resolve_address(address: str | None, option: str = "address") -> str | None:
+    """The cluster that an address or RAY_ADDRESS names, None for this machine alone.
+
+    `auto` is the Ray that already runs in this process, if one does; else the cluster that this machine is a node of.
+
+    Args:
+        address: What the user gave.
+        option: What it is called in an error's line.
+
+    Raises:
+        InputError: it is the address of something else.
+    """
+    variable = os.environ.get("RAY_ADDRESS")
+    if address == "auto" and "ray" in sys.modules and sys.modules["ray"].is_initialized():
+        return str(sys.modules["ray"].get_runtime_context().gcs_address)
+    if address == "auto" and variable:  # as Ray reads it, also inside a Ray job
+        address = variable
+    if address in (None, "local"):
+        return None
+    name = "RAY_ADDRESS" if address == variable else option
+    if address.startswith("ray://"):
+        raise InputError(
+            f"{name} {address}: Ray Client is not supported; send the sweep with lthray submit --address"
+            " http://HEAD:8265, or run lthray on a machine of the cluster with --address HOST:PORT"
+        )
+    if address != "auto" and not re.fullmatch(r"[^/\s]+:\d+", address):
+        raise InputError(f"{name} {address}: allowed are auto, local, and HOST:PORT such as 10.0.0.5:6379")
+    return address
