@@ -123,6 +123,8 @@ SETTINGS = [
     *({"prune": {"criterion": criterion}} for criterion in CRITERIA),
     {"prune": {"criterion": "adversarial-gradient", "schedule": "one-shot", "scope": "global"}},
     {"prune": {"criterion": "random", "schedule": "one-shot"}},
+    {"prune": {"structure": {"kind": "n-of-m"}, "criterion": "learned"}},
+    {"prune": {"structure": {"kind": "units"}, "schedule": "one-shot"}},
     {"strategy": "continued", "retrain": {"iterations": 5, "train_attack": "pgd"}},
 ]
 
