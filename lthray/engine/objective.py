@@ -1,18 +1,22 @@
 """The training loss as a trajectory's fields say it: which function it is, and what its attack moves away from."""
 
+from collections.abc import Callable
+
 import torch
 from torch import Tensor
 
 from lthray import references
 from lthray.engine.adversarial import attack_targets
 from lthray.methods.attacks import Setting
-from lthray.methods.objectives import OBJECTIVES, Objective
+from lthray.methods.objectives import OBJECTIVES, Objective, Outputs
 from lthray.spec.trajectory import TrajectorySpec
 
 
 def objective_of(spec: TrajectorySpec) -> Objective:
-    """The training loss of a trajectory."""
-    return references.find(OBJECTIVES, "objectives", spec.objective.name, spec.own.code)
+    """The training loss of a trajectory; a user's own may be a bare function of `Outputs`."""
+    registry: dict[str, Objective | Callable[[Outputs], Tensor]] = {**OBJECTIVES}
+    known = references.find(registry, "objectives", spec.objective.name, spec.own.code)
+    return known if isinstance(known, Objective) else Objective(known)
 
 
 def is_natural_needed(spec: TrajectorySpec) -> bool:

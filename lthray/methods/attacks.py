@@ -19,9 +19,14 @@ class Attack:
     """
 
     name: str
-    """One of `ATTACKS` or `SUITES`."""
+    """One of `ATTACKS` or `SUITES`, or an attack of the user's."""
     settings: tuple[tuple[str, object], ...] = ()
     """Names and values, in the order in which the registry lists them."""
+
+    @property
+    def is_standard(self) -> bool:
+        """Whether it is an attack of the contract of `curves` and `rounds`, `none` among them, without settings."""
+        return not self.settings and (self.name in ATTACKS or self == NATURAL)
 
     def __str__(self) -> str:
         return f"{self.name}({';'.join(f'{name}={_text(value)}' for name, value in self.settings)})".removesuffix("()")

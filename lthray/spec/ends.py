@@ -29,10 +29,11 @@ def end_images(spec: TrajectorySpec) -> int:
 def end_attacks(spec: TrajectorySpec) -> list[Attack]:
     """The end attacks to measure: not those whose rows the eval attacks give already.
 
-    An eval attack with settings of its own has rows in `evaluations` on all images, at early stopping and at the end.
+    An eval attack of the user's, or with settings of its own, has rows in `evaluations` on all images, at early
+    stopping and at the end.
     """
     measured = spec.eval_attacks if end_images(spec) == spec.data.test else ()
-    return [attack for attack in spec.end_attacks if not (attack.settings and attack in measured)]
+    return [attack for attack in spec.end_attacks if attack.is_standard or attack not in measured]
 
 
 def split_eval_attacks(spec: TrajectorySpec) -> tuple[tuple[Attack, ...], tuple[Attack, ...]]:

@@ -93,7 +93,9 @@ def _first_rows(store: Store, part: str, trajectory_id: str) -> list[Row]:
 def _measured(spec: TrajectorySpec) -> set[tuple[str, str, int]]:
     """Split, attack and number of images of the rows of `evaluations` that training leaves."""
     sizes = {"validation": spec.validation_size, "test": spec.data.test}
-    own = {(split, str(attack), n) for split, n in sizes.items() for attack in spec.eval_attacks if attack.settings}
+    own = {
+        (split, str(attack), n) for split, n in sizes.items() for attack in spec.eval_attacks if not attack.is_standard
+    }
     return own | {("test", str(attack), ends.end_images(spec)) for attack in ends.end_attacks(spec)}
 
 

@@ -43,10 +43,13 @@ def _column(name: str, kind: type, role: str, unit: str = "") -> pa.Field:
     return pa.field(name, _TYPES[kind], metadata={"role": role} | ({"unit": unit} if unit else {}))
 
 
+_ROLES = {"transfer.source": "identity", "own.code": "bookkeeping", "own.tensors": "bookkeeping"}
+"""The roles of fields that are no settings: the source names a trajectory, as `trajectory_id` does, and the others
+follow from the references and the network."""
+
+
 def _field(name: str, value: object) -> pa.Field:
-    # The source's id differs from seed to seed: it names a trajectory, as `trajectory_id` does, and is no setting.
-    role = "identity" if name == "transfer.source" else "field"
-    column = _column(name, type(value), role, _FIELD_UNITS.get(name, ""))
+    column = _column(name, type(value), _ROLES.get(name, "field"), _FIELD_UNITS.get(name, ""))
     if name not in _BASE_VALUES:  # other fields decide
         return column
     return column.with_metadata(column.metadata | {b"base": json.dumps(_AT_BASE[name]).encode()})
@@ -123,12 +126,12 @@ def round_rows(result: RoundResult, shared: Mapping[str, Any]) -> dict[str, list
 
 
 def _evaluation_rows(result: RoundResult) -> list[dict[str, Any]]:
-    """A round's rows of `evaluations`: of the eval attacks with settings of their own, and the end attacks.
+    """A round's rows of `evaluations`: of eval attacks of the user's or with settings of their own, and of end attacks.
 
     The contract of `curves` and `rounds` knows `none`, `fgsm` and `pgd` alone, measured on all images.
     """
     points = dict(zip(MOMENTS, (result.early_stopping_iteration, result.iterations), strict=True))
-    measured = [(row, result.images[row.split]) for row in result.curves if row.attack.settings]
+    measured = [(row, result.images[row.split]) for row in result.curves if not row.attack.is_standard]
     measured += [(row, result.end_images) for row in result.ends]
     return [
         {"moment": moment, **_cells(row), "images": images, "device": result.device} | versions()
@@ -139,7 +142,7 @@ def _evaluation_rows(result: RoundResult) -> list[dict[str, Any]]:
 
 def _curve_rows(result: RoundResult) -> list[dict[str, Any]]:
     """A round's rows of `curves`."""
-    return [_cells(row) for row in result.curves if not row.attack.settings]
+    return [_cells(row) for row in result.curves if row.attack.is_standard]
 
 
 def _cells(row: CurveRow) -> dict[str, Any]:

@@ -239,7 +239,7 @@ class _Reporter:
             rate=self.latest.rate if self.latest else 0.0,
             weights_remaining=1.0,
             natural=accuracy(NATURAL),
-            adversarial={label(attack): accuracy(attack) for attack in spec.eval_attacks if not attack.settings},
+            adversarial={label(attack): accuracy(attack) for attack in spec.eval_attacks if attack.is_standard},
             running=running,
             device=self.device,
         )

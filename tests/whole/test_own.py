@@ -46,6 +46,24 @@ FILES = {
 
         def broken(net):
             raise RuntimeError("no scores today")
+
+        def halved(past):
+            return tuple(0.5 * tensor for tensor in past.trained), past.masks
+
+        def blurred(at):
+            return (at.images + at.setting.epsilon * at.gradient().sign() * at.noise().abs()).clamp(0, 1)
+
+        def focal(outputs):
+            import torch
+            terms = []
+            for logits in (outputs.natural, outputs.adversarial):
+                log = (outputs.targets * logits.log_softmax(-1)).sum(-1)
+                terms.append((-(1 - log.exp()) ** 2 * log).mean(-1).sum())
+            return sum(terms) / 2
+
+        def inverse(optimizer, course):
+            import torch
+            return torch.optim.lr_scheduler.LambdaLR(optimizer, lambda step: 1 / (1 + step / course.iterations))
     """,
 }
 SWEEP = {
@@ -112,6 +130,41 @@ def test_mistakes_in_the_users_files_are_said_in_a_line_before_anything_runs(min
     (mine / "nets.py").write_text("class Net(:\n")
     failed(lthray("sweep", sweep, "--out", out), "nets.py: line 1: ")
     assert not out.exists()
+
+
+def test_strategy_attack_loss_and_schedule_of_the_users_own(mine, tmp_path):
+    """On a network with its gradients in closed form, from the sweep to the report."""
+    sweep = SWEEP | {
+        "trajectory": {
+            "dataset": "digits-8x8", "rounds": 1, "iterations": 20, "eval_every": 10, "epsilon": 0.1,
+            "end_attacks": [], "eval_attacks": ["pgd"], "schedule": {"name": "rules.py:inverse"},
+        },
+        "grid": {
+            "strategy": ["reset", "rules.py:halved"],
+            "train_attack": ["pgd", "rules.py:blurred"],
+            "objective.name": ["mixed", "rules.py:focal"],
+        },
+    }  # fmt: skip
+    (mine / "own.yaml").write_text(yaml.safe_dump(sweep))
+    out = tmp_path / "out"
+    done = lthray("sweep", mine / "own.yaml", "--out", out)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "broke" not in done.stdout
+    rounds, curves = tables(out)
+    assert len(rounds) == 16
+    assert {*curves["attack"]} == {"none", "pgd"}  # all that the contract of `curves` knows
+    evaluations = pd.read_parquet(out / "evaluations")
+    assert {*evaluations["attack"]} == {"rules.py:blurred"}
+    assert evaluations.groupby(["trajectory_id", "round", "split"])["moment"].nunique().min() >= 2
+    assert np.isfinite(evaluations["loss"]).all()
+
+    halved = rounds[(rounds["round"] == 1)].set_index(["strategy", "train_attack", "objective.name"])
+    assert halved["final_none_accuracy_test"].nunique() > 4  # every rule changes something
+    reported = lthray("report", out)
+    assert reported.returncode == 0, reported.stderr
+    page = (out / "report" / "index.html").read_text()
+    assert "own.code" not in page
+    assert "trained against rules.py:blurred" in page
 
 
 def test_an_exception_in_the_users_code_is_shown_once_and_fails_its_trajectories_alone(mine, tmp_path):

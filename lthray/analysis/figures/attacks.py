@@ -9,13 +9,14 @@ from lthray.analysis.figures.grid import make_grid
 from lthray.analysis.numbers.evaluations import KEYS
 from lthray.analysis.numbers.fields import select
 from lthray.analysis.numbers.frames import MEAN_EVALUATIONS, takes
+from lthray.analysis.numbers.measurements import CHANCE
 from lthray.analysis.numbers.summary import list_strategies
 
 _ACCURACY = "Adversarial test accuracy, %"
 
 
 @takes(means=MEAN_EVALUATIONS)
-def draw_attacks(means: pd.DataFrame, *, width: style.Width = "page") -> Figure:
+def draw_attacks(means: pd.DataFrame, *, width: style.Width = "page", chance: float = CHANCE) -> Figure:
     """Adversarial test accuracy under each further attack, against the weights remaining.
 
     A column per attack, moment and number of images, a row per train attack, a line per strategy: the mean over seeds,
@@ -25,6 +26,7 @@ def draw_attacks(means: pd.DataFrame, *, width: style.Width = "page") -> Figure:
     Args:
         means: The rows of `summarise_evaluations` on test images, for one data set and one setting.
         width: As for `draw_sparsity`.
+        chance: Likewise.
 
     Raises:
         ValueError: There are no rows, or rows of more than one figure, or no such width.
@@ -42,10 +44,10 @@ def draw_attacks(means: pd.DataFrame, *, width: style.Width = "page") -> Figure:
                 for strategy, look in looks.items():
                     chosen = select(panel, {"strategy": strategy})
                     style.draw_means(axes, chosen, "accuracy", look, 100, strategy)
-                style.limit_accuracies(axes)
+                style.limit_accuracies(axes, chance)
         apart = [] if style.share_y(grid.panels) else ["accuracy"]
         for axes in grid.panels:
-            style.draw_chance(axes)
+            style.draw_chance(axes, chance)
         grid.name([f"train {facet['train_attack']}" for facet in rows], [_name(attack) for attack in columns])
         grid.hide_inner_y()
         grid.label_x("Weights remaining, %")

@@ -18,6 +18,7 @@ from lthray.analysis.figures.series import Series, add_series, series_lines
 from lthray.analysis.numbers.curves import rounds_shown
 from lthray.analysis.numbers.fields import select
 from lthray.analysis.numbers.frames import MEAN_CURVES, takes
+from lthray.analysis.numbers.measurements import CHANCE
 from lthray.analysis.numbers.summary import list_strategies
 
 _MARKS = 6
@@ -49,7 +50,11 @@ class _Column:
 
 @takes(curves=MEAN_CURVES)
 def draw_accuracy_curves(
-    curves: pd.DataFrame, place: layout.Layout | None = None, *, width: style.Width = "page"
+    curves: pd.DataFrame,
+    place: layout.Layout | None = None,
+    *,
+    width: style.Width = "page",
+    chance: float = CHANCE,
 ) -> Figure:
     """Figure 1 of the poster: adversarial test accuracy as training proceeds.
 
@@ -62,11 +67,12 @@ def draw_accuracy_curves(
         curves: The rows of `learning_curves` for one data set and one setting, apart from placed fields.
         place: The fields on colour, row and column.
         width: The width that it is printed at: "column" (3.3 inches), "text" (6.9) or "page" (11 or more).
+        chance: The accuracy of a guess, in (0, 1].
 
     Raises:
         ValueError: There are no rows, or rows of more than one figure, or no such width.
     """
-    return _figure(curves, place or layout.Layout(), width, _ACCURACY)
+    return _figure(curves, place or layout.Layout(), width, _ACCURACY, chance)
 
 
 @takes(curves=MEAN_CURVES)
@@ -74,10 +80,10 @@ def draw_loss_curves(
     curves: pd.DataFrame, place: layout.Layout | None = None, *, width: style.Width = "page"
 ) -> Figure:
     """Figure 3 of the poster: adversarial validation loss as training proceeds, laid out as `draw_accuracy_curves`."""
-    return _figure(curves, place or layout.Layout(), width, _LOSS)
+    return _figure(curves, place or layout.Layout(), width, _LOSS, CHANCE)
 
 
-def _figure(curves: pd.DataFrame, place: layout.Layout, width: style.Width, measure: _Measure) -> Figure:
+def _figure(curves: pd.DataFrame, place: layout.Layout, width: style.Width, measure: _Measure, chance: float) -> Figure:
     style.single_panel(curves, place.fields)
     numbers = rounds_shown(curves)
     curves = curves[curves["round"].isin(numbers)]
@@ -98,13 +104,13 @@ def _figure(curves: pd.DataFrame, place: layout.Layout, width: style.Width, meas
                 strategies = [str(facet["strategy"])] if "strategy" in facet else column.strategies
                 _draw(axes, select(curves, facet | column.facet), strategies, measure, looks, labels)
                 if measure is _ACCURACY:
-                    style.limit_accuracies(axes)
+                    style.limit_accuracies(axes, chance)
                 axes.xaxis.set_major_locator(MaxNLocator(nbins=4 if wide else 2, integer=True))
                 axes.xaxis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))
         apart = _share_axes(grid, place, measure)
         for axes in grid.panels:
             if measure is _ACCURACY:
-                style.draw_chance(axes)
+                style.draw_chance(axes, chance)
             _label_ends(axes, _INNER * grid.figure.get_figheight() / len(grid.lines))
         grid.name([layout.label(facet, "\n") for facet in rows], [column.title for column in columns])
         grid.figure.supylabel(measure.name, fontsize=mpl.rcParams["font.size"])

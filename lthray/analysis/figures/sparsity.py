@@ -10,6 +10,7 @@ from lthray.analysis.figures import captions, layout, style
 from lthray.analysis.figures.grid import make_grid
 from lthray.analysis.numbers.fields import distinct, select
 from lthray.analysis.numbers.frames import NETWORKS, SUMMARY, takes
+from lthray.analysis.numbers.measurements import CHANCE
 
 
 @dataclass(frozen=True)
@@ -27,7 +28,13 @@ _NUMBER = _Weights("weights_remaining_count", 1, "Weights remaining", "{:,.0f}".
 
 
 @takes(summary=SUMMARY)
-def draw_sparsity(summary: pd.DataFrame, place: layout.Layout | None = None, *, width: style.Width = "page") -> Figure:
+def draw_sparsity(
+    summary: pd.DataFrame,
+    place: layout.Layout | None = None,
+    *,
+    width: style.Width = "page",
+    chance: float = CHANCE,
+) -> Figure:
     """Figure 2 of the poster: what sparsity does to early stopping and to both accuracies.
 
     Three columns (early-stopping iteration, adversarial and natural test accuracy in %, all at early stopping) against
@@ -40,16 +47,17 @@ def draw_sparsity(summary: pd.DataFrame, place: layout.Layout | None = None, *, 
         summary: The rows of `summarise` for one data set and one setting, apart from placed fields.
         place: The fields on colour, row and column; strategies on colour by default.
         width: The width that it is printed at: "column" (3.3 inches), "text" (6.9) or "page" (11 or more).
+        chance: The accuracy of a guess, in (0, 1].
 
     Raises:
         ValueError: There are no rows, or rows of more than one figure, or no such width.
     """
     caption = "Early-stopping iteration, adversarial and natural test accuracy at early stopping, by weights remaining."
-    return _figure(summary, place or layout.Layout(), width, layout.MOMENTS[0][1], _SHARE, caption)
+    return _figure(summary, place or layout.Layout(), width, layout.MOMENTS[0][1], _SHARE, caption, chance)
 
 
 @takes(summary=NETWORKS)
-def draw_networks(summary: pd.DataFrame, *, width: style.Width = "page") -> Figure:
+def draw_networks(summary: pd.DataFrame, *, width: style.Width = "page", chance: float = CHANCE) -> Figure:
     """Networks compared by the number of their weights: is a large sparse one better than a small dense one?
 
     Two columns (adversarial and natural test accuracy in %, at early stopping) against the number of weights remaining,
@@ -58,6 +66,7 @@ def draw_networks(summary: pd.DataFrame, *, width: style.Width = "page") -> Figu
     Args:
         summary: The rows of `networks` for one data set and one setting.
         width: As for `draw_sparsity`.
+        chance: Likewise.
 
     Raises:
         ValueError: There are no rows, or rows of more than one figure, or no such width.
@@ -66,7 +75,8 @@ def draw_networks(summary: pd.DataFrame, *, width: style.Width = "page") -> Figu
         "Adversarial and natural test accuracy at early stopping, by the number of weights remaining, a line for each"
         " network."
     )
-    return _figure(summary, layout.Layout(colour="network"), width, layout.MOMENTS[0][1][1:], _NUMBER, caption)
+    place, measures = layout.Layout(colour="network"), layout.MOMENTS[0][1][1:]
+    return _figure(summary, place, width, measures, _NUMBER, caption, chance)
 
 
 def _figure(
@@ -76,6 +86,7 @@ def _figure(
     measures: Sequence[tuple[str, str]],
     weights: _Weights,
     caption: str,
+    chance: float,
 ) -> Figure:
     style.single_panel(summary, place.fields)
     free = [name for name in (*layout.ATTACKS, "strategy") if name not in place.fields]
@@ -99,11 +110,11 @@ def _figure(
                 if counted:
                     axes.set_ylim(0, max(axes.get_ylim()[1], 1))
                 else:
-                    style.limit_accuracies(axes)
+                    style.limit_accuracies(axes, chance)
         apart = [name.partition(",")[0].lower() for _, name in measures if not style.share_y(grid.showing(name))]
         for measure, name in measures:
             for axes in grid.showing(name) if not measure.endswith("_iteration") else ():
-                style.draw_chance(axes)
+                style.draw_chance(axes, chance)
         grid.name(
             [layout.label(facet, "\n") for facet in rows],
             [f"{name}\n{layout.label(part)}" if part else name for _, name, part in columns],

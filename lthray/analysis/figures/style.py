@@ -16,7 +16,6 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import FixedFormatter, FixedLocator, MaxNLocator, NullLocator, StrMethodFormatter
 
 from lthray.analysis.figures.series import Series, add_series
-from lthray.analysis.numbers import measurements
 from lthray.analysis.numbers.summary import Panel, panels
 
 Width = Literal["column", "text", "page"]
@@ -54,8 +53,6 @@ SEQUENCE = ("#0f6cbd", "#6b5bd6", "#a94bb0", "#cf3f6b", "#cc5a1e", "#b88a00")
 so that lightness hardly orders them: hue, markers and dashes do."""
 DASHES = ("-", (0, (4, 1.6)), (0, (1, 1.4)), (0, (6, 1.6, 1, 1.6)))
 COLOURS = LinearSegmentedColormap.from_list("weights", SEQUENCE)
-CHANCE = 100 * measurements.CHANCE
-"""The accuracy of a guess, in %."""
 
 _STRATEGIES = ("reset", "random", "continued")
 _FONTS = ["DejaVu Sans", "Verdana", "Arial", "Helvetica", "sans-serif"]
@@ -187,27 +184,29 @@ def draw_means(
         line.companions += [*caps, *bars]
 
 
-def limit_accuracies(axes: Axes) -> None:
+def limit_accuracies(axes: Axes, chance: float) -> None:
     """An axis of accuracies, in %: little beyond 0 and 100, and with what a guess would reach where that is near."""
+    guess = 100 * chance
     low, high = axes.get_ylim()
     low, high = max(low, -2), min(high, 102)
     axes.set_ylim(low, high)
     near = _NEAR * (high - low)
-    if low - near <= CHANCE <= high + near:
-        axes.set_ylim(min(low, CHANCE - near / 5), max(high, CHANCE + near / 5))
+    if low - near <= guess <= high + near:
+        axes.set_ylim(min(low, guess - near / 5), max(high, guess + near / 5))
 
 
-def draw_chance(axes: Axes) -> None:
+def draw_chance(axes: Axes, chance: float) -> None:
     """A dashed line at what a guess would reach, where an axis of accuracies, in %, has it."""
     low, high = axes.get_ylim()
-    if not low <= CHANCE <= high:
+    guess = 100 * chance
+    if not low <= guess <= high:
         return
-    first, last = (min((_distance(line, step) for line in axes.lines), default=0.0) for step in (1, -1))
+    first, last = (min((_distance(line, guess, step) for line in axes.lines), default=0.0) for step in (1, -1))
     side, right = ("left", 2) if first > last else ("right", -2)
-    edge, up = ("top", -1) if high - CHANCE < (high - low) / 5 else ("bottom", 1)
-    axes.axhline(CHANCE, color=GREY, linewidth=0.8, linestyle=(0, (5, 3)), zorder=1.5)
+    edge, up = ("top", -1) if high - guess < (high - low) / 5 else ("bottom", 1)
+    axes.axhline(guess, color=GREY, linewidth=0.8, linestyle=(0, (5, 3)), zorder=1.5)
     axes.annotate(
-        "chance", (0 if side == "left" else 1, CHANCE), (right, up), xycoords=axes.get_yaxis_transform(),
+        "chance", (0 if side == "left" else 1, guess), (right, up), xycoords=axes.get_yaxis_transform(),
         textcoords="offset points", ha=side, va=edge, color=GREY,
     )  # fmt: skip
 
@@ -259,10 +258,10 @@ def single_panel(frame: pd.DataFrame, fields: Sequence[str]) -> Panel:
     return parts[0]
 
 
-def _distance(line: Line2D, step: Literal[1, -1]) -> float:
-    """How near to chance a line comes in the first third of its points, or in the last (-1)."""
+def _distance(line: Line2D, guess: float, step: Literal[1, -1]) -> float:
+    """How near to a guess a line comes in the first third of its points, or in the last (-1)."""
     values = np.asarray(line.get_ydata(), float)[::step]
-    return float(np.nanmin(np.abs(values[: len(values) // 3 + 1] - CHANCE), initial=100.0))
+    return float(np.nanmin(np.abs(values[: len(values) // 3 + 1] - guess), initial=100.0))
 
 
 def _look(place: int, colours: Sequence[str]) -> Style:

@@ -1,5 +1,6 @@
 """The columns of a table of rounds: which are fields of a trajectory, which fields vary, how values sort and print."""
 
+import json
 import math
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -30,6 +31,7 @@ _KNOWN_ROLES = {
     **dict.fromkeys(("weights_remaining", "weights_remaining_count"), MEASURE),
     **dict.fromkeys(("round_iterations", "stack", "train_seconds", "eval_seconds", "device"), BOOKKEEPING),
     **dict.fromkeys(("lthray_version", "torch_version", "python_version"), BOOKKEEPING),
+    **dict.fromkeys(("own.code", "own.tensors"), BOOKKEEPING),
 }
 _MEASURES = ("early_stopping_", "final_")
 
@@ -136,9 +138,11 @@ def sort_key(column: pd.Series) -> pd.Series:
 
 
 def show(value: object) -> str:
-    """A field's value as a reader expects it: booleans as in YAML, floats without needless digits."""
+    """A field's value as a reader expects it: booleans as in YAML, short floats, mappings as words."""
     if isinstance(value, float):
         return "–" if math.isnan(value) else f"{value:g}"
+    if isinstance(value, str) and value.startswith("{"):  # the arguments of a user's network, in JSON
+        return ", ".join(f"{name} {show(entry)}" for name, entry in json.loads(value).items())
     return str(value).lower() if str(value) in ("True", "False") else str(value)
 
 

@@ -10,7 +10,15 @@ import pandas as pd
 from scipy import stats as sps
 
 from lthray.analysis.numbers.fields import hashable, select, trajectory_keys, varied
-from lthray.analysis.numbers.measurements import CHANCE, MOMENTS, NATURAL, WHOLE, list_measurements, trained_against
+from lthray.analysis.numbers.measurements import (
+    CHANCE,
+    MOMENTS,
+    NATURAL,
+    WHOLE,
+    chance,
+    list_measurements,
+    trained_against,
+)
 from lthray.analysis.numbers.paired_tests import TICKETS
 from lthray.analysis.numbers.strength import AttackSetting, is_stronger, resolve_attack
 
@@ -37,6 +45,8 @@ class Basis:
     """Why accuracy under it is no evidence of robustness; empty where it is evidence."""
     dense_accuracy: float = math.nan
     """Mean accuracy of the dense network under it, in [0, 1]; NaN where no attack is strong enough."""
+    chance: float = CHANCE
+    """The accuracy of a guess."""
 
     @property
     def measurement(self) -> dict[str, Any]:
@@ -115,8 +125,9 @@ def _find_basis(rounds: pd.DataFrame, measured: pd.DataFrame) -> Basis:
     for basis in candidates:
         if basis.setting and all(is_stronger(basis.setting, attack, fields) for attack in train_attacks):
             dense = select(_tickets(measured), {"round": 0, **basis.measurement})["accuracy"]
-            reason = "" if _is_above_chance(dense) else DENSE_AT_CHANCE
-            return replace(basis, reason=reason, dense_accuracy=float(dense.mean()))
+            guess = chance(rounds)
+            reason = "" if _is_above(guess, dense) else DENSE_AT_CHANCE
+            return replace(basis, reason=reason, dense_accuracy=float(dense.mean()), chance=guess)
     return replace(candidates[0] if candidates else Basis(), reason=NO_STRONGER_ATTACK)
 
 
@@ -133,9 +144,9 @@ def _tickets(measured: pd.DataFrame) -> pd.DataFrame:
     return measured[measured["strategy"] == TICKETS]
 
 
-def _is_above_chance(accuracy: "pd.Series[float]") -> bool:
-    """Whether the mean over seeds lies above chance, by a one-sided t test; one seed is taken by its value."""
+def _is_above(guess: float, accuracy: "pd.Series[float]") -> bool:
+    """Whether the mean over seeds lies above a guess, by a one-sided t test; one seed is taken by its value."""
     n, deviation = len(accuracy), float(accuracy.std())
     if n < 2 or deviation == 0:
-        return bool(accuracy.mean() > CHANCE)
-    return bool(sps.t.sf((accuracy.mean() - CHANCE) / (deviation / np.sqrt(n)), n - 1) <= LEVEL_ABOVE_CHANCE)
+        return bool(accuracy.mean() > guess)
+    return bool(sps.t.sf((accuracy.mean() - guess) / (deviation / np.sqrt(n)), n - 1) <= LEVEL_ABOVE_CHANCE)

@@ -10,6 +10,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 SUITE = "autoattack"
+KNOWN = ("fgsm", "pgd", SUITE)
+"""The attacks whose settings say how strong they are; of a user's own attack they do not."""
 LEAST_STEPS = 10
 """Fewer steps do not make a strong attack, whatever a network was trained against."""
 GROUND_TRUTH = "ground-truth"
@@ -25,7 +27,7 @@ class AttackSetting:
     """An attack with every number that says how strong it is."""
 
     name: str
-    """fgsm, pgd or autoattack."""
+    """fgsm, pgd, autoattack, or an attack of the user's."""
     epsilon: float
     norm: str
     label: str
@@ -41,13 +43,20 @@ class AttackSetting:
 
     @property
     def rank(self) -> tuple[bool, bool, int, int]:
-        """What orders attacks of the same radius by strength: the suite first, then the label, then gradients."""
+        """What orders attacks of the same radius by strength: the suite first, then the label, then gradients.
+
+        Attacks of the user's come last, since nothing is known of them.
+        """
+        if self.name not in KNOWN:
+            return False, False, 0, 0
         return self.name == SUITE, self.label == GROUND_TRUTH, self.gradients, self.steps
 
     def __str__(self) -> str:
         radius = f"ε {self.epsilon:g} ({'L2' if self.norm == 'l2' else 'L∞'})"
         if self.name == SUITE:
             return f"AutoAttack, {radius}"
+        if self.name not in KNOWN:
+            return f"{self.name}, {radius}"
         label = "from the true label" if self.label == GROUND_TRUTH else "from the predicted label"
         if self.name == "fgsm":
             return f"FGSM {label}, {radius}"
@@ -92,14 +101,14 @@ def is_stronger(attack: AttackSetting, train_attack: str, fields: Mapping[str, A
 
     The attack has the trajectory's norm and at least its radius. It is AutoAttack, or PGD of at least `LEAST_STEPS`
     steps that can cross the radius. Against networks trained with PGD it is nowhere weaker than that PGD in its label,
-    steps and restarts, and stronger in one of them.
+    steps and restarts, and stronger in one of them. An attack of the user's counts as PGD of the trajectory's settings.
 
     Args:
         attack: The attack that measures.
-        train_attack: none, fgsm or pgd.
+        train_attack: none, fgsm, pgd or an attack of the user's.
         fields: The trajectory's fields.
     """
-    trained = resolve_attack("pgd" if train_attack == "none" else train_attack, fields)
+    trained = resolve_attack("fgsm" if train_attack == "fgsm" else "pgd", fields)
     if attack.norm != trained.norm or attack.epsilon < trained.epsilon:
         return False
     if attack.name == SUITE:
@@ -107,16 +116,19 @@ def is_stronger(attack: AttackSetting, train_attack: str, fields: Mapping[str, A
     if attack.name != "pgd" or attack.steps < LEAST_STEPS or attack.steps * attack.step_size < attack.epsilon:
         return False
     # What a larger radius adds is not compared: the attack has at least the trajectory's.
-    return train_attack != "pgd" or is_weaker(replace(trained, epsilon=attack.epsilon), attack)
+    return train_attack in ("none", "fgsm") or is_weaker(replace(trained, epsilon=attack.epsilon), attack)
 
 
 def is_weaker(attack: AttackSetting, stronger: AttackSetting) -> bool:
     """Whether the settings say that an attack is weaker than another.
 
-    Nothing is said of attacks in another norm or radius, nor where one has more steps and the other more restarts.
-    The size of a step does not count: where many small steps get less far than few large ones, that is to be found.
+    Nothing is said of attacks in another norm or radius, nor of a user's own, nor where one has more steps and the
+    other more restarts. The size of a step does not count: where many small steps get less far than few large ones,
+    that is to be found.
     """
     if (attack.epsilon, attack.norm) != (stronger.epsilon, stronger.norm):
+        return False
+    if not {attack.name, stronger.name} <= set(KNOWN):
         return False
     if SUITE in (attack.name, stronger.name):
         return attack.name != stronger.name == SUITE

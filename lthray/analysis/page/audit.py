@@ -8,7 +8,7 @@ import pandas as pd
 from lthray.analysis.figures import layout
 from lthray.analysis.figures.attack_words import describe_attack, name_attack
 from lthray.analysis.numbers import attack_audit
-from lthray.analysis.numbers.measurements import CHANCE, list_measurements, trained_against
+from lthray.analysis.numbers.measurements import chance, list_measurements, trained_against
 from lthray.analysis.page import tables
 from lthray.analysis.page.cases import CaseList, groups, list_cases, worst
 
@@ -99,7 +99,7 @@ def _masking_alarms(compared: pd.DataFrame, masked: pd.DataFrame, settings: list
         networks = networks.merge(part[["dataset", *settings]].drop_duplicates(), on=["dataset", *settings])
         count, total = part["network"].nunique(), networks["network"].nunique()
         who = "Networks" if count == total else f"{count:,} of {total:,} networks"
-        robust = shown["stronger_accuracy"].mean() > CHANCE
+        robust = shown["stronger_accuracy"].mean() > chance(shown)
         fewer = sorted(set(shown.loc[shown["sampling"] > 0, "images"]))
         images = f" One of the two was measured on the first {fewer[0]:,} images only." if fewer else ""
         verdict = f"are far less robust than {weaker} says" if robust else "are not robust"

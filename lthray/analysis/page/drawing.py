@@ -70,7 +70,10 @@ POSTER = {"accuracy-curves": "1", "sparsity": "2", "loss-curves": "3"}
 
 @dataclass(frozen=True, eq=False)
 class Task:
-    """A panel to draw: its heading, its means, the means of its learning curves if there are any, its files' name."""
+    """A panel to draw: its heading, its means, the means of its learning curves if there are any, its files' name.
+
+    `chance` is the accuracy of a guess.
+    """
 
     heading: str
     panel: Panel
@@ -78,6 +81,7 @@ class Task:
     place: layout.Layout
     album: Album
     anchor: str
+    chance: float
 
 
 def map_tasks(
@@ -108,22 +112,24 @@ def name_files(parts: list[Panel]) -> list[str]:
 def write_panel(task: Task) -> list[Drawing]:
     """Draw the figures of a panel and write their files."""
     width = task.album.width
-    sparsity = _write(
-        "sparsity", figures.draw_sparsity(task.panel.summary, task.place, width=width), task, "figure_2.csv"
-    )
+    drawn = figures.draw_sparsity(task.panel.summary, task.place, width=width, chance=task.chance)
+    sparsity = _write("sparsity", drawn, task, "figure_2.csv")
     if task.curves is None:
         return [sparsity]
+    curves = figures.draw_accuracy_curves(task.curves, task.place, width=width, chance=task.chance)
+    losses = figures.draw_loss_curves(task.curves, task.place, width=width)
     accuracy, loss = (
-        _write(kind, draw(task.curves, task.place, width=width), task, "learning_curves.csv")
-        for kind, draw in (("accuracy-curves", figures.draw_accuracy_curves), ("loss-curves", figures.draw_loss_curves))
+        _write(kind, figure, task, "learning_curves.csv")
+        for kind, figure in (("accuracy-curves", curves), ("loss-curves", losses))
     )
     return [accuracy, sparsity, loss]
 
 
-def write_networks(heading: str, panel: Panel, album: Album, anchor: str) -> Drawing:
+def write_networks(heading: str, panel: Panel, album: Album, anchor: str, chance: float) -> Drawing:
     """Draw the figure that compares a panel's networks (`networks`) and write its files."""
-    task = Task(heading, panel, None, layout.Layout(colour="network"), album, anchor)
-    return _write("networks", figures.draw_networks(panel.summary, width=album.width), task, "figure_2.csv")
+    task = Task(heading, panel, None, layout.Layout(colour="network"), album, anchor, chance)
+    figure = figures.draw_networks(panel.summary, width=album.width, chance=chance)
+    return _write("networks", figure, task, "figure_2.csv")
 
 
 def write_figure(

@@ -8,7 +8,8 @@ import pandas as pd
 from lthray.analysis import figures
 from lthray.analysis.files import replace_file
 from lthray.analysis.numbers.evaluations import KEYS, summarise_evaluations
-from lthray.analysis.numbers.fields import show
+from lthray.analysis.numbers.fields import select, show
+from lthray.analysis.numbers.measurements import chance
 from lthray.analysis.numbers.summary import list_strategies, panels
 from lthray.analysis.page import tables
 from lthray.analysis.page.drawing import Album, Drawing, name_files, write_figure
@@ -50,7 +51,9 @@ def section(measured: pd.DataFrame, rounds: pd.DataFrame, album: Album, folder: 
     drawings = [
         write_figure(
             "attacks",
-            figures.draw_attacks(panel.summary, width=album.width),
+            figures.draw_attacks(
+                panel.summary, width=album.width, chance=chance(select(rounds, {"dataset": panel.dataset}))
+            ),
             album,
             describe_panel(rounds, panel),
             anchor,

@@ -49,13 +49,18 @@ def _networks(rounds: pd.DataFrame) -> list[str]:
     """Every network by its name, the units of its hidden layers, and its number of weights."""
     known = [name for name in NETWORK if name in rounds.columns]
     if "weights_remaining_count" not in rounds.columns:
-        return [", hidden units ".join(map(show, names)) for names in (distinct(rounds, known) if known else [])]
+        listed = distinct(rounds, known) if known else []
+        return [", hidden units ".join(show(name) for name in names if name != "") for names in listed]
     dense = (rounds["weights_remaining_count"] / rounds["weights_remaining"]).round().astype(int)
     sizes = rounds[known].assign(weights=dense)
     return [
         ", ".join(
             [
-                *(f"{word}{show(name)}" for word, name in zip(("", "hidden units "), names, strict=False)),
+                *(
+                    f"{word}{show(name)}"
+                    for word, name in zip(("", "hidden units "), names, strict=False)
+                    if name != ""
+                ),
                 f"{weights:,} weights",
             ]
         )

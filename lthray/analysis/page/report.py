@@ -13,7 +13,8 @@ from lthray.analysis.files import replace_file
 from lthray.analysis.load import Results
 from lthray.analysis.looks import Look, take_look
 from lthray.analysis.numbers.curves import CURVES_READ, learning_curves, rounds_shown
-from lthray.analysis.numbers.fields import EVAL_ATTACKS, varied
+from lthray.analysis.numbers.fields import EVAL_ATTACKS, select, varied
+from lthray.analysis.numbers.measurements import chance
 from lthray.analysis.numbers.summary import Panel, networks, panels, summarise
 from lthray.analysis.numbers.verdicts import LEVEL, MARGIN, Judgement, judge
 from lthray.analysis.page import alerts, claims, evaluations, facts, lead, masks, overview, search, tables, words
@@ -163,12 +164,18 @@ def _networks(rounds: pd.DataFrame, summary: pd.DataFrame, album: Album) -> list
     parts = [] if compared is None else list(panels(compared, ("network",)))
     parts = [panel for panel in parts if len(panel.summary["network"].unique()) > 1]
     headings = [describe_panel(rounds, panel) for panel in parts]
-    return [
-        Section(
-            f"networks-{anchor}", f"{panel.title}: networks", [write_networks(heading, panel, album, anchor)], [], {}
-        )
+    drawings = [
+        write_networks(heading, panel, album, anchor, _chance(rounds, panel))
         for heading, panel, anchor in zip(headings, parts, name_files(parts), strict=True)
     ]
+    return [
+        Section(f"networks-{anchor}", f"{panel.title}: networks", [drawing], [], {})
+        for drawing, panel, anchor in zip(drawings, parts, name_files(parts), strict=True)
+    ]
+
+
+def _chance(rounds: pd.DataFrame, panel: Panel) -> float:
+    return chance(select(rounds, {"dataset": panel.dataset}))
 
 
 def _sections(
@@ -182,7 +189,9 @@ def _sections(
     trained = {panel.title: panel.summary for panel in panels(curves, place.fields)}
     anchors = name_files(parts)
     tasks = [
-        Task(describe_panel(rounds, panel), panel, trained.get(panel.title), place, album, anchor)
+        Task(
+            describe_panel(rounds, panel), panel, trained.get(panel.title), place, album, anchor, _chance(rounds, panel)
+        )
         for panel, anchor in zip(parts, anchors, strict=True)
     ]
     return [

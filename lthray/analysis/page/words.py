@@ -15,7 +15,6 @@ from lthray.analysis.numbers.evidence import (
     TOO_SHORT,
     UNDECLARED,
 )
-from lthray.analysis.numbers.measurements import CHANCE
 from lthray.analysis.numbers.paired_tests import DENSE
 from lthray.analysis.numbers.robustness import DENSE_AT_CHANCE, NO_STRONGER_ATTACK, Basis
 from lthray.analysis.numbers.seeds import MOST_SEEDS, share_unseen
@@ -83,7 +82,8 @@ def explain_reason(row: Row, claim: Claim, basis: Basis) -> str:
         ),
         DENSE_AT_CHANCE: (
             f"Under {attack}, the dense network itself has an accuracy of {basis.dense_accuracy:.1%}, which is not"
-            f" clearly above a guess ({CHANCE:.0%}). There is no robustness that a sparse network could keep."
+            f" clearly above a guess ({100 * basis.chance:.3g}%). There is no robustness that a sparse network could"
+            " keep."
         ).replace("%", " %"),
         TOO_SHORT: (
             f"In over {OFTEN:.0%} of the networks, the validation loss was still falling at the last iteration. When"

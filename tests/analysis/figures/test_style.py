@@ -58,8 +58,8 @@ def test_looks_differ_without_colour_too():
 def panel(*values):
     axes = Figure().subplots()
     add_series(axes, np.arange(len(values)), np.array(values), Series("", "", np.full(len(values), np.nan), np.ones(2)))
-    style.limit_accuracies(axes)
-    style.draw_chance(axes)
+    style.limit_accuracies(axes, 0.1)
+    style.draw_chance(axes, 0.1)
     return axes
 
 

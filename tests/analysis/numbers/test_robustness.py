@@ -86,6 +86,14 @@ def test_a_dense_network_at_chance_has_no_robustness_to_keep(accuracy):
     assert basis.dense_accuracy == pytest.approx(accuracy)
 
 
+@pytest.mark.parametrize(("classes", "reason"), [(0, ""), (10, ""), (3, DENSE_AT_CHANCE), (100, "")])
+def test_chance_is_one_over_the_number_of_classes(classes, reason):
+    """0 stands for a data set that lthray brings."""
+    basis = only(sweep(adversarial=0.3, eval_attacks="fgsm,pgd").assign(**{"own.classes": classes}))
+    assert basis.reason == reason
+    assert basis.chance == pytest.approx(1 / (classes or 10))
+
+
 def test_a_dense_network_has_to_be_clearly_above_chance():
     rows = [
         synthetic.trajectory(train_attack="fgsm", eval_attacks="fgsm,pgd", seed=seed, adversarial=value)

@@ -1,6 +1,6 @@
 import pytest
 
-from lthray.analysis.numbers.strength import is_stronger, resolve_attack
+from lthray.analysis.numbers.strength import is_stronger, is_weaker, resolve_attack
 
 PAPER = {
     "epsilon": 0.3, "norm": "linf", "attack_label": "predicted", "pgd.steps": 10, "pgd.step_size": 0.05,
@@ -52,6 +52,10 @@ def test_attacks_in_words():
         (STRONG, "pgd", True),
         ("autoattack", "pgd", True),
         ("autoattack(epsilon=0.1)", "pgd", False),
+        ("pgd", "rules.py:noisy", False),  # which may be as strong as PGD of the same settings
+        ("pgd(steps=20)", "rules.py:noisy", True),
+        ("rules.py:noisy", "fgsm", False),
+        ("rules.py:noisy(steps=100)", "rules.py:noisy", False),
     ],
 )
 def test_which_attacks_can_show_robustness(attack, train_attack, stronger):
@@ -63,6 +67,14 @@ def test_an_attack_that_is_weaker_in_anything_is_not_stronger_than_pgd_training(
     assert not is_stronger(resolve_attack("pgd(steps=100;restarts=1)", fields), "pgd", fields)
     true = PAPER | {"attack_label": "ground-truth"}
     assert not is_stronger(resolve_attack("pgd(attack_label=predicted;steps=100)", true), "pgd", true)
+
+
+def test_nothing_is_known_of_the_strength_of_a_user_s_own_attack():
+    own = resolve_attack("rules.py:noisy(steps=100)", PAPER)
+    assert str(own) == "rules.py:noisy, ε 0.3 (L∞)"
+    others = [resolve_attack(attack, PAPER) for attack in ("fgsm", "pgd", "autoattack", "rules.py:other")]
+    assert not any(is_weaker(own, other) or is_weaker(other, own) for other in others)
+    assert own.rank < resolve_attack("fgsm", PAPER).rank
 
 
 def test_rank_puts_the_suite_first_then_the_label_then_gradients():
