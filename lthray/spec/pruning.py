@@ -192,14 +192,23 @@ def check_rates(prune: PruneSpec, layers: Mapping[str, networks.Shape], model: s
             raise ValueError(f"prune.rates.{name}: is for no layer of {model}, which has {', '.join(layers)}")
 
 
+def check_learned(prune: PruneSpec) -> None:
+    """Checks that the settings of learned scores are for a criterion that learns them.
+
+    Raises:
+        ValueError: they are for none.
+    """
+    for name, value in LearnedSpec():
+        if getattr(prune.learned, name) != value and prune.criterion != LEARNED:
+            raise ValueError(f"prune.learned.{name}: is for prune.criterion {LEARNED}, not {prune.criterion}")
+
+
 def check_structure(prune: PruneSpec, rounds: int, strategy: str) -> None:
-    """Checks that the other fields make sense beside the structure and the criterion.
+    """Checks that the other fields make sense beside the structure.
 
     Raises:
         ValueError: one does not.
     """
-    if prune.learned != LearnedSpec() and prune.criterion != LEARNED:
-        raise ValueError(f"prune.learned: is for prune.criterion {LEARNED}, not {prune.criterion}")
     kind, n, m = prune.structure.kind, prune.structure.n, prune.structure.m
     if kind == WEIGHTS:
         return

@@ -39,6 +39,7 @@ class TrajectorySpec(TrajectoryFields):
                 " a smaller number, or end-of-round-0"
             )
         pruning.check_rates(self.prune, self.layer_sizes, self.model)
+        pruning.check_learned(self.prune)
         pruning.check_structure(self.prune, self.rounds, self.strategy)
         pruning.check_left(self.weights_left())  # it also checks the patterns of what is kept whole
         return self

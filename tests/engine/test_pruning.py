@@ -11,7 +11,7 @@ from lthray.engine.module import build_module, describe_tensors, draw_module
 from lthray.engine.network import glorot_uniform
 from lthray.engine.pruning import prune_network
 from lthray.engine.randomness import Draw, generator
-from lthray.engine.training import DenseTraining, learn
+from lthray.engine.training import DenseTraining, learn, mean_gradient
 from lthray.engine.trajectory import run
 from lthray.errors import InputError
 from lthray.methods.criteria import CRITERIA
@@ -167,3 +167,26 @@ def test_scores_of_other_shapes_are_refused(make, digits, monkeypatch):
     monkeypatch.setitem(CRITERIA, "random", lambda net: net.weights[:-1])
     with pytest.raises(InputError, match=r"prune\.criterion random: scores need the shapes of the 3 layers"):
         rounds(make(prune={"criterion": "random"}), digits)
+
+
+def test_a_criterion_and_a_strategy_by_reference_prune_and_rewind_a_module(make, digits):
+    """Retrained by no iteration, a ticket is the start of its round."""
+    spec = make(
+        **module("Small"),
+        strategy="tests.engine.own_rules:rewind_layers",
+        prune={"criterion": "tests.engine.own_rules:signed"},
+        rounds=1,
+        retrain={"iterations": 0},
+    )
+    dense, pruned = (result.ticket for result in rounds(spec, digits))
+    initial = dict(zip(spec.tensor_sizes, draw_module(spec, generator(0, Draw.INIT)), strict=True))
+    weights = tuple(map(torch.tensor, dense.weights.values()))
+    slopes = mean_gradient(weights, digits.train, spec, "none", 0)
+    for name, weight, slope in zip(spec.layer_sizes, weights, slopes, strict=False):
+        mask = torch.tensor(pruned.masks[name]).bool()
+        score = -weight * slope
+        assert score[~mask].max() <= score[mask].min()
+        assert np.array_equal(pruned.weights[name], initial[name] * mask)
+    for name in ("bn.weight", "bn.running_mean", "output.bias"):
+        assert np.array_equal(pruned.weights[name], dense.weights[name])
+        assert not np.array_equal(pruned.weights[name], initial[name])

@@ -179,7 +179,10 @@ def test_units_are_pruned_by_the_rates_and_those_of_the_output_never():
             {"prune": {"structure": {"kind": "units"}, "rates": {"hidden_2": 0.999}}},
             "prunes hidden_2 to nothing in round 1",
         ),
-        ({"prune": {"learned": {"iterations": 7}}}, "prune.learned: is for prune.criterion learned, not magnitude"),
+        (
+            {"prune": {"learned": {"iterations": 7}}},
+            "prune.learned.iterations: is for prune.criterion learned, not magnitude",
+        ),
         ({"prune": {"criterion": "learned", "learned": {"iterations": 0}}}, "greater than or equal to 1"),
     ],
 )
