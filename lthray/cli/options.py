@@ -35,19 +35,23 @@ Settings = Annotated[
 
 
 def make_console(width: int | None = None) -> Console:
-    """The console for a command's results, which are printed unchanged: no markup is read, no numbers are coloured.
+    """The console for a command's results, which are printed unchanged: no markup is read, nothing is coloured.
 
     Args:
         width: Columns, for tables that must not be cut even without a terminal; by default, rich's choice.
     """
-    console = Console(markup=False, highlight=False)
-    return console if console.is_terminal or not width else Console(width=width, markup=False, highlight=False)
+    console = Console(markup=False, highlight=False, emoji=False)
+    return (
+        console
+        if console.is_terminal or not width
+        else Console(width=width, markup=False, highlight=False, emoji=False)
+    )
 
 
 @contextmanager
 def mistakes() -> Iterator[None]:
     """Reports a mistake of the user's in one line, without a traceback, and ends the command."""
-    console = Console(stderr=True)
+    console = Console(stderr=True, emoji=False)
     try:
         yield
     except OneLineError as error:

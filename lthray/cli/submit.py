@@ -57,7 +57,7 @@ def submit(
 
     Exit status: the sweep's, see `lthray sweep`; 130 if the job was stopped or is no longer followed.
     """
-    console = Console(soft_wrap=True, highlight=False, markup=False)
+    console = Console(soft_wrap=True, highlight=False, markup=False, emoji=False)
     with mistakes():
         from lthray.api.preparing import data_folder
         from lthray.driver.own import look_up
@@ -84,7 +84,7 @@ def submit(
 
 def _follow(job: "Job") -> int:
     """Follows a job to its end and returns the exit status of the command."""
-    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False)
+    errors = Console(stderr=True, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
     def log(text: str) -> None:
         typer.echo(text, nl=False)

@@ -41,6 +41,8 @@ class Draw(IntEnum):
     """Crops and flips of a batch; place: round, iteration."""
     MODULE = 10
     """What a module draws itself in a training step, such as dropout; place: round, iteration."""
+    LEARNED_ATTACK = 11
+    """Random starts of the train attack where scores are learned; place: the round that is pruned, iteration."""
 
 
 def generator(seed: int, draw: Draw, *place: int, device: torch.device | str = "cpu") -> torch.Generator:

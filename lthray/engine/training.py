@@ -1,8 +1,8 @@
 """One round's training of a stack of trajectories."""
 
 import itertools
-from collections.abc import Collection, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Collection, Iterator, Sequence
+from functools import cache, partial
 
 import torch
 from torch import Tensor
@@ -15,7 +15,7 @@ from lthray.engine.data import Split
 from lthray.engine.loss import free_gradients, gradients
 from lthray.engine.module import ModuleNetwork
 from lthray.engine.module_training import ModuleTraining, module_gradients
-from lthray.engine.randomness import Draw, generator
+from lthray.engine.randomness import Draw, generator, seed_of
 from lthray.engine.schedules import learning_rates, rate_at
 from lthray.engine.stack import StackTraining
 from lthray.engine.state import TrainingState
@@ -70,6 +70,52 @@ def mean_gradient(weights: Layers, data: Split, spec: TrajectorySpec, attack: st
         for sum_, chunk in zip(total, compute(images, labels, part, generators), strict=False):
             sum_.add_(chunk, alpha=share)
     return total
+
+
+def learn(weights: Layers, data: Split, spec: TrajectorySpec, round_: int) -> Callable[[Layers, int], Layers]:
+    """Makes the function `Trained.batch_gradient` of a criterion that learns.
+
+    A module is in train mode, and its running statistics follow the batches, on a copy. The train attack is as it is at
+    the end of a round; with `free`, it takes the place of the perturbations that are carried on.
+
+    Args:
+        weights: All tensors of the network at the end of the round.
+        data: Training images and labels.
+        spec: The setting; the loss is that of round 0, as for early stopping.
+        round_: Round whose batches are used.
+    """
+    device = data.images.device
+
+    @cache
+    def build() -> ModuleNetwork:
+        return ModuleNetwork(spec, tuple(tensor.clone() for tensor in weights))
+
+    def compute(layers: Layers, iteration: int) -> Layers:
+        batch = next(batches([spec], round_, device, iteration))
+        (images,), (labels,) = _load(data, batch, [spec], round_, iteration)
+        generators = [generator(spec.seed, Draw.LEARNED_ATTACK, round_, iteration, device=device)]
+        if not spec.is_module:
+            return gradients(layers, images, labels, spec, generators)
+        network = build()
+        for parameter, layer in zip(network.parameters, layers, strict=False):
+            parameter.data.copy_(layer)
+        torch.manual_seed(seed_of(spec.seed, Draw.MODULE, round_, iteration))
+        network.module.train()
+        return module_gradients(network)(images, labels, spec, generators)[: len(layers)]
+
+    return compute
+
+
+def _load(
+    data: Split, batch: Tensor, specs: Sequence[TrajectorySpec], round_: int, iteration: int
+) -> tuple[Tensor, Tensor]:
+    """The images (S, B, D) and labels (S, B) of a batch's indices, changed as `augment` says."""
+    images, labels = data.batch(batch)
+    if specs[0].augment == "crop-flip":
+        # A batch that is trained on several times in a row is augmented once.
+        draws = [generator(each.seed, Draw.AUGMENT, round_, iteration // each.replays) for each in specs]
+        images = crop_flip(images, specs[0].data.shape, draws)
+    return images, labels
 
 
 class DenseTraining:
@@ -166,9 +212,5 @@ def train(
             yield TrainingState(iteration, *training.current(), start.generators, start.perturbations)
         if iteration == spec.iterations:
             return
-        images, labels = data.batch(batch)
-        if spec.augment == "crop-flip":
-            # A batch that is trained on several times in a row is augmented once.
-            draws = [generator(each.seed, Draw.AUGMENT, round_, iteration // spec.replays) for each in specs]
-            images = crop_flip(images, spec.data.shape, draws)
+        images, labels = _load(data, batch, specs, round_, iteration)
         training.step(images, labels, start.generators)

@@ -12,16 +12,15 @@ from lthray.engine.data import Dataset, Split
 from lthray.engine.evaluation import Measurement
 from lthray.engine.module import draw_module
 from lthray.engine.network import glorot_uniform
+from lthray.engine.pruning import prune_network
 from lthray.engine.randomness import Draw, generator
 from lthray.engine.recorder import Recorder, early_stopping_iteration
 from lthray.engine.results import Array, Checkpoint, Failure, Resume, RoundResult, Ticket, share_remaining
 from lthray.engine.state import TrainingState, begin_round, resume_round
-from lthray.engine.training import mean_gradient, train
+from lthray.engine.training import train
 from lthray.errors import InputError
-from lthray.methods.criteria import CRITERIA, Trained, prune, prune_together
 from lthray.methods.networks import Layers
 from lthray.methods.strategies import STRATEGIES, TRANSFER, Past
-from lthray.spec.pruning import WHOLE
 from lthray.spec.trajectory import TrajectorySpec
 
 FindMasks = Callable[[TrajectorySpec, int], dict[str, Array]]
@@ -116,10 +115,6 @@ class _Member:
             tensors = glorot_uniform(list(self.spec.layer_sizes.values()), source)
         return tuple(tensor.to(self.device) for tensor in tensors)
 
-    def _noise(self, round_: int) -> Layers:
-        draws = generator(self.spec.seed, Draw.CRITERION, round_)
-        return tuple(torch.rand(size, generator=draws).to(self.device) for size in self.spec.layer_sizes.values())
-
     def _tensors(self, arrays: dict[str, Array], names: Iterable[str] | None = None) -> Layers:
         """Arrays as tensors: those of all tensors of the network, or of some."""
         names = self.spec.tensor_sizes if names is None else names
@@ -143,7 +138,7 @@ class _Member:
             if spec.prune.schedule == "one-shot":
                 pruned, before = 0, tuple(torch.ones_like(mask) for mask in self.masks)
                 self.weights = self.dense
-            masks = self._prune(before, number, pruned, images)
+            masks = prune_network(spec, self.weights, before, number, pruned, images)
         order = generator(spec.seed, Draw.SHUFFLE, pruned)
         past = Past(
             initial=self.initial,
@@ -159,27 +154,6 @@ class _Member:
         self.weights = (*masked, *start[len(masked) :])
         empty = [name for name, mask in zip(spec.layer_sizes, self.masks, strict=True) if not mask.any()]
         return f"prune.scope {spec.prune.scope} took the last weight of {', '.join(empty)}" if empty else None
-
-    def _prune(self, masks: Layers, number: int, pruned: int, images: Split) -> Layers:
-        """Masks of round `number` from the current weights, which round `pruned` trained under `masks`."""
-        spec = self.spec
-        attack = "pgd" if spec.train_attack == "none" else spec.train_attack
-        trained = Trained(
-            weights=self.weights[: len(masks)],
-            gradient=lambda: mean_gradient(self.weights, images, spec, "none", pruned),
-            adversarial_gradient=lambda: mean_gradient(self.weights, images, spec, attack, pruned),
-            noise=lambda: self._noise(pruned),
-        )
-        with torch.no_grad():
-            scores = references.find(CRITERIA, "criteria", spec.prune.criterion, spec.own.code)(trained)
-        left = spec.weights_left(number)[number]
-        if spec.prune.scope == "global":
-            places = [place for place, name in enumerate(spec.layer_sizes) if name not in spec.kept_whole]
-            whole = sum(mask.numel() for place, mask in enumerate(masks) if place not in places)
-            some_scores, some_masks = ([layers[place] for place in places] for layers in (scores, masks))
-            new = dict(zip(places, prune_together(some_scores, some_masks, left[WHOLE] - whole), strict=True))
-            return tuple(new.get(place, mask) for place, mask in enumerate(masks))
-        return tuple(prune(*layer) for layer in zip(scores, masks, left.values(), strict=True))
 
     def _rewind(self) -> Layers:
         """The weights that `rewind_to` names."""

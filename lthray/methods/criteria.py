@@ -5,6 +5,7 @@ Functions here take torch's tensors but do not import torch: sweep files are che
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from math import sqrt
 from typing import TYPE_CHECKING
 
 from lthray.methods.networks import Layers
@@ -25,6 +26,18 @@ class Trained:
     """Computes the gradient of the adversarial training loss, likewise."""
     noise: Callable[[], Layers]
     """Draws numbers uniform in [0, 1)."""
+    batch_gradient: Callable[[Layers, int], Layers]
+    """Computes the gradient of the training loss on a batch, with respect to weights that replace the network's own.
+
+    Batch k is that of the round's iteration k, augmented as then. Give the batches in order: in a module, running
+    statistics follow them.
+    """
+    masks_from: Callable[[Layers], Layers]
+    """The masks that the pruning would leave, bool, if these were the scores."""
+    iterations: int
+    """Steps of a criterion that learns its scores."""
+    learning_rate: float
+    """Learning rate of those steps."""
 
 
 def _saliency(weights: Layers, gradient: Layers) -> Layers:
@@ -32,11 +45,40 @@ def _saliency(weights: Layers, gradient: Layers) -> Layers:
     return tuple((weight * slope).abs() for weight, slope in zip(weights, gradient, strict=True))
 
 
+MOMENTUM = 0.9
+"""Of the gradient descent on learned scores."""
+
+
+def _learned(net: Trained) -> Layers:
+    """|s| for scores s that minimise the training loss of the pruned network (HYDRA, Sehwag et al. 2020, section 3).
+
+    They start at s = sqrt(6 / fan_in)·w / max|w|, and gradient descent with momentum moves them while w is fixed. The
+    loss is that of w under the mask of the largest |s|. The gradient goes straight through the mask to |s|, so that by
+    s it is sign(s)·w·∂L/∂(masked w).
+    """
+    scores = [
+        sqrt(6 / weight[0].numel()) * weight / weight.abs().max().clamp(min=1e-30)  # where all weights are zero
+        for weight in net.weights
+    ]
+    velocities = [0 * score for score in scores]
+    for step in range(net.iterations):
+        masks = net.masks_from(tuple(score.abs() for score in scores))
+        kept = tuple(weight * mask for weight, mask in zip(net.weights, masks, strict=True))
+        layers = zip(scores, velocities, net.weights, net.batch_gradient(kept, step), strict=True)
+        for score, velocity, weight, slope in layers:
+            velocity.mul_(MOMENTUM).add_(score.sign() * weight * slope)
+            score.sub_(velocity, alpha=net.learning_rate)
+    return tuple(score.abs() for score in scores)
+
+
+LEARNED = "learned"
+"""The criterion whose scores are trained."""
 CRITERIA: dict[str, Callable[[Trained], Layers]] = {
     "magnitude": lambda net: tuple(weight.abs() for weight in net.weights),
     "random": lambda net: net.noise(),
     "gradient": lambda net: _saliency(net.weights, net.gradient()),
     "adversarial-gradient": lambda net: _saliency(net.weights, net.adversarial_gradient()),
+    LEARNED: _learned,
 }
 """A score for every weight; of those that remain, the smallest scores are pruned."""
 

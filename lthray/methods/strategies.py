@@ -14,6 +14,8 @@ if TYPE_CHECKING:
 
 TRANSFER = "transfer"
 """The strategy whose masks are another trajectory's."""
+SHUFFLED = "shuffled"
+"""The strategy whose masks are shuffled within their layers."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ STRATEGIES: dict[str, Callable[[Past], tuple[Layers, Layers]]] = {
     "random": lambda past: (past.draw(), past.masks),
     "continued": lambda past: (past.trained, past.masks),
     "kept-signs": _kept_signs,
-    "shuffled": _shuffled,
+    SHUFFLED: _shuffled,
     TRANSFER: lambda past: (past.rewound, past.masks),
 }
 """For each strategy, the weights that a round starts from, before masks are applied, and those masks."""

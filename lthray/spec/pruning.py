@@ -1,14 +1,17 @@
 """The fields that say how networks are pruned, and how many weights each pruning leaves."""
 
 from collections.abc import Collection, Mapping, Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field, create_model
+from pydantic import Field, create_model, model_validator
 
-from lthray.methods import networks
-from lthray.methods.criteria import CRITERIA
+from lthray.methods import networks, structures
+from lthray.methods.criteria import CRITERIA, LEARNED
+from lthray.methods.strategies import SHUFFLED
+from lthray.methods.structures import N_OF_M, STRUCTURES, UNITS, WEIGHTS
+from lthray.spec import own
 from lthray.spec.identity import Base
-from lthray.spec.strict import Strict, one_of
+from lthray.spec.strict import Count, Strict, one_of
 from lthray.spec.training_fields import Names
 
 WHOLE = "all"
@@ -35,6 +38,39 @@ class RatesSpec(Strict):
     """Rate of each convolution."""
 
 
+class StructureSpec(Strict):
+    """What is pruned as a whole."""
+
+    kind: Annotated[str, one_of(STRUCTURES), Base(WEIGHTS, later=True)] = WEIGHTS
+    """Prune single weights (none), all but n of every m consecutive ones (n-of-m), or whole output units (units)."""
+    n: Annotated[int, Field(ge=1, le=1023), Base(2, later=True)] = 2
+    """For n-of-m: weights that remain of every m in the end; round k keeps max(n, m - k)."""
+    m: Annotated[int, Field(ge=2, le=1024), Base(4, later=True)] = 4
+    """For n-of-m: weights of a group."""
+
+    @model_validator(mode="after")
+    def _check_numbers(self) -> Self:
+        for name in ("n", "m"):
+            if self.kind != N_OF_M and getattr(self, name) != type(self).model_fields[name].default:
+                raise ValueError(f"{name}: is for kind {N_OF_M}, not {self.kind}")
+        if self.n >= self.m:
+            raise ValueError(f"n: {self.n} is not less than m, {self.m}, so nothing would be pruned")
+        return self
+
+    def kept(self, number: int) -> int:
+        """How many of every m weights remain in a round."""
+        return max(self.n, self.m - number)
+
+
+class LearnedSpec(Strict):
+    """How the scores of the criterion `learned` are learned."""
+
+    iterations: Annotated[Count, Base(100, later=True)] = 100
+    """Steps of gradient descent on the scores, at each pruning."""
+    learning_rate: Annotated[float, Field(gt=0), Base(0.1, later=True)] = 0.1
+    """Learning rate of those steps."""
+
+
 _Patterns = create_model(  # `except` is a word of Python's own, which no class can declare as it declares others
     "_Patterns",
     __base__=Strict,
@@ -50,6 +86,10 @@ class PruneSpec(_Patterns):
 
     criterion: Annotated[str, one_of(CRITERIA, group="criteria"), Base("magnitude", later=True)] = "magnitude"
     """What scores the weights; those with the smallest scores are pruned."""
+    learned: LearnedSpec = LearnedSpec()
+    """How the scores of criterion learned are learned."""
+    structure: StructureSpec = StructureSpec()
+    """What is pruned as a whole."""
     scope: Annotated[Literal["layerwise", "global"], Base("layerwise", later=True)] = "layerwise"
     """Compare scores within each layer (layerwise, by `rates`) or over all layers at once (global, by `rate`)."""
     schedule: Annotated[Literal["iterative", "one-shot"], Base("iterative", later=True)] = "iterative"
@@ -102,14 +142,39 @@ def weights_left(
     """
     dense = networks.weights(layers)
     pruned = {name: n for name, n in dense.items() if name not in kept_whole}
-    whole = {name: n for name, n in dense.items() if name in kept_whole}
     if prune.scope == "global":
-        always = sum(whole.values())
+        always = sum(dense.values()) - sum(pruned.values())
         left = weights_remaining({WHOLE: sum(pruned.values())}, {WHOLE: prune.rate}, prune.cutoff, rounds)
         return [{WHOLE: counts[WHOLE] + always} for counts in left]
-    rates = {name: getattr(prune.rates, networks.rate_of(name, layers)) for name in pruned}
-    left = weights_remaining(pruned, rates, prune.cutoff, rounds)
-    return [{name: (counts | whole)[name] for name in dense} for counts in left]
+    if prune.structure.kind == N_OF_M:
+        left = [
+            {
+                name: structures.weights_in_groups(layers[name], prune.structure.kept(number), prune.structure.m)
+                for name in pruned
+            }
+            for number in range(rounds + 1)
+        ]
+    else:
+        sizes = {name: structures.unit_size(layers[name]) if prune.structure.kind == UNITS else 1 for name in pruned}
+        rates = {name: getattr(prune.rates, networks.rate_of(name, layers)) for name in pruned}
+        whole = {name: n // sizes[name] for name, n in pruned.items()}
+        counts = weights_remaining(whole, rates, prune.cutoff, rounds)
+        left = [{name: n * sizes[name] for name, n in each.items()} for each in counts]
+    return [dense | each for each in left]
+
+
+def kept_whole(prune: PruneSpec, layers: Mapping[str, networks.Shape]) -> set[str]:
+    """The layers that are never pruned; where units are pruned, the output layer, the last linear one, is among them.
+
+    Raises:
+        ValueError: a pattern names no layer, or nothing is left to prune.
+    """
+    whole = own.kept_whole(layers, prune.only, getattr(prune, "except"))
+    if prune.structure.kind == UNITS:
+        whole |= set([name for name, shape in layers.items() if len(shape) == 2][-1:])
+        if len(whole) == len(layers):
+            raise ValueError(f"prune.structure.kind: {UNITS} leaves no layer to prune, because the output keeps all")
+    return whole
 
 
 def check_rates(prune: PruneSpec, layers: Mapping[str, networks.Shape], model: str) -> None:
@@ -125,6 +190,41 @@ def check_rates(prune: PruneSpec, layers: Mapping[str, networks.Shape], model: s
     for name, rate in RatesSpec():
         if getattr(prune.rates, name) != rate and name not in {networks.rate_of(layer, layers) for layer in layers}:
             raise ValueError(f"prune.rates.{name}: is for no layer of {model}, which has {', '.join(layers)}")
+
+
+def check_learned(prune: PruneSpec) -> None:
+    """Checks that the settings of learned scores are for a criterion that learns them.
+
+    Raises:
+        ValueError: they are for none.
+    """
+    for name, value in LearnedSpec():
+        if getattr(prune.learned, name) != value and prune.criterion != LEARNED:
+            raise ValueError(f"prune.learned.{name}: is for prune.criterion {LEARNED}, not {prune.criterion}")
+
+
+def check_structure(prune: PruneSpec, rounds: int, strategy: str) -> None:
+    """Checks that the other fields make sense beside the structure.
+
+    Raises:
+        ValueError: one does not.
+    """
+    kind, n, m = prune.structure.kind, prune.structure.n, prune.structure.m
+    if kind == WEIGHTS:
+        return
+    if prune.scope == "global":
+        raise ValueError(f"prune.scope: global compares single weights of all layers; with {kind}, take layerwise")
+    if strategy == SHUFFLED:
+        raise ValueError(f"strategy: {SHUFFLED} moves single weights, and prune.structure.kind {kind} prunes none")
+    if kind == UNITS and prune.rates.output != RatesSpec().output:
+        raise ValueError(f"prune.rates.output: has no use, because {UNITS} of the output layer are never pruned")
+    if kind == N_OF_M:
+        if prune.rates != RatesSpec():
+            raise ValueError(f"prune.rates: is not for {kind}, where round k keeps max({n}, {m} - k) of every {m}")
+        if prune.cutoff != PruneSpec().cutoff:
+            raise ValueError(f"prune.cutoff: {prune.cutoff} is for rates, and {kind} has none; take exclusive")
+        if rounds > m - n:
+            raise ValueError(f"rounds: {rounds} is more than the {m - n} prunings that leave {n} of every {m} weights")
 
 
 def check_left(left: Sequence[Mapping[str, int]]) -> None:

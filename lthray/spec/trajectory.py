@@ -39,6 +39,8 @@ class TrajectorySpec(TrajectoryFields):
                 " a smaller number, or end-of-round-0"
             )
         pruning.check_rates(self.prune, self.layer_sizes, self.model)
+        pruning.check_learned(self.prune)
+        pruning.check_structure(self.prune, self.rounds, self.strategy)
         pruning.check_left(self.weights_left())  # it also checks the patterns of what is kept whole
         return self
 
@@ -157,7 +159,7 @@ class TrajectorySpec(TrajectoryFields):
     @property
     def kept_whole(self) -> set[str]:
         """The layers that are never pruned."""
-        return own.kept_whole(self.layer_sizes, self.prune.only, getattr(self.prune, "except"))
+        return pruning.kept_whole(self.prune, self.layer_sizes)
 
     def weights_left(self, rounds: int | None = None) -> list[dict[str, int]]:
         """Weights left of each group that is pruned together, a mapping for each round.

@@ -18,6 +18,10 @@ def test_an_address_of_another_kind_is_refused_before_anything_is_made(address, 
     assert not (tmp_path / "results").exists()
 
 
+def test_a_reference_between_colons_is_no_emoji(sweep_file, tmp_path):
+    failed(lthray("sweep", sweep_file(), "--set", "model=nets.py:x", cwd=tmp_path), "nets.py:x: ")
+
+
 def test_ray_address_is_the_default_and_what_auto_means(sweep_file, tmp_path):
     path, wrong = sweep_file(), {"RAY_ADDRESS": "ray://10.0.0.5:10001"}
     for options in ([], ["--address", "auto"]):

@@ -123,6 +123,8 @@ SETTINGS = [
     *({"prune": {"criterion": criterion}} for criterion in CRITERIA),
     {"prune": {"criterion": "adversarial-gradient", "schedule": "one-shot", "scope": "global"}},
     {"prune": {"criterion": "random", "schedule": "one-shot"}},
+    {"prune": {"structure": {"kind": "n-of-m"}, "criterion": "learned"}},
+    {"prune": {"structure": {"kind": "units"}, "schedule": "one-shot"}},
     {"strategy": "continued", "retrain": {"iterations": 5, "train_attack": "pgd"}},
 ]
 
@@ -191,12 +193,11 @@ def test_global_pruning_keeps_the_largest_of_all_that_remained(make, digits):
 
 def test_a_layer_that_global_pruning_empties_fails_its_trajectory_alone(make, digits, monkeypatch):
     """Without a gradient, as with most hidden units dead, scores say nothing of a layer."""
-    import lthray.engine.trajectory
 
     def of_little_worth(net):
         return tuple(torch.full_like(weight, 0.5 * place) for place, weight in enumerate(net.weights))
 
-    monkeypatch.setitem(lthray.engine.trajectory.CRITERIA, "random", of_little_worth)
+    monkeypatch.setitem(CRITERIA, "random", of_little_worth)
     fields = {"prune": {"criterion": "random", "scope": "global", "rate": 0.4}}
     rounds = list(run([make(**fields, seed=seed) for seed in (0, 1)], digits))
     assert [[type(one) for one in stack] for stack in rounds] == [[RoundResult] * 2, [Failure] * 2]

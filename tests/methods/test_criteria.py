@@ -2,13 +2,13 @@
 
 import pytest
 import torch
-from torch import nn
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 from lthray.engine.data import Split
 from lthray.engine.network import glorot_uniform
 from lthray.engine.randomness import Draw, generator
-from lthray.engine.training import mean_gradient
+from lthray.engine.training import learn, mean_gradient
 from lthray.methods.criteria import CRITERIA, Trained, prune, prune_together
 
 
@@ -58,6 +58,16 @@ def test_global_ties_go_by_the_order_of_layers():
     assert second.tolist() == [[False, True, True]]
 
 
+def network(weights, **known) -> Trained:
+    """A network of which a criterion may know only so much."""
+
+    def unknown(*_: object) -> None:
+        pytest.fail("the criterion uses what it has no need of")
+
+    calls = dict.fromkeys(("gradient", "adversarial_gradient", "noise", "batch_gradient", "masks_from"), unknown)
+    return Trained(weights, **calls | {"iterations": 100, "learning_rate": 0.1} | known)
+
+
 def autograd(spec, weights, data, attack, noise):
     """The gradient of the mean loss over all of `data`, with nn.Linear, autograd and an attack in a loop."""
     layers = nn.ModuleList([nn.Linear(w.shape[1], w.shape[0], bias=False, dtype=w.dtype) for w in weights])
@@ -95,11 +105,10 @@ def test_gradient_scores_are_those_of_autograd(attack, attack_label, make, digit
     for chunk in noise.split(512):
         chunk.uniform_(-0.1, 0.1, generator=draws)
     expected = autograd(spec, weights, data, attack, noise)
-    found = Trained(
-        weights=weights,
+    found = network(
+        weights,
         gradient=lambda: mean_gradient(weights, data, spec, attack, 4),
         adversarial_gradient=lambda: mean_gradient(weights, data, spec, attack, 4),
-        noise=tuple,
     )
     for criterion in ("gradient", "adversarial-gradient"):
         for score, weight, slope in zip(CRITERIA[criterion](found), weights, expected, strict=True):
@@ -108,15 +117,74 @@ def test_gradient_scores_are_those_of_autograd(attack, attack_label, make, digit
 
 
 def test_each_criterion_scores_by_its_own():
-    net = Trained(
-        weights=(torch.tensor([[-2.0, 3.0]]),),
+    net = network(
+        (torch.tensor([[-2.0, 3.0]]),),
         gradient=lambda: (torch.tensor([[5.0, -1.0]]),),
         adversarial_gradient=lambda: (torch.tensor([[0.5, 7.0]]),),
         noise=lambda: (torch.tensor([[0.25, 0.75]]),),
+        iterations=0,
     )
     assert {name: criterion(net)[0].tolist() for name, criterion in CRITERIA.items()} == {
         "magnitude": [[2.0, 3.0]],
         "random": [[0.25, 0.75]],
         "gradient": [[10.0, 3.0]],
         "adversarial-gradient": [[1.0, 21.0]],
+        "learned": [[pytest.approx(3**0.5 * 2 / 3), pytest.approx(3**0.5)]],  # sqrt(6 / 2)·|w| / 3, where none learns
     }
+
+
+class StraightThrough(torch.autograd.Function):
+    """1 for the `keep` largest scores and 0 for the others, with the identity as its gradient."""
+
+    @staticmethod
+    def forward(ctx, score: Tensor, keep: int) -> Tensor:
+        return (score >= score.flatten().sort(descending=True).values[keep - 1]).to(score.dtype)
+
+    @staticmethod
+    def backward(ctx, slope: Tensor) -> tuple[Tensor, None]:
+        return slope, None
+
+
+@pytest.mark.parametrize("train_attack", ["none", "fgsm"])
+def test_learned_scores_are_those_of_autograd_through_a_straight_through_mask(train_attack, make, digits):
+    """Three steps of torch.optim.SGD with momentum on HYDRA's scores, in double precision."""
+    spec = make(model="mlp", widths=[12], train_attack=train_attack, epsilon=0.1, seed=3)
+    data = Split(digits.train.as_floats().images.double(), digits.train.labels)
+    weights = tuple(w.double() for w in glorot_uniform(list(spec.layer_sizes.values()), generator(3, Draw.INIT)))
+    keep = (300, 50)
+    scores = [nn.Parameter((6 / w.shape[1]) ** 0.5 * w / w.abs().max()) for w in weights]
+    sgd = torch.optim.SGD(scores, lr=0.5, momentum=0.9)
+    order = torch.randperm(1_077, generator=generator(3, Draw.BATCHES, 2))
+
+    def logits(images: Tensor, frozen: bool = False) -> Tensor:
+        masks = [StraightThrough.apply(score.abs(), count) for score, count in zip(scores, keep, strict=True)]
+        first, last = (w * (mask.detach() if frozen else mask) for w, mask in zip(weights, masks, strict=True))
+        return F.linear(F.linear(images, first).relu(), last)
+
+    for step in range(3):
+        indices = order[step * 60 : (step + 1) * 60]
+        images, labels = data.images[indices], data.labels[indices]
+        loss = F.cross_entropy(logits(images), labels, label_smoothing=0.1)
+        if train_attack == "fgsm":
+            pixels = images.clone().requires_grad_()
+            away = F.cross_entropy(logits(pixels, frozen=True), logits(images).argmax(-1), reduction="sum")
+            (slope,) = torch.autograd.grad(away, pixels)
+            attacked = (images + 0.1 * slope.sign()).clamp(0, 1)
+            loss = (loss + F.cross_entropy(logits(attacked), labels, label_smoothing=0.1)) / 2
+        sgd.zero_grad()
+        loss.backward()
+        sgd.step()
+
+    masks = tuple(torch.ones_like(w, dtype=torch.bool) for w in weights)
+    net = network(
+        weights,
+        batch_gradient=learn(weights, data, spec, 2),
+        masks_from=lambda scores: tuple(map(prune, scores, masks, keep)),
+        iterations=3,
+        learning_rate=0.5,
+    )
+    found = CRITERIA["learned"](net)
+    for score, expected, w in zip(found, scores, weights, strict=True):
+        torch.testing.assert_close(score, expected.detach().abs(), rtol=1e-9, atol=1e-12)
+        start = (6 / w.shape[1]) ** 0.5 * w / w.abs().max()
+        assert ((score - start.abs()).abs() > 1e-4).float().mean() > 0.1  # they learned something

@@ -1,6 +1,7 @@
 """Weights remaining, from the rule alone."""
 
 import pytest
+from pydantic import ValidationError
 
 from lthray.methods.networks import layer_sizes, weights
 from lthray.spec.dotted import nest
@@ -97,3 +98,94 @@ def test_every_round_of_both_presets_leaves_exactly_its_weights(name, cutoff):
     spec = TrajectorySpec.model_validate(nest(preset(name)))
     found = [(*layers.values(), sum(layers.values())) for layers in spec.weights_left()]
     assert tuple(found) == GOLDEN[cutoff]
+
+
+def spec(**fields) -> TrajectorySpec:
+    return TrajectorySpec.model_validate({"dataset": "digits-8x8", "rounds": 2} | fields)
+
+
+def test_n_of_m_leaves_the_n_of_every_group_in_the_last_round_and_one_more_in_each_before():
+    """Units of 64, 300 and 100 inputs; m = 7 leaves a last group of 1, 6 and 2 of them."""
+    left = spec(prune={"structure": {"kind": "n-of-m"}}).weights_left()
+    assert left == [
+        {"hidden_1": 300 * 64, "hidden_2": 100 * 300, "output": 10 * 100},
+        {"hidden_1": 300 * 48, "hidden_2": 100 * 225, "output": 10 * 75},
+        {"hidden_1": 300 * 32, "hidden_2": 100 * 150, "output": 10 * 50},
+    ]
+    seven = spec(rounds=4, prune={"structure": {"kind": "n-of-m", "n": 3, "m": 7}, "except": ["output"]})
+    assert seven.weights_left(9)[3:5] == [
+        {"hidden_1": 300 * (9 * 4 + 1), "hidden_2": 100 * (42 * 4 + 4), "output": 1_000},
+        {"hidden_1": 300 * (9 * 3 + 1), "hidden_2": 100 * (42 * 3 + 3), "output": 1_000},
+    ]
+    assert seven.weights_left(9)[9] == seven.weights_left(4)[4]
+
+
+def test_units_are_pruned_by_the_rates_and_those_of_the_output_never():
+    rates = {"hidden_1": 0.5, "hidden_2": 0.25}
+    left = spec(prune={"structure": {"kind": "units"}, "rates": rates}).weights_left()
+    assert left == [
+        {"hidden_1": 300 * 64, "hidden_2": 100 * 300, "output": 1_000},
+        {"hidden_1": 150 * 64, "hidden_2": 75 * 300, "output": 1_000},
+        {"hidden_1": 75 * 64, "hidden_2": 56 * 300, "output": 1_000},  # round(18.75) of 75 units are 19
+    ]
+    lenet = spec(model="lenet-5", rounds=1, prune={"structure": {"kind": "units"}, "rates": {"convolution": 0.5}})
+    assert lenet.weights_left()[1] == {
+        "conv_1": 3 * 25, "conv_2": 8 * 6 * 25, "hidden_1": 96 * 64, "hidden_2": 67 * 120, "output": 840,
+    }  # fmt: skip
+    inclusive = spec(rounds=1, prune={"structure": {"kind": "units"}, "rates": rates, "cutoff": "inclusive"})
+    assert inclusive.weights_left()[1] == {"hidden_1": 149 * 64, "hidden_2": 74 * 300, "output": 1_000}
+
+
+@pytest.mark.parametrize(
+    ("fields", "line"),
+    [
+        ({"prune": {"structure": {"n": 1}}}, "n: is for kind n-of-m, not none"),
+        ({"prune": {"structure": {"kind": "units", "m": 8}}}, "m: is for kind n-of-m, not units"),
+        ({"prune": {"structure": {"kind": "n-of-m", "n": 4}}}, "n: 4 is not less than m, 4, so nothing would be"),
+        ({"prune": {"structure": {"kind": "blocks"}}}, "allowed are none, n-of-m, units"),
+        (
+            {"rounds": 3, "prune": {"structure": {"kind": "n-of-m"}}},
+            "rounds: 3 is more than the 2 prunings that leave 2 of every 4 weights",
+        ),
+        (
+            {"prune": {"structure": {"kind": "n-of-m"}, "rates": {"output": 0.2}}},
+            r"prune.rates: is not for n-of-m, where round k keeps max\(2, 4 - k\) of every 4",
+        ),
+        (
+            {"prune": {"structure": {"kind": "n-of-m"}, "cutoff": "inclusive"}},
+            "prune.cutoff: inclusive is for rates, and n-of-m has none",
+        ),
+        (
+            {"prune": {"structure": {"kind": "n-of-m"}, "scope": "global"}},
+            "prune.scope: global compares single weights of all layers; with n-of-m, take layerwise",
+        ),
+        (
+            {"prune": {"structure": {"kind": "units"}, "scope": "global"}},
+            "prune.scope: global compares single weights of all layers; with units, take layerwise",
+        ),
+        (
+            {"prune": {"structure": {"kind": "units"}}, "strategy": "shuffled"},
+            "strategy: shuffled moves single weights",
+        ),
+        (
+            {"prune": {"structure": {"kind": "units"}, "rates": {"output": 0.2}}},
+            "prune.rates.output: has no use, because units of the output layer are never pruned",
+        ),
+        (
+            {"prune": {"structure": {"kind": "units"}, "except": ["hidden*"]}},
+            "prune.structure.kind: units leaves no layer to prune",
+        ),
+        (
+            {"prune": {"structure": {"kind": "units"}, "rates": {"hidden_2": 0.999}}},
+            "prunes hidden_2 to nothing in round 1",
+        ),
+        (
+            {"prune": {"learned": {"iterations": 7}}},
+            "prune.learned.iterations: is for prune.criterion learned, not magnitude",
+        ),
+        ({"prune": {"criterion": "learned", "learned": {"iterations": 0}}}, "greater than or equal to 1"),
+    ],
+)
+def test_what_makes_no_sense_together_is_refused_in_a_line(fields, line):
+    with pytest.raises(ValidationError, match=line):
+        spec(**fields)

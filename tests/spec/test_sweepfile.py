@@ -106,6 +106,8 @@ def test_every_default_is_written_out():
         "except": [],
         "only": [],
         "criterion": "magnitude",
+        "learned": {"iterations": 100, "learning_rate": 0.1},
+        "structure": {"kind": "none", "n": 2, "m": 4},
         "scope": "layerwise",
         "schedule": "iterative",
         "rates": {"hidden_1": 0.2, "hidden_2": 0.2, "output": 0.1, "deeper": 0.2, "convolution": 0.1},

@@ -28,6 +28,8 @@ def test_paper_is_the_default_and_says_what_the_protocol_says():
         "prune.rates.hidden_1": 0.2, "prune.rates.hidden_2": 0.2, "prune.rates.output": 0.1,
         "prune.rates.deeper": 0.2, "prune.rates.convolution": 0.1,
         "prune.cutoff": "exclusive", "prune.criterion": "magnitude", "prune.scope": "layerwise",
+        "prune.learned.iterations": 100, "prune.learned.learning_rate": 0.1,
+        "prune.structure.kind": "none", "prune.structure.n": 2, "prune.structure.m": 4,
         "prune.schedule": "iterative", "prune.rate": 0.2, "transfer.source": "", "transfer.setting": "",
         "retrain.iterations": 50_000, "retrain.train_attack": "none",
         "model_args": "", "normalize.mean": "", "normalize.std": "", "augment": "none", "attack_mode": "eval",
@@ -169,6 +171,11 @@ def test_the_id_stands_for_every_field_that_can_change_a_training_or_its_curves(
         {"criterion": "random"}, {"scope": "global"}, {"schedule": "one-shot"}, {"cutoff": "inclusive"},
         {"scope": "global", "rate": 0.3}, {"only": ["hidden*"]}, {"except": ["output"]},
     ]  # fmt: skip
+    rules = [
+        {"criterion": "learned"}, {"structure": {"kind": "units"}},
+        *({"criterion": "learned", "learned": {name: 7}} for name in ("iterations", "learning_rate")),
+        *({"structure": {"kind": "n-of-m", **sizes}} for sizes in ({}, {"n": 1}, {"m": 5})),
+    ]  # fmt: skip
     modules = {"model_args": {"width": 3}, "compute": {"precision": "tf32"}, "normalize": {"std": [0.5]}}
     ids = {spec(**{name: value}).trajectory_id for name, value in other.items()}
     unhashed = {"rounds", "eval_attacks_at", "end_attacks", "end_images"}
@@ -179,19 +186,21 @@ def test_the_id_stands_for_every_field_that_can_change_a_training_or_its_curves(
     assert len(ids) == len(other) + 4
     assert {*flatten({"prune": pruning[-3] | pruning[-2] | pruning[-1] | pruning[0] | pruning[2] | pruning[3]})} | {
         f"prune.rates.{name}" for name in ("hidden_1", "hidden_2", "output", "deeper", "convolution")
-    } == {name for name in base.flat() if name.startswith("prune.")}
-    ids |= {spec(prune=fields).trajectory_id for fields in pruning}
+    } | {name for fields in rules for name in flatten({"prune": fields})} == {
+        name for name in base.flat() if name.startswith("prune.")
+    }
+    ids |= {spec(prune=fields, rounds=2).trajectory_id for fields in (*pruning, *rules)}
     deep = {"model": "mlp", "widths": [300, 100, 30]}
     ids.add(spec(**deep, prune={"rates": {"deeper": 0.3}}).trajectory_id)
     ids.add(spec(model="lenet-5", prune={"rates": {"convolution": 0.3}}).trajectory_id)
     ids.add(spec(retrain={"train_attack": "fgsm"}).trajectory_id)
     ids |= {spec(**fields).trajectory_id for fields in attacks}
-    assert len(ids) == len(other) + 4 + len(pruning) + 3 + len(attacks)
+    assert len(ids) == len(other) + 4 + len(pruning) + len(rules) + 3 + len(attacks)
     assert base.trajectory_id not in ids
     ids |= {spec(**MODULE | {name: value}).trajectory_id for name, value in (modules | {"model": "b.py:Net"}).items()}
     ids.add(spec(**MODULE | {"model_args": {"width": 4}}).trajectory_id)
     ids.add(spec(**MODULE).trajectory_id)
-    assert len(ids) == len(other) + 4 + len(pruning) + 3 + len(attacks) + len(modules) + 3
+    assert len(ids) == len(other) + 4 + len(pruning) + len(rules) + 3 + len(attacks) + len(modules) + 3
     transfers = [spec(strategy="transfer", transfer={"source": one * 12}) for one in "ab"]
     assert len({one.trajectory_id for one in transfers}) == 2
     said = spec(strategy="transfer", transfer={"source": "a" * 12, "setting": "strategy=reset"})
@@ -212,6 +221,8 @@ def test_the_id_stands_for_every_field_that_can_change_a_training_or_its_curves(
         {"end_attacks": [], "end_images": 10},
         {"eval_attacks_at": "ends"},
         {"prune": {"except": ["output"], "only": ["hidden*", "output"]}},
+        {"prune": {"criterion": "learned", "learned": {"iterations": 7}, "structure": {"kind": "units"}}},
+        {"prune": {"structure": {"kind": "n-of-m", "n": 3, "m": 8}}, "rounds": 5},
         MODULE | {"model_args": {"width": 3, "on": True, "names": ["a"]}, "normalize": {"mean": [0.5], "std": [1]}},
         {"end_attacks": ["fgsm", {"pgd": {"steps": 40, "step_size": 0.01}}]},
     ],

@@ -17,8 +17,9 @@ from lthray.engine.state import begin_round
 from lthray.engine.training import batches, train
 from lthray.engine.trajectory import run
 from lthray.methods.attacks import fgsm, pgd
-from lthray.methods.criteria import CRITERIA, prune
-from lthray.methods.strategies import STRATEGIES, TRANSFER
+from lthray.methods.criteria import CRITERIA, LEARNED, prune
+from lthray.methods.strategies import SHUFFLED, STRATEGIES, TRANSFER
+from lthray.methods.structures import N_OF_M, UNITS
 from lthray.spec.pruning import number_to_prune
 from lthray.spec.trajectory import TrajectorySpec
 from tests.helpers import CPU
@@ -29,15 +30,29 @@ few = partial(settings, deadline=None, suppress_health_check=[HealthCheck.too_sl
 
 rates = st.floats(0, 0.999)
 seeds = st.integers(0, 2**31)
+criteria = [criterion for criterion in CRITERIA if criterion != LEARNED]
 pruning = {
-    "criterion": st.sampled_from(list(CRITERIA)),
     "schedule": st.sampled_from(["iterative", "one-shot"]),
     "cutoff": st.sampled_from(["exclusive", "inclusive"]),
 }
-trajectories = st.builds(
-    lambda **fields: TrajectorySpec.model_validate(
+learned = {"criterion": LEARNED, "learned": {"iterations": 3}}
+layerwise = st.sampled_from([*({"criterion": criterion} for criterion in criteria), learned])
+shares = st.floats(0, 0.6)
+
+
+def make(**fields) -> TrajectorySpec:
+    """A small trajectory, in which `strategy` and `m` fit the structure."""
+    if structure := fields["prune"].get("structure"):
+        fields["strategy"] = "reset" if fields["strategy"] == SHUFFLED else fields["strategy"]
+        if structure["kind"] == N_OF_M:
+            structure["m"] = structure["n"] + fields["rounds"]
+    return TrajectorySpec.model_validate(
         {"dataset": "digits-8x8", "eval_attacks": ["fgsm"], "end_attacks": []} | fields
-    ),
+    )
+
+
+trajectories = st.builds(
+    make,
     seed=seeds,
     strategy=st.sampled_from([strategy for strategy in STRATEGIES if strategy != TRANSFER]),
     rewind_to=st.sampled_from(["init", "end-of-round-0", "iteration:1"]),
@@ -51,13 +66,35 @@ trajectories = st.builds(
     attack_label=st.sampled_from(["predicted", "ground-truth"]),
     pgd=st.builds(lambda steps, start: {"steps": steps, "random_start": start}, st.integers(1, 3), st.booleans()),
     prune=st.one_of(
-        st.fixed_dictionaries(
-            {
-                "rates": st.fixed_dictionaries(dict.fromkeys(("hidden_1", "hidden_2", "output"), st.floats(0, 0.6))),
-                **pruning,
-            }
+        st.builds(
+            lambda fields, criterion: fields | criterion,
+            st.one_of(
+                st.fixed_dictionaries(
+                    {
+                        "rates": st.fixed_dictionaries(dict.fromkeys(("hidden_1", "hidden_2", "output"), shares)),
+                        **pruning,
+                    }
+                ),
+                st.fixed_dictionaries(
+                    {
+                        "structure": st.just({"kind": UNITS}),
+                        "rates": st.fixed_dictionaries(dict.fromkeys(("hidden_1", "hidden_2"), shares)),
+                        **pruning,
+                    }
+                ),
+                st.fixed_dictionaries(
+                    {
+                        "structure": st.builds(lambda n: {"kind": N_OF_M, "n": n}, st.integers(1, 4)),
+                        "schedule": pruning["schedule"],
+                    }
+                ),
+            ),
+            layerwise,
         ),
-        st.fixed_dictionaries({"scope": st.just("global"), "rate": st.floats(0, 0.4), **pruning}),
+        # Learned scores start at one scale in each layer: a single threshold may empty a layer.
+        st.fixed_dictionaries(
+            {"scope": st.just("global"), "rate": st.floats(0, 0.4), "criterion": st.sampled_from(criteria), **pruning}
+        ),
     ),
 )
 

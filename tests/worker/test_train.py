@@ -152,12 +152,12 @@ def test_a_round_that_can_t_begin_is_a_failure_each_time(make, store, arrays, mo
     """The second time nothing is trained before."""
     import torch
 
-    import lthray.engine.trajectory
+    from lthray.methods.criteria import CRITERIA
 
     def by_layer(net):
         return tuple(torch.full_like(weight, place) for place, weight in enumerate(net.weights))
 
-    monkeypatch.setitem(lthray.engine.trajectory.CRITERIA, "random", by_layer)
+    monkeypatch.setitem(CRITERIA, "random", by_layer)
     spec = make(prune={"criterion": "random", "scope": "global", "rate": 0.4})
     for _ in range(2):
         reports = train([spec], store, arrays)

@@ -100,7 +100,7 @@ def _notes(
         )
         if "prune.scope" not in rounds or set(rounds["prune.scope"]) == {"layerwise"}:
             yield (
-                "Pruning was layerwise: the rates alone decide what each layer keeps, and all lines of a layer in"
+                "Pruning was layerwise: the setting alone decides what each layer keeps, and all lines of a layer in"
                 " the figure of layers coincide."
             )
         else:
