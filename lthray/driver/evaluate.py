@@ -8,10 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from lthray.driver.child import drive
-from lthray.driver.events import Notify, Planned
+from lthray.driver.events import Notify
 from lthray.driver.lock import hold_and_report
-from lthray.driver.session import connect
-from lthray.driver.trials import Stack, fit, fixed_trials
 from lthray.engine.results import Failure
 from lthray.errors import InputError
 from lthray.methods.attacks import SUITES
@@ -109,45 +107,7 @@ def _check_suite(trajectories: Iterable[TrajectorySpec]) -> None:
         )
 
 
-def _measure(
-    store: Store,
-    sweep: SweepSpec,
-    trajectories: Sequence[TrajectorySpec],
-    request: EvaluationRequest,
-    data_dir: Path,
-    address: str | None,
-    notify: Notify,
-) -> dict[str, Failure]:
-    """Measures the tickets that have no row yet, and returns the trajectories that failed."""
-    rounds = {spec.trajectory_id: unmeasured(store, spec, request) for spec in trajectories}
-    missing = [spec for spec in trajectories if rounds[spec.trajectory_id]]
-    if not missing:
-        return {}
-    store.clear_parts()
-    with connect(store, sweep, missing, data_dir, address, notify) as session:
-        stacks: dict[str, Stack] = {str(number): (spec,) for number, spec in enumerate(missing, start=1)}
-        notify(
-            Planned(
-                trajectories=len(trajectories),
-                complete=len(trajectories) - len(missing),
-                trials=stacks,
-                rounds=sum(map(len, rounds.values())),
-                work=sum(len(rounds[spec.trajectory_id]) * request.image_count(spec) for spec in missing),
-                unit="images",
-                attack=str(request.attack),
-            )
-        )
-        share = session.share
-        body = partial(_measure_tickets, request=request, store=store, threads=share.threads, gpus=share.gpus)
-        return fit(session, fixed_trials(stacks, body), partial(_failure, store, request))
+def _measure(*arguments: Any) -> dict[str, Failure]:
+    from lthray.driver.measuring import measure  # Ray takes seconds to import, and only the child needs it
 
-
-def _measure_tickets(*arguments: Any, **settings: Any) -> None:
-    from lthray.worker.evaluate import measure_tickets  # it imports torch, which takes seconds
-
-    measure_tickets(*arguments, **settings)
-
-
-def _failure(store: Store, request: EvaluationRequest, spec: TrajectorySpec, reason: str) -> Failure | None:
-    rounds = unmeasured(store, spec, request)
-    return Failure(spec, rounds[0], reason) if rounds else None
+    return measure(*arguments)

@@ -39,6 +39,7 @@ FORMULAS = {
     "trades": trades,
     "mart": mart,
     "fast": lambda at: F.cross_entropy(at.adversarial, at.labels),
+    "free": lambda at: F.cross_entropy(at.adversarial, at.labels),
 }
 
 
