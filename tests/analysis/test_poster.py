@@ -22,17 +22,27 @@ def test_the_trajectories_trained_against_pgd_are_complete_and_their_numbers_are
     assert len(trajectories) == 6
     assert set(Store(folder).done(trajectories).values()) == {21}
     results = load(folder)
-    attacked = results.evaluations().query("moment == 'final'")
-    lines = (folder.parent / "README.md").read_text().splitlines()
-    start = next(i for i, line in enumerate(lines) if "attacked: reset" in line)
+    final = results.evaluations().query("moment == 'final'")
+    steps = final["attack"].str.extract(r"steps=(\d+)", expand=False)
+    weaker, strongest = ((final[steps == number], "accuracy") for number in ("50", "100"))
+    natural = results.rounds, "final_none_accuracy_test"
+    for heading, columns in (("attacked: reset", (weaker, natural)), ("PGD-100: reset", (strongest,))):
+        for number, cells in _table(folder.parent / "README.md", heading):
+            means = [
+                100 * frame[(frame["round"] == number) & (frame["strategy"] == strategy)][column].mean()
+                for frame, column in columns
+                for strategy in ("reset", "random", "continued")
+            ]
+            assert all(abs(mean - cell) < 0.0051 for mean, cell in zip(means, cells, strict=True)), heading
+
+
+def _table(page, heading):
+    """The rounds and the further cells of a table with this heading."""
+    lines = page.read_text().splitlines()
+    start = next(i for i, line in enumerate(lines) if heading in line)
     for line in lines[start + 2 : start + 8]:
         number, _, *cells = (float(cell) for cell in line.strip("|").split("|"))
-        means = [
-            100 * frame[(frame["round"] == number) & (frame["strategy"] == strategy)][column].mean()
-            for frame, column in ((attacked, "accuracy"), (results.rounds, "final_none_accuracy_test"))
-            for strategy in ("reset", "random", "continued")
-        ]
-        assert all(abs(mean - cell) < 0.0051 for mean, cell in zip(means, cells, strict=True))
+        yield number, cells
 
 
 def test_a_strong_attack_leaves_next_to_nothing_and_no_verdict_on_robustness():
