@@ -27,7 +27,7 @@ demo: $(VENV)/.installed  ## Run the quickstart sweep (about a minute) and draw 
 	$(BIN)/lthray report results/quickstart
 
 test: $(VENV)/.installed-dev  ## Run the tests
-	$(BIN)/python -m pytest -m 'not slow'
+	$(BIN)/python -m pytest -m 'not slow' --numprocesses 2 --dist loadfile
 
 test-slow: $(VENV)/.installed-dev  ## Run the tests that take long
 	$(BIN)/python -m pytest -m slow

@@ -13,7 +13,7 @@ from upath import UPath
 
 from lthray.analysis import ticket_masks
 from lthray.analysis.notebook import describe_results, results_html
-from lthray.analysis.numbers.fields import BOOKKEEPING, ROLES, name_sources
+from lthray.analysis.numbers.fields import BOOKKEEPING, FIELD, ROLES, name_sources
 from lthray.analysis.parquet import (
     Filters,
     NotResultsError,
@@ -156,7 +156,9 @@ def load(*folders: str | Path | UPath) -> Results:
     order = [*(["folder"] if several else []), "trajectory_id", "round"]
     return Results(
         folders=labels,
-        rounds=name_sources(_with_round_iterations(concatenate(tables).sort_values(order, ignore_index=True))),
+        rounds=name_sources(
+            _with_arguments(_with_round_iterations(concatenate(tables).sort_values(order, ignore_index=True)))
+        ),
         sweeps={label: _read_sweep(folder / "sweep.yaml") for label, folder in labels.items()},
         failures=pd.concat([part for part in lost if len(part)] or lost[:1], ignore_index=True),
         stopped={
@@ -200,6 +202,25 @@ def _with_round_iterations(rounds: pd.DataFrame) -> pd.DataFrame:
     field = rounds.groupby(keys)["iterations"].transform("first")
     rounds.attrs[ROLES]["round_iterations"] = BOOKKEEPING
     return rounds.assign(iterations=field, round_iterations=rounds["iterations"])
+
+
+def _with_arguments(rounds: pd.DataFrame) -> pd.DataFrame:
+    """Give each argument of a user's network a column of its own, `model_args.width`, beside their text in JSON."""
+    if "model_args" not in rounds or not rounds["model_args"].any():
+        return rounds
+    arguments = {text: json.loads(text) if text else {} for text in rounds["model_args"].unique()}
+    names = sorted({name for values in arguments.values() for name in values})
+    columns = {
+        f"model_args.{name}": [_scalar(arguments[text].get(name)) for text in rounds["model_args"]] for name in names
+    }
+    wider = rounds.join(pd.DataFrame(columns, index=rounds.index))
+    roles = {"model_args": BOOKKEEPING, **dict.fromkeys(columns, FIELD)}
+    wider.attrs = rounds.attrs | {ROLES: rounds.attrs[ROLES] | roles}
+    return wider
+
+
+def _scalar(value: object) -> object:
+    return json.dumps(value) if isinstance(value, list | dict) else value
 
 
 def _read_sweep(path: UPath) -> dict[str, Any] | None:

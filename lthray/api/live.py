@@ -1,7 +1,8 @@
-"""What a user sees while a sweep runs: a live table on a terminal, plain lines elsewhere."""
+"""What a user sees while a sweep runs: a live table on a terminal and in a notebook, plain lines elsewhere."""
 
+import io
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -27,6 +28,8 @@ from lthray.worker.report import Unit
 
 PLAIN_SECONDS = 60
 """Seconds after which a trial has another plain line in the same round."""
+CELL_SECONDS = 0.5
+"""Least seconds between two drawings in a notebook."""
 SHORT: dict[Unit, str] = {"iterations": "it", "images": "images"}
 """Units as rates have them."""
 
@@ -59,6 +62,8 @@ def watch(console: Console) -> Iterator[Notify]:
     """Shows a sweep's events on `console` until the block ends."""
     sweep = SweepProgress()
     live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=lambda: panel(sweep))
+    cell = _Cell(lambda: panel(sweep)) if console.is_jupyter else None
+    shows_panel = console.is_terminal or cell is not None
     printed: dict[str, float] = {}
     """When each trial had its last line."""
     tracebacks: set[str] = set()
@@ -68,7 +73,7 @@ def watch(console: Console) -> Iterator[Notify]:
         now = time.monotonic()
         last = printed.get(event.trial)  # a trial's first report has a line, so that one sees that it trains
         early = last is not None and not event.progress.round_done and now - last < PLAIN_SECONDS
-        if early or console.is_terminal:
+        if early or shows_panel:
             return False
         printed[event.trial] = now
         return True
@@ -82,11 +87,50 @@ def watch(console: Console) -> Iterator[Notify]:
             console.print(text, soft_wrap=True, highlight=False, markup=False)
         if isinstance(event, Planned) and event.trials and console.is_terminal:
             live.start()  # not before: a download shows its own progress
+        if cell and sweep.plan:
+            cell.refresh()
 
     try:
         yield take
     finally:
         live.stop()
+        if cell:
+            cell.clear()
+
+
+class _Cell:
+    """An output of a notebook's cell that is drawn again; rich's own needs ipywidgets.
+
+    Args:
+        render: Gives what to show.
+    """
+
+    def __init__(self, render: Callable[[], RenderableType]) -> None:
+        self._render = render
+        self._handle: Any = None
+        self._drawn = 0.0
+
+    def refresh(self) -> None:
+        """Draws it again, unless it was drawn just now."""
+        if time.monotonic() - self._drawn < CELL_SECONDS:
+            return
+        self._drawn = time.monotonic()
+        console = Console(record=True, file=io.StringIO(), width=120, force_jupyter=False)
+        console.print(self._render())
+        self._show(console.export_html(inline_styles=True, code_format="<pre>{code}</pre>"))
+
+    def clear(self) -> None:
+        """Leaves nothing of it, where it was drawn."""
+        if self._handle:
+            self._show("")
+
+    def _show(self, html: str) -> None:
+        from IPython.display import HTML, display  # a kernel has it
+
+        if self._handle:
+            self._handle.update(HTML(html))
+        else:
+            self._handle = display(HTML(html), display_id=True)
 
 
 def panel(sweep: SweepProgress) -> RenderableType:

@@ -11,10 +11,8 @@ from rich.text import Text
 
 from lthray.api.live import SHORT, clock, counted, trials_table
 from lthray.driver.status import Status, Tally
-from lthray.spec.arguments import thaw
 from lthray.spec.ends import Gradients, count_gradients
 from lthray.spec.evaluation import EvaluationRequest
-from lthray.spec.own import ARGUMENTS
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.spec.ways import describe_training
@@ -59,7 +57,7 @@ def _varied(sweep: SweepSpec) -> list[str]:
 
 
 def _values(spec: TrajectorySpec, fields: Sequence[str]) -> list[str]:
-    values = spec.flat() | {f"{ARGUMENTS}{name}": value for name, value in thaw(spec.model_args).items()}
+    values = spec.values()
     return [str(values[name]) for name in fields]
 
 

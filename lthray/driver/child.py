@@ -122,6 +122,9 @@ def _start(end: Connection) -> "subprocess.Popen[bytes]":
 
 def serve(parent: Connection) -> None:
     """What the child does: it sends the events of the attempt, and its result or the error, to its parent."""
+    # A shell's background jobs ignore SIGINT, and their children would; here it is what interrupts the attempt.
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     attempt: Callable[[Notify], Any] = parent.recv()
     lock = threading.Lock()
 

@@ -138,15 +138,21 @@ def fetch(store: Store, own: OwnFacts) -> list[Path]:
     Raises:
         InputError: the results folder does not have one.
     """
-    packages = []
-    for code in sorted(set(own.code.values())):
-        place = store.folder / FOLDER / f"{references.PACKAGE}{code}"
-        contents = {str(path.relative_to(place)): files.read(path) for path in place.rglob("*.py")}
-        if references.digest(contents) != code:
-            raise InputError(f"{place}: is not there, or was changed; run the sweep again from its own file")
-        stage(contents)
-        packages.append(Path(_staging().name) / place.name)
-    return packages
+    return [fetch_package(store, code) for code in sorted(set(own.code.values()))]
+
+
+def fetch_package(store: Store, code: str) -> Path:
+    """A code package that a results folder keeps, by its digest, as a folder of this process.
+
+    Raises:
+        InputError: the results folder does not have it.
+    """
+    place = store.folder / FOLDER / f"{references.PACKAGE}{code}"
+    contents = {str(path.relative_to(place)): files.read(path) for path in place.rglob("*.py")}
+    if references.digest(contents) != code:
+        raise InputError(f"{place}: is not there, or was changed; run the sweep again from its own file")
+    stage(contents)
+    return Path(_staging().name) / place.name
 
 
 def _write(folder: Path, contents: Mapping[str, bytes]) -> None:

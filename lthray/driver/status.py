@@ -1,6 +1,7 @@
 """How far a sweep is, read from its results folder: by any process, on any machine that reaches the folder."""
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -81,6 +82,34 @@ class Status:
         }
 
 
+def states(
+    sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], store: Store, driver: Mapping[str, Any] | None
+) -> dict[str, tuple[str, int]]:
+    """The state of each trajectory, by id, and how many rounds of it are done.
+
+    A state is `complete`, `running` (by a sweep that is alive), `stopped` (by the scheduler of a search), `failed` (the
+    last attempt ended in an error) or `waiting`.
+
+    Args:
+        sweep: The sweep that the folder's `sweep.yaml` describes.
+        trajectories: Its trajectories; of a search, those of the samples drawn so far.
+        store: The results folder.
+        driver: The folder's lock; see `lock.read`.
+    """
+    running = driver["running"] if driver and driver["alive"] else []
+    training = {name for trial in running for name in trial["trajectories"]}
+    done, failures, stopped = store.done(trajectories), store.failures(), samples.stopped(sweep, store)
+
+    def state(spec: TrajectorySpec) -> str:
+        name = spec.trajectory_id
+        if done[name] > spec.rounds:
+            return "complete"
+        groups = {"running": training, "stopped": stopped, "failed": failures}
+        return next((state for state, names in groups.items() if name in names), "waiting")
+
+    return {spec.trajectory_id: (state(spec), done[spec.trajectory_id]) for spec in trajectories}
+
+
 def status(sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], store: Store) -> Status:
     """The state of a sweep.
 
@@ -90,27 +119,22 @@ def status(sweep: SweepSpec, trajectories: Sequence[TrajectorySpec], store: Stor
         store: The results folder.
     """
     driver = lock.read(store.folder)
-    alive = bool(driver and driver["alive"])
-    training = {name for trial in driver["running"] for name in trial["trajectories"]} if driver and alive else set()
-    done, failures, stopped = store.done(trajectories), store.failures(), samples.stopped(sweep, store)
+    known_states, failures = states(sweep, trajectories, store, driver), store.failures()
     known = {spec.trajectory_id for spec in trajectories}
     varied = [name for name in sweep.grid if name != "seed"]
     varied += ["transfer.setting"] if len({spec.transfer.setting for spec in trajectories} - {""}) > 1 else []
     groups: dict[tuple[str, ...], list[TrajectorySpec]] = {}
     for spec in trajectories:
-        fields = spec.flat()
-        groups.setdefault(tuple(str(fields[name]) for name in varied), []).append(spec)
+        fields = spec.values()
+        groups.setdefault(tuple(str(fields.get(name, "")) for name in varied), []).append(spec)
 
     def tally(specs: Sequence[TrajectorySpec]) -> Tally:
-        incomplete = {spec.trajectory_id for spec in specs if done[spec.trajectory_id] <= spec.rounds}
-        running = incomplete & training
+        parts = [known_states[spec.trajectory_id] for spec in specs]
+        count = Counter(state for state, _ in parts)
         return Tally(
             trajectories=len(specs),
-            complete=len(specs) - len(incomplete),
-            running=len(running),
-            stopped=len((incomplete - running) & stopped),
-            failed=len((incomplete - running - stopped) & failures.keys()),
-            rounds_done=sum(done[spec.trajectory_id] for spec in specs),
+            **{state: count[state] for state in ("complete", "running", "stopped", "failed")},
+            rounds_done=sum(done for _, done in parts),
             rounds=sum(spec.rounds + 1 for spec in specs),
         )
 

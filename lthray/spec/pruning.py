@@ -85,7 +85,7 @@ class PruneSpec(_Patterns):
     """Patterns of the layers to prune, a list, as conv*; [] for all linear layers and convolutions."""
 
     criterion: Annotated[str, one_of(CRITERIA, group="criteria"), Base("magnitude", later=True)] = "magnitude"
-    """What scores the weights; those with the smallest scores are pruned."""
+    """What scores the weights; the smallest scores are pruned."""
     learned: LearnedSpec = LearnedSpec()
     """How the scores of criterion learned are learned."""
     structure: StructureSpec = StructureSpec()

@@ -11,6 +11,7 @@ from lthray.methods.attacks import Attack, Setting
 from lthray.methods.datasets import DatasetFacts
 from lthray.methods.strategies import TRANSFER
 from lthray.spec import arguments, attack_settings, own, pruning
+from lthray.spec.arguments import thaw
 from lthray.spec.dotted import flatten, nest
 from lthray.spec.fields import TrajectoryFields, data_facts
 from lthray.spec.identity import bases, identify
@@ -212,6 +213,10 @@ class TrajectorySpec(TrajectoryFields):
         joined = {name: ",".join(map(str, attrgetter(name)(self))) for name in (*ATTACK_LISTS, *LISTS)}
         flat |= joined | {"widths": "-".join(map(str, self.widths))}
         return dict(sorted(flat.items(), key=lambda field: field[0].startswith("own.")))
+
+    def values(self) -> dict[str, Any]:
+        """Every field as `flat` has it, and each argument of the network under its own dotted name."""
+        return self.flat() | {f"{own.ARGUMENTS}{name}": value for name, value in thaw(self.model_args).items()}
 
     @classmethod
     def from_flat(cls, fields: Mapping[str, Any]) -> Self:

@@ -4,7 +4,7 @@ import json
 import pandas as pd
 import pytest
 
-from lthray.analysis import NotResultsError, load
+from lthray.analysis import NotResultsError, load, varied
 from tests.analysis import synthetic
 
 
@@ -139,3 +139,17 @@ def test_a_file_that_goes_while_it_reads_is_passed_over(folder, monkeypatch):
 
     monkeypatch.setattr(module, "list_files", files)
     assert load(folder).rounds["trajectory_id"].nunique() == 3
+
+
+def test_each_argument_of_a_network_is_a_column_and_a_field(tmp_path):
+    texts = ['{"depth": 2, "width": 8}', '{"depth": 3}', ""]
+    frames = [
+        synthetic.trajectory(seed=seed, model="nets.py:Net").assign(model_args=text) for seed, text in enumerate(texts)
+    ]
+    rounds = load(synthetic.write(tmp_path / "r", frames)).rounds
+    first = rounds[rounds["round"] == 0].sort_values("seed")
+    assert first["model_args.depth"].tolist()[:2] == [2, 3]
+    assert first["model_args.depth"].isna().tolist() == [False, False, True]
+    assert first["model_args.width"].isna().tolist() == [False, True, True]
+    assert varied(rounds) == ["model_args.depth", "model_args.width"]
+    assert "model_args.depth" not in load(synthetic.write(tmp_path / "s", synthetic.grid(seed=[0]))).rounds

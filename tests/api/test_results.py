@@ -72,11 +72,30 @@ def test_figures_are_named_by_what_they_show_and_the_page_goes_beside_the_result
     assert "2 complete" in results._repr_html_()
 
 
-def test_there_is_no_result_grid_and_the_reason_says_what_to_read(trained):
-    results, _ = trained({})
-    assert not hasattr(results, "tune")
-    with pytest.raises(AttributeError, match="rounds has a row for each trajectory and round"):
-        results.tune  # noqa: B018
+def test_one_network_is_named_by_the_fields_that_it_alone_has(trained):
+    results, (first, second) = trained({"strategy": "reset"}, {"strategy": "random"})
+    assert results.trajectory({"strategy": "random"}).trajectory_id == second
+    assert results.ticket({"strategy": "reset"}, 0).masks["output"].all()
+    last = results.ticket({"strategy": "reset"}).masks["output"]
+    assert (last == results.ticket(first, 1).masks["output"]).all()
+    assert not last.all()
+    for fields, line in (
+        ({"seed": 0}, "2 trajectories have seed=0; name one by its trajectory_id, or by the fields that vary"),
+        ({"strategy": "transfer"}, "0 trajectories have strategy=transfer"),
+        ({"strateggy": "reset"}, "unknown field strateggy; did you mean strategy"),
+    ):
+        with pytest.raises(InputError, match=line):
+            results.module(fields)
+
+
+def test_there_is_a_frame_in_tunes_shape_but_no_result_grid(trained):
+    results, names = trained({"strategy": "reset"}, {"strategy": "random"})
+    frame = results.tune
+    assert sorted(frame["trial_id"]) == sorted(names)
+    assert set(frame["round"]) == {1}
+    assert sorted(frame["config/strategy"]) == ["random", "reset"]
+    assert "config/pgd.steps" in frame
+    assert "final_none_accuracy_test" in frame
 
 
 def test_what_is_not_there_is_one_line(trained, tmp_path):

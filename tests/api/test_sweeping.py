@@ -60,11 +60,12 @@ def test_a_script_sweeps_evaluates_and_uses_its_networks(script):
         thread.join()
         (results,) = kept
         assert len(results.rounds) == 4 and set(results.rounds["iterations"]) == {10}
+        assert list(results.status.columns) == ["trajectory_id", "strategy", "state", "rounds_done", "rounds"]
+        assert list(results.status["state"]) == ["complete", "complete"]
         again = lthray.sweep(SWEEP, set=["iterations=10"], progress=False)
         measured = again.evaluate("pgd", settings={"steps": 2}, rounds=[1], images=50, where={"strategy": "reset"})
         assert len(measured.evaluations()) == 1
-        row = measured.rounds.iloc[-1]
-        print(type(measured.module(row["trajectory_id"], row["round"])).__name__)
+        print(type(measured.module({"strategy": "random"})).__name__)
         """
     )
     assert done.returncode == 0, done.stdout + done.stderr

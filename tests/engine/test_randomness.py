@@ -26,7 +26,7 @@ def test_another_seed_purpose_or_place_draws_others():
 
 def test_draws_never_change_between_versions():
     """θ0 and the batches of every stored trajectory come from these."""
-    assert [int(draw) for draw in Draw] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]
+    assert [int(draw) for draw in Draw] == [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
     assert torch.randperm(10, generator=generator(0, Draw.BATCHES, 0)).tolist() == [5, 1, 8, 4, 9, 2, 3, 0, 6, 7]
 
 

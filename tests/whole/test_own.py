@@ -90,6 +90,7 @@ def mine(tmp_path):
     return folder
 
 
+@pytest.mark.slow
 def test_a_network_a_rule_and_their_files_are_swept_kept_and_held_to_what_they_were(mine, tmp_path):
     sweep, out = mine / "own.yaml", tmp_path / "out"
     dry = lthray("sweep", sweep, "--out", out, "--dry-run")
@@ -227,12 +228,17 @@ def test_data_of_the_users_own_beside_the_sweep_file(mine, tmp_path):
         "rounds=0",
         "objective.name=mixed",
         "prune.criterion=magnitude",
+        "grid.model_args.width=[3,4]",
     ]
     sets = [option for setting in settings for option in ("--set", setting)]
     done = lthray("sweep", mine / "own.yaml", "--out", tmp_path / "out", *sets, "--set", "batch_size=10")
     assert done.returncode == 0, done.stdout + done.stderr
-    (row,) = tables(tmp_path / "out")[0].to_dict("records")
-    assert (row["own.shape"], row["own.classes"], row["own.examples"], row["own.test"]) == ("3x8x8", 3, 90, 30)
+    rows = tables(tmp_path / "out")[0].to_dict("records")
+    for row in rows:
+        assert (row["own.shape"], row["own.classes"], row["own.examples"], row["own.test"]) == ("3x8x8", 3, 90, 30)
+    assert {row["model_args"] for row in rows} == {'{"width": 3}', '{"width": 4}'}
+    status = lthray("status", tmp_path / "out")
+    assert [line.split()[0] for line in status.stdout.splitlines()[-3:]] == ["3", "4", "all"], status.stderr
 
 
 CIFAR = Path(os.environ.get("LTHRAY_DATA_DIR", "")) / "cifar10-jpeg"
@@ -244,6 +250,7 @@ def options(settings: dict[str, object]) -> list[str]:
 
 
 @needs_cifar
+@pytest.mark.slow
 def test_the_sweep_of_resnet_20_runs_on_real_pictures(tmp_path):
     """A few iterations on a few pictures: both losses, SGD under a cosine, crops and flips, PGD-7 at 8/255."""
     for split, count in (("train", 20), ("test", 5)):

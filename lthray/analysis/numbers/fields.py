@@ -1,6 +1,5 @@
 """The columns of a table of rounds: which are fields of a trajectory, which fields vary, how values sort and print."""
 
-import json
 import math
 from collections.abc import Hashable, Mapping
 from typing import Any
@@ -138,11 +137,9 @@ def sort_key(column: pd.Series) -> pd.Series:
 
 
 def show(value: object) -> str:
-    """A field's value as a reader expects it: booleans as in YAML, short floats, mappings as words."""
+    """A field's value as a reader expects it: booleans as in YAML, floats without needless digits."""
     if isinstance(value, float):
         return "–" if math.isnan(value) else f"{value:g}"
-    if isinstance(value, str) and value.startswith("{"):  # the arguments of a user's network, in JSON
-        return ", ".join(f"{name} {show(entry)}" for name, entry in json.loads(value).items())
     return str(value).lower() if str(value) in ("True", "False") else str(value)
 
 

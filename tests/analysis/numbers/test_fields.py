@@ -93,7 +93,6 @@ def test_where_and_how_it_ran_does_not_keep_seeds_apart():
         (0.30000000000000004, "0.3"),
         (7, "7"),
         ("init", "init"),
-        ('{"depth": 2, "wide": true}', "depth 2, wide true"),
     ],
 )
 def test_values_are_shown_as_in_the_sweep_file(value, text):
