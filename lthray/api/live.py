@@ -62,7 +62,7 @@ def watch(console: Console) -> Iterator[Notify]:
     """Shows a sweep's events on `console` until the block ends."""
     sweep = SweepProgress()
     live = Live(console=console, refresh_per_second=4, transient=True, get_renderable=lambda: panel(sweep))
-    cell = _Cell(lambda: panel(sweep)) if console.is_jupyter else None
+    cell = _Cell(lambda: panel(sweep)) if console.is_jupyter and not console.quiet else None
     shows_panel = console.is_terminal or cell is not None
     printed: dict[str, float] = {}
     """When each trial had its last line."""
