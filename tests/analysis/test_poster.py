@@ -1,10 +1,14 @@
 """The published results of the poster's protocol at full size: they are whole, and the protocol's."""
 
+import re
+import subprocess
+import sys
+
 from lthray.analysis import judge, load
 from lthray.spec.sweepfile import load as load_sweep
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
-from tests.helpers import ROOT
+from tests.helpers import ROOT, environment
 
 FOLDER = ROOT / "analysis" / "poster" / "fashion-fgsm"
 
@@ -43,6 +47,19 @@ def _table(page, heading):
     for line in lines[start + 2 : start + 8]:
         number, _, *cells = (float(cell) for cell in line.strip("|").split("|"))
         yield number, cells
+
+
+def test_the_first_screen_says_what_the_script_prints(tmp_path):
+    command = [sys.executable, "-W", "error", str(FOLDER.parent / "answer.py"), str(tmp_path / "answer.png")]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True, env=environment()).stdout
+    assert (tmp_path / "answer.png").stat().st_size > 20_000
+    screen = (ROOT / "README.md").read_text().split("## Try it")[0]
+    said = re.findall(r"\d+\.\d\d(?= %)", screen)
+    assert said == ["87.29", "79.23", "0.01", "0.00", "25.94", "13.95"]
+    fgsm, pgd = (part.splitlines() for part in printed.split("Trained against PGD"))
+    dense, sparse = ([re.findall(r"\d+\.\d\d", line)[place] for line in fgsm[2:4]] for place in (0, -1))
+    assert [dense[0], sparse[0], dense[1], sparse[1]] == said[:4]
+    assert [re.findall(r"\d+\.\d\d", line)[0] for line in pgd[2:4]] == said[4:]
 
 
 def test_a_strong_attack_leaves_next_to_nothing_and_no_verdict_on_robustness():
