@@ -1,5 +1,6 @@
 """What every way to start a sweep has in common: its file is read, and its results folder is checked against it."""
 
+import json
 import os
 import re
 import sys
@@ -9,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
+import numpy as np
 from platformdirs import user_cache_path
 
 from lthray.driver import samples
@@ -65,7 +66,7 @@ def prepare(
     Raises:
         InputError: the sweep is no sweep, or the folder does not take it.
     """
-    source = sweep if isinstance(sweep, Mapping) else Path(sweep)
+    source = _as_plain(sweep, "sweep") if isinstance(sweep, Mapping) else Path(sweep)
     data = data_folder(data_dir)
     spec, trajectories = load(source, _assignments(sets), partial(look_up, data_dir=data))
     folder = str(out) if out else str(Path("results") / spec.name)
@@ -80,16 +81,31 @@ def prepare(
 def _assignments(sets: Settings) -> list[str]:
     if not isinstance(sets, Mapping):
         return list(sets)
-    return [f"{key}={_as_yaml(key, value)}" for key, value in sets.items()]
+    return [f"{key}={json.dumps(_as_plain(value, key), ensure_ascii=False)}" for key, value in sets.items()]
 
 
-def _as_yaml(key: str, value: object) -> str:
-    try:
-        text: str = yaml.safe_dump(value, default_flow_style=True, width=sys.maxsize)
-    except yaml.YAMLError:
-        allowed = "text, numbers, true, false, lists and mappings"
-        raise InputError(f"{key}: found {value!r}, but a sweep file takes {allowed}") from None
-    return text.removesuffix("...\n").strip()
+def _as_plain(value: object, place: str) -> Any:
+    """A value as a sweep file would give it: lists for tuples, ranges and arrays, text for paths.
+
+    No two parts of it are the same object, which YAML would write as an alias.
+
+    Raises:
+        InputError: a sweep file can't hold it.
+    """
+
+    def convert(part: object) -> object:
+        if isinstance(part, np.ndarray | np.generic):
+            return part.tolist()
+        if isinstance(part, Mapping):
+            return dict(part)
+        if isinstance(part, range):
+            return list(part)
+        if isinstance(part, os.PathLike):
+            return os.fspath(part)
+        allowed = "text, numbers, true, false, lists and mappings; a class is named as text, such as nets.py:Net"
+        raise InputError(f"{place}: found {part!r}, but a sweep file takes {allowed}")
+
+    return json.loads(json.dumps(value, default=convert))
 
 
 def data_folder(data_dir: str | os.PathLike[str] | None) -> Path:

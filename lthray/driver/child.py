@@ -16,6 +16,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from multiprocessing.connection import Connection
+from pathlib import Path
 from typing import Any, TypeVar
 
 from lthray.driver.events import Event, Note, Notify
@@ -83,7 +84,7 @@ def _run_child(attempt: Callable[[Notify], Result], notify: Notify) -> Result:
     handlers = {number: signal.signal(number, interrupt) for number in numbers}
     child = _start(child_end)
     try:
-        parent_end.send(sys.path)
+        parent_end.send((sys.path, sys.argv))
         parent_end.send(attempt)
         begun.set()
         if interrupted.is_set():
@@ -109,15 +110,13 @@ def _run_child(attempt: Callable[[Notify], Result], notify: Notify) -> Result:
 def _start(end: Connection) -> "subprocess.Popen[bytes]":
     """Starts the child. Unlike multiprocessing's, it does not import the caller's `__main__` again.
 
-    So a script needs no `if __name__ == "__main__"`. A terminal's Ctrl-C reaches the parent alone, which passes it on:
-    the child has a process group of its own.
+    So a script needs no `if __name__ == "__main__"`. But it is a script itself, and gets the arguments of this process:
+    Ray puts the folder of a driver's script on its workers' path. A terminal's Ctrl-C reaches the parent alone, which
+    passes it on: the child has a process group of its own.
     """
-    code = f"import sys; from multiprocessing.connection import Connection; end = Connection({end.fileno()});"
-    code += "sys.path[:] = end.recv(); from lthray.driver.child import serve; serve(end)"
+    command = [sys.executable, "-P", str(Path(__file__).with_name("child_main.py")), str(end.fileno())]
     with end:
-        return subprocess.Popen(
-            [sys.executable, "-c", code], stdin=subprocess.DEVNULL, pass_fds=[end.fileno()], process_group=0
-        )
+        return subprocess.Popen(command, stdin=subprocess.DEVNULL, pass_fds=[end.fileno()], process_group=0)
 
 
 def serve(parent: Connection) -> None:

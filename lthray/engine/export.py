@@ -19,19 +19,20 @@ class Normalized(nn.Module):
         module: The network.
         mean: One number for each channel; none for no shift.
         std: One number for each channel; none for no scale.
+        axes: Axes of an image: 3, or 1 for features, each of which is a channel.
     """
 
-    def __init__(self, module: nn.Module, mean: tuple[float, ...], std: tuple[float, ...]) -> None:
+    def __init__(self, module: nn.Module, mean: tuple[float, ...], std: tuple[float, ...], axes: int) -> None:
         super().__init__()
         self.module = module
-        shape = (-1, 1, 1)
+        shape = (-1, *[1] * (axes - 1))
         self.mean: Tensor
         self.std: Tensor
         self.register_buffer("mean", torch.tensor(mean or (0.0,)).view(shape), persistent=False)
         self.register_buffer("std", torch.tensor(std or (1.0,)).view(shape), persistent=False)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Logits (B, C) of images (B, channels, height, width) in [0, 1]."""
+        """Logits (B, C) of images (B, channels, height, width), or (B, features), in [0, 1]."""
         logits: Tensor = self.module((images - self.mean) / self.std)
         return logits
 
@@ -54,8 +55,8 @@ def to_module(spec: TrajectorySpec, ticket: Ticket) -> nn.Module:
         return _sequential(spec, tensors).eval()
     module = build_module(spec.model, thaw(spec.model_args), spec.data, spec.own.code, spec.seed)
     module.load_state_dict(dict(zip(state_names(spec), tensors.values(), strict=True)))
-    fields = spec.normalize
-    return (Normalized(module, fields.mean, fields.std) if fields.mean or fields.std else module).eval()
+    mean, std = spec.normalize.mean, spec.normalize.std
+    return (Normalized(module, mean, std, len(spec.data.shape)) if mean or std else module).eval()
 
 
 def _sequential(spec: TrajectorySpec, weights: dict[str, Tensor]) -> nn.Sequential:

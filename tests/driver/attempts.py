@@ -1,6 +1,7 @@
 """What children of `lthray.driver.child` do in tests; a module of its own, for they import it."""
 
 import os
+import sys
 import time
 from pathlib import Path
 
@@ -36,3 +37,7 @@ def lose(folder: Path, tell) -> str:
 def wait(file: Path, tell) -> None:
     file.write_text(str(os.getpid()))
     time.sleep(300)
+
+
+def describe(tell) -> tuple[list[str], list[str], str]:
+    return sys.argv, sys.path, sys.modules["__main__"].__file__

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from functools import partial
+from pathlib import Path
 
 import psutil
 import pytest
@@ -12,7 +13,7 @@ import pytest
 from lthray.driver import child
 from lthray.driver.child import drive
 from lthray.errors import InputError, RunError, UnreachableError
-from tests.driver.attempts import die, fail, lose
+from tests.driver.attempts import describe, die, fail, lose
 from tests.helpers import ROOT, environment
 
 
@@ -73,3 +74,13 @@ def test_the_child_ends_with_its_parent(number, tmp_path):
         assert parent.wait(60) == (-number if number == signal.SIGKILL else 130)
     psutil.wait_procs([child], timeout=60)
     assert not child.is_running()
+
+
+def test_the_child_is_a_script_with_the_path_and_the_arguments_of_its_parent(monkeypatch):
+    """Ray puts the folder of a driver's script on its workers' path."""
+    monkeypatch.setattr(sys, "argv", ["/mine/script.py", "--option"])
+    monkeypatch.setattr(sys, "path", [*sys.path, "/mine"])
+    arguments, path, file = drive(describe, int, lambda event: None)
+    assert arguments == ["/mine/script.py", "--option"]
+    assert path == sys.path
+    assert Path(file).name == "child_main.py"
