@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from lthray.engine.module import build_module, state_names
 from lthray.engine.results import Ticket
+from lthray.errors import InputError, first_line
 from lthray.methods.networks import POOL, padding
 from lthray.spec.arguments import thaw
 from lthray.spec.trajectory import TrajectorySpec
@@ -54,7 +55,11 @@ def to_module(spec: TrajectorySpec, ticket: Ticket) -> nn.Module:
     if not spec.is_module:
         return _sequential(spec, tensors).eval()
     module = build_module(spec.model, thaw(spec.model_args), spec.data, spec.own.code, spec.seed)
-    module.load_state_dict(dict(zip(state_names(spec), tensors.values(), strict=True)))
+    try:
+        module.load_state_dict(dict(zip(state_names(spec), tensors.values(), strict=True)))
+    except RuntimeError as error:
+        # The code in the results folder is what was trained with, but an installed package may have changed since.
+        raise InputError(f"model {spec.model}: makes another network than the ticket's: {first_line(error)}") from None
     mean, std = spec.normalize.mean, spec.normalize.std
     return (Normalized(module, mean, std, len(spec.data.shape)) if mean or std else module).eval()
 

@@ -14,7 +14,12 @@ class Strict(BaseModel):
     """A model that refuses unknown keys, coerced types and numbers that are not finite."""
 
     model_config = ConfigDict(
-        extra="forbid", frozen=True, strict=True, allow_inf_nan=False, use_attribute_docstrings=True
+        extra="forbid",
+        frozen=True,
+        strict=True,
+        allow_inf_nan=False,
+        use_attribute_docstrings=True,
+        protected_namespaces=(),  # before pydantic 2.10, the fields model and model_args had a warning
     )
 
 

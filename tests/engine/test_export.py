@@ -9,9 +9,11 @@ from lthray.engine.data import on_device
 from lthray.engine.export import to_module
 from lthray.engine.module import build_module, describe_tensors
 from lthray.engine.trajectory import run
+from lthray.errors import InputError
 from lthray.methods.attacks import NATURAL
 from lthray.methods.datasets import DatasetFacts
-from tests.engine.test_module import MLP
+from lthray.spec.arguments import freeze
+from tests.engine.test_module import MLP, own
 from tests.helpers import CPU, own_arrays, own_fields
 
 
@@ -31,3 +33,11 @@ def test_a_module_behind_its_normalisation_has_the_loss_of_the_row(shape, names,
         logits = to_module(spec, stack[0].ticket)(data.test.images.view(-1, *shape))
     assert logits.shape == (20, 3)
     assert torch.nn.functional.cross_entropy(logits, data.test.labels) == pytest.approx(row.loss, abs=1e-5)
+
+
+def test_another_network_than_the_ticket_s_is_one_line(make, digits):
+    fields = {"rounds": 0, "iterations": 10, "eval_every": 10}
+    (stack,) = run([make(**own(MLP, widths=[6]), **fields)], digits)
+    other = make(**own(MLP, widths=[6]), **fields).model_copy(update={"model_args": freeze({"widths": [7]})})
+    with pytest.raises(InputError, match="makes another network than the ticket's"):
+        to_module(other, stack[0].ticket)
