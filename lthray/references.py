@@ -39,10 +39,12 @@ def describe(error: BaseException) -> CodeError:
     """An exception in the user's code, with the part of its traceback that is the user's.
 
     That part begins with the first line of a code package; where there is none, with the first line outside of lthray.
-    A `CodeError` is returned as it is.
+    A `CodeError` is returned as it is, and what lthray itself finds wrong needs no traceback.
     """
     if isinstance(error, CodeError):
         return error
+    if isinstance(error, OneLineError):
+        return CodeError(str(error), "")
     report = TracebackException.from_exception(error)
     frames = report.stack
     inside = [place for place, frame in enumerate(frames) if f"/{PACKAGE}" in frame.filename]

@@ -9,6 +9,8 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from upath import UPath
+
 from lthray import files, references
 from lthray.driver import datasets
 from lthray.errors import InputError
@@ -118,6 +120,11 @@ def stage(contents: Mapping[str, bytes]) -> str:
     return code
 
 
+def package_in(store: Store, code: str) -> UPath:
+    """The folder of a code package in a results folder."""
+    return store.folder / FOLDER / f"{references.PACKAGE}{code}"
+
+
 def keep(store: Store, own: OwnFacts) -> None:
     """Writes the code packages of a sweep into its results folder, beside those that it was trained with before.
 
@@ -125,7 +132,7 @@ def keep(store: Store, own: OwnFacts) -> None:
         OSError: one can't be written.
     """
     for code in set(own.code.values()):
-        place = store.folder / FOLDER / f"{references.PACKAGE}{code}"
+        place = package_in(store, code)
         if not place.is_dir():
             for file in sorted((package := references.package(code)).rglob("*.py")):
                 path = file.relative_to(package)
@@ -147,7 +154,7 @@ def fetch_package(store: Store, code: str) -> Path:
     Raises:
         InputError: the results folder does not have it.
     """
-    place = store.folder / FOLDER / f"{references.PACKAGE}{code}"
+    place = package_in(store, code)
     contents = {str(path.relative_to(place)): files.read(path) for path in place.rglob("*.py")}
     if references.digest(contents) != code:
         raise InputError(f"{place}: is not there, or was changed; run the sweep again from its own file")
@@ -185,7 +192,7 @@ def check_code(store: Store, trajectories: Sequence[TrajectorySpec]) -> None:
 
 def _difference(store: Store, before: str, now: str) -> str:
     """The names of the files in which two code packages differ."""
-    old, new = store.folder / FOLDER / f"{references.PACKAGE}{before}", references.package(now) if now else None
+    old, new = package_in(store, before), references.package(now) if now else None
     contents = {str(path.relative_to(old)): files.read(path) for path in old.rglob("*.py")} if before else {}
     current = {path.relative_to(new).as_posix(): path.read_bytes() for path in new.rglob("*.py")} if new else {}
     names = sorted(name for name in {*contents, *current} if contents.get(name) != current.get(name))

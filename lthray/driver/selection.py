@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 
 from lthray.driver import samples
+from lthray.driver.own import package_in
 from lthray.errors import InputError
 from lthray.spec.attack_settings import check
 from lthray.spec.evaluation import EvaluationRequest
@@ -35,6 +36,7 @@ def select(
         conditions = ", ".join(f"{name}={' or '.join(map(str, values))}" for name, values in where.items())
         raise InputError(f"--where: none of the {len(trajectories)} trajectories of {store.folder} has {conditions}")
     for spec in selected:
+        _check_code(store, spec, request.attack.name)
         try:
             check(request.attack, spec.setting(request.attack), spec.inputs)
         except ValueError as error:
@@ -45,3 +47,17 @@ def select(
         rounds = f" of round {', '.join(map(str, sorted(request.rounds)))}" if request.rounds else ""
         raise InputError(f"{store.folder}: no trajectory has a ticket{rounds} yet")
     return sweep, with_tickets
+
+
+def _check_code(store: Store, spec: TrajectorySpec, attack: str) -> None:
+    """Checks that the code of a trajectory has an attack of the user's.
+
+    Raises:
+        InputError: it does not.
+    """
+    file, colon, _ = attack.partition(":")
+    if colon and file.endswith(".py") and not (package_in(store, spec.own.code) / file).is_file():
+        raise InputError(
+            f"--attack {attack}: trajectory {spec.trajectory_id} was trained without {file}; only files that a sweep's"
+            " own fields name travel with its results"
+        )

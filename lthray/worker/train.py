@@ -105,6 +105,7 @@ def _train_all(
     while waiting:
         part = waiting.pop(0)
         reason, traceback = f"out of memory on {reporter.device}, alone in its stack", ""
+        event = f"ran out of memory on {reporter.device}"
         try:
             _train(part, store, dataset, reporter, checkpointer, rounds)
         except Exception as error:
@@ -113,6 +114,7 @@ def _train_all(
                     raise
                 known = describe(error)
                 reason, traceback = str(known), known.traceback
+                event = f"failed ({reason})"
         else:
             continue
         # Outside of the handler, whose traceback keeps the stack's tensors alive.
@@ -124,8 +126,7 @@ def _train_all(
             reporter.fail(store, Failure(left[0], done[left[0]], reason, traceback))
             continue
         half = math.ceil(len(left) / 2)
-        cause = f"failed ({reason})" if traceback else f"ran out of memory on {reporter.device}"
-        reporter.report(Note(f"a stack of {len(left)} {cause}: going on with {half}"))
+        reporter.report(Note(f"a stack of {len(left)} {event}: going on with {half}"))
         waiting[:0] = [*_by_position(left[:half], checkpointer), *_by_position(left[half:], checkpointer)]
 
 

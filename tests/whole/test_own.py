@@ -159,6 +159,12 @@ def test_strategy_attack_loss_and_schedule_of_the_users_own(mine, tmp_path):
     assert evaluations.groupby(["trajectory_id", "round", "split"])["moment"].nunique().min() >= 2
     assert np.isfinite(evaluations["loss"]).all()
 
+    own = [option for name in ("train_attack=rules.py:blurred", "strategy=reset") for option in ("--where", name)]
+    again = ["evaluate", out, "--attack", "rules.py:blurred", "--set", "epsilon=0.2", "--images", 40, *own]
+    measured = lthray(*again, "--round", 1)
+    assert "measured 2 tickets" in measured.stdout, measured.stdout + measured.stderr
+    failed(lthray("evaluate", out, "--attack", "others.py:blurred"), "was trained without others.py")
+
     halved = rounds[(rounds["round"] == 1)].set_index(["strategy", "train_attack", "objective.name"])
     assert halved["final_none_accuracy_test"].nunique() > 4  # every rule changes something
     reported = lthray("report", out)
