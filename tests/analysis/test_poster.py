@@ -40,12 +40,24 @@ def test_the_trajectories_trained_against_pgd_are_complete_and_their_numbers_are
             assert all(abs(mean - cell) < 0.0051 for mean, cell in zip(means, cells, strict=True)), heading
 
 
+def test_natural_training_is_complete_and_its_numbers_are_those_of_the_readme():
+    folder = FOLDER.with_name("fashion-natural")
+    _, trajectories = load_sweep(folder / "sweep.yaml")
+    assert len(trajectories) == 3
+    assert set(Store(folder).done(trajectories).values()) == {21}
+    means = load(folder).rounds.groupby("round").mean(numeric_only=True)
+    columns = ("early_stopping_none_accuracy_test", "final_none_accuracy_test", "early_stopping_iteration")
+    for number, cells in _table(folder.parent / "README.md", "natural: at early stopping"):
+        expected = [means.loc[number, column] * scale for column, scale in zip(columns, (100, 100, 1), strict=True)]
+        assert [abs(a - b) < (0.0051 if b < 100 else 0.51) for a, b in zip(cells, expected, strict=True)] == [True] * 3
+
+
 def _table(page, heading):
     """The rounds and the further cells of a table with this heading."""
     lines = page.read_text().splitlines()
     start = next(i for i, line in enumerate(lines) if heading in line)
     for line in lines[start + 2 : start + 8]:
-        number, _, *cells = (float(cell) for cell in line.strip("|").split("|"))
+        number, _, *cells = (float(cell.replace(",", "")) for cell in line.strip("|").split("|"))
         yield number, cells
 
 

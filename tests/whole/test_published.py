@@ -51,3 +51,13 @@ def test_the_first_iterations_of_a_published_trajectory_are_trained_again(fashio
     spec, rows = trained("fashion-pgd", {"rounds": 0, "iterations": 1_500}, fashion)
     assert len(rows) == 16
     compare(spec, "fashion-pgd", rows, loss=0.05, accuracy=0.02)
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(3_600)
+@pytest.mark.skipif("LTHRAY_LONG" not in os.environ, reason="takes some ten minutes: set LTHRAY_LONG=1")
+def test_two_rounds_of_a_published_trajectory_are_trained_again(fashion):
+    """Rounds 0 and 1 whole, on natural images. Over 100,000 iterations, another machine's rounding grows."""
+    spec, rows = trained("fashion-natural", {"rounds": 1}, fashion)
+    assert set(rows["round"]) == {0, 1}
+    compare(spec, "fashion-natural", rows, loss=0.2, accuracy=0.05)
