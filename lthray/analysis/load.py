@@ -107,7 +107,7 @@ class Results:
             NotResultsError: A file cannot be read.
         """
         tables = self._tables("evaluations", None, None)
-        return concatenate(tables) if tables else pd.DataFrame()
+        return _with_arguments(concatenate(tables)) if tables else pd.DataFrame()
 
     def _tables(self, name: str, columns: list[str] | None, filters: Filters | None) -> list[pa.Table]:
         tables: list[pa.Table] = []
@@ -215,7 +215,7 @@ def _with_arguments(rounds: pd.DataFrame) -> pd.DataFrame:
     }
     wider = rounds.join(pd.DataFrame(columns, index=rounds.index))
     roles = {"model_args": BOOKKEEPING, **dict.fromkeys(columns, FIELD)}
-    wider.attrs = rounds.attrs | {ROLES: rounds.attrs[ROLES] | roles}
+    wider.attrs = rounds.attrs | {ROLES: rounds.attrs.get(ROLES, {}) | roles}
     return wider
 
 

@@ -152,4 +152,8 @@ def test_each_argument_of_a_network_is_a_column_and_a_field(tmp_path):
     assert first["model_args.depth"].isna().tolist() == [False, False, True]
     assert first["model_args.width"].isna().tolist() == [False, True, True]
     assert varied(rounds) == ["model_args.depth", "model_args.width"]
+    table = pd.DataFrame({"trajectory_id": ["a", "b"], "model_args": texts[:2], "accuracy": [0.5, 0.6]})
+    (tmp_path / "r" / "evaluations").mkdir()
+    table.to_parquet(tmp_path / "r" / "evaluations" / "a.parquet")
+    assert load(tmp_path / "r").evaluations()["model_args.depth"].tolist() == [2, 3]
     assert "model_args.depth" not in load(synthetic.write(tmp_path / "s", synthetic.grid(seed=[0]))).rounds

@@ -235,6 +235,7 @@ def test_data_of_the_users_own_beside_the_sweep_file(mine, tmp_path):
         "objective.name=mixed",
         "prune.criterion=magnitude",
         "grid.model_args.width=[3,4]",
+        "end_attacks=[fgsm]",
     ]
     sets = [option for setting in settings for option in ("--set", setting)]
     done = lthray("sweep", mine / "own.yaml", "--out", tmp_path / "out", *sets, "--set", "batch_size=10")
@@ -245,6 +246,8 @@ def test_data_of_the_users_own_beside_the_sweep_file(mine, tmp_path):
     assert {row["model_args"] for row in rows} == {'{"width": 3}', '{"width": 4}'}
     status = lthray("status", tmp_path / "out")
     assert [line.split()[0] for line in status.stdout.splitlines()[-3:]] == ["3", "4", "all"], status.stderr
+    reported = lthray("report", tmp_path / "out")
+    assert reported.returncode == 0, reported.stderr
 
 
 CIFAR = Path(os.environ.get("LTHRAY_DATA_DIR", "")) / "cifar10-jpeg"
