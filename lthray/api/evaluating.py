@@ -60,7 +60,7 @@ def evaluate(
         RunError: no ticket could be measured, or Ray died again and again.
         KeyboardInterrupt: it was interrupted; rows that were written are kept.
     """
-    from lthray.api.results import folder_of, open
+    from lthray.api.results import folder_of, open  # pandas and matplotlib, which the command does without
 
     folder = folder_of(results)
     named = _attack(attack, settings or {})

@@ -155,12 +155,6 @@ class Results(analysis.Results):
         """
         return analysis.write_report(self, Path(out) if out else Path(self.folder) / "report", **options)
 
-    def evaluate(self, attack: str, **options: Any) -> "Results":
-        """Measures the tickets under another attack; see `lthray.evaluate`, whose options these are."""
-        from lthray.api.evaluating import evaluate
-
-        return evaluate(self, attack, **options)
-
     @property
     def tune(self) -> pd.DataFrame:
         """A frame in the shape of Ray Tune's `ResultGrid.get_dataframe()`, with a trajectory as a trial.

@@ -63,7 +63,9 @@ def test_a_script_sweeps_evaluates_and_uses_its_networks(script):
         assert list(results.status.columns) == ["trajectory_id", "strategy", "state", "rounds_done", "rounds"]
         assert list(results.status["state"]) == ["complete", "complete"]
         again = lthray.sweep(SWEEP, set=["iterations=10"], progress=False)
-        measured = again.evaluate("pgd", settings={"steps": 2}, rounds=[1], images=50, where={"strategy": "reset"})
+        measured = lthray.evaluate(
+            again, "pgd", settings={"steps": 2}, rounds=[1], images=50, where={"strategy": "reset"}
+        )
         assert len(measured.evaluations()) == 1
         print(type(measured.module({"strategy": "random"})).__name__)
         """
