@@ -35,7 +35,7 @@ def is_reference(text: object) -> bool:
     return isinstance(text, str) and _REFERENCE.fullmatch(text) is not None
 
 
-def describe(error: BaseException) -> CodeError:
+def describe_exception(error: BaseException) -> CodeError:
     """An exception in the user's code, with the part of its traceback that is the user's.
 
     That part begins with the first line of a code package; where there is none, with the first line outside of lthray.
@@ -66,7 +66,7 @@ def calling(reference: str) -> Iterator[None]:
     except (OneLineError, MemoryError):
         raise
     except Exception as error:  # noqa: BLE001 - the user's code may raise anything
-        raise describe(error).prefixed(f"{reference}: ") from None
+        raise describe_exception(error).prefixed(f"{reference}: ") from None
 
 
 def load(reference: str, code: str = "") -> Any:

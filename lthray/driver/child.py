@@ -81,9 +81,10 @@ def _run_child(attempt: Callable[[Notify], Result], notify: Notify) -> Result:
             with suppress(OSError):
                 parent_end.send("interrupt")
 
+    child = None
     handlers = {number: signal.signal(number, interrupt) for number in numbers}
-    child = _start(child_end)
     try:
+        child = _start(child_end)
         parent_end.send((sys.path, sys.argv))
         parent_end.send(attempt)
         begun.set()
@@ -104,7 +105,8 @@ def _run_child(attempt: Callable[[Notify], Result], notify: Notify) -> Result:
         for number, handler in handlers.items():
             signal.signal(number, handler)
         parent_end.close()  # which ends the child if it still runs
-        child.wait()
+        if child:
+            child.wait()
 
 
 def _start(end: Connection) -> "subprocess.Popen[bytes]":

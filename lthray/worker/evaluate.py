@@ -11,7 +11,7 @@ from lthray.engine.evaluation import evaluate_ticket
 from lthray.engine.results import Failure, count_remaining, share_remaining
 from lthray.engine.trajectory import device_name
 from lthray.errors import InputError
-from lthray.references import describe
+from lthray.references import describe_exception
 from lthray.spec.attack_settings import label
 from lthray.spec.evaluation import EvaluationRequest
 from lthray.spec.trajectory import TrajectorySpec
@@ -62,7 +62,7 @@ def measure_tickets(
             except Exception as error:
                 if is_out_of_memory(error) or not spec.has_references:
                     raise
-                known = describe(error)
+                known = describe_exception(error)
                 report(Failure(spec, number, str(known), known.traceback))
                 continue
             seconds = time.perf_counter() - began

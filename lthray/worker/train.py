@@ -17,7 +17,7 @@ from lthray.engine.data import Dataset, on_device
 from lthray.engine.results import Failure, RoundResult
 from lthray.errors import InputError
 from lthray.methods.attacks import NATURAL, Attack
-from lthray.references import describe
+from lthray.references import describe_exception
 from lthray.spec.attack_settings import label
 from lthray.spec.first_round import first_round_key
 from lthray.spec.trajectory import TrajectorySpec
@@ -112,7 +112,7 @@ def _train_all(
             if not is_out_of_memory(error):
                 if isinstance(error, OSError) or not any(spec.has_references for spec in part):
                     raise
-                known = describe(error)
+                known = describe_exception(error)
                 reason, traceback = str(known), known.traceback
                 event = f"failed ({reason})"
         else:

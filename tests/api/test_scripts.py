@@ -4,20 +4,9 @@ import subprocess
 import sys
 import textwrap
 
+from tests.api.test_sweeping import NETS
 from tests.helpers import ROOT, environment
 
-NETS = """
-    from torch import nn
-
-
-    class Net(nn.Module):
-        def __init__(self, classes):
-            super().__init__()
-            self.output = nn.Linear(64, classes)
-
-        def forward(self, images):
-            return self.output(images.flatten(1))
-"""
 SCRIPT = """
     import lthray
 
@@ -31,7 +20,7 @@ def test_workers_import_modules_that_lie_beside_the_script(tmp_path):
     scripts, work = tmp_path / "scripts", tmp_path / "work"
     for folder in (scripts, work):
         folder.mkdir()
-    (scripts / "beside.py").write_text(textwrap.dedent(NETS))
+    (scripts / "beside.py").write_text(NETS)
     (scripts / "script.py").write_text(textwrap.dedent(SCRIPT))
     done = subprocess.run(
         [sys.executable, scripts / "script.py"],
