@@ -19,11 +19,15 @@ figure = Figure(figsize=(10, 4), layout="constrained")
 for number, (folder, (attack, name)) in enumerate(PANELS.items(), 1):
     results = analysis.load(HERE / folder)
     rounds = results.rounds.query("strategy == 'reset'")
-    strong = results.evaluations().query("strategy == 'reset' and moment == 'final' and attack == @STRONG")
+    measured = results.evaluations().query("strategy == 'reset' and moment == 'final'")
+    strong = measured[measured["attack"] == STRONG]
+    strongest = measured[measured["attack"] == "autoattack"]
+    strongest = strongest[strongest["images"] == strongest["images"].max()]
     accuracies = {
         "natural images": (rounds, "final_none_accuracy_test", "#6e7781"),
         f"the attack trained against: {name}": (rounds, f"final_{attack}_accuracy_test", "#0072b2"),
         "PGD from the true label, 100 steps, 5 restarts": (strong, "accuracy", "#d55e00"),
+        "AutoAttack": (strongest, "accuracy", "#aa3377"),
     }
     seeds = rounds["seed"].nunique()
     title = f"Trained against {name.partition(',')[0]} ({seeds} seeds)"
@@ -40,7 +44,7 @@ for number, (folder, (attack, name)) in enumerate(PANELS.items(), 1):
     for label, (frame, column, colour) in accuracies.items():
         means = 100 * frame.groupby("round").agg(weights=("weights_remaining", "mean"), accuracy=(column, "mean"))
         axes.plot(means["weights"], means["accuracy"], marker="o", markersize=3.5, color=colour, label=label)
-        shown = means["accuracy"].loc[[0, 8, 20]].round(2).to_list()
-        print(f"  {label}: dense {shown[0]:.2f}, with 16.9 % of weights {shown[1]:.2f}, with 1.2 % {shown[2]:.2f}")
+        dense, sparse, sparsest = means["accuracy"].loc[[0, 8, 20]].map("{:.2f}".format)
+        print(f"  {label}: dense {dense}, with 16.9 % of weights {sparse}, with 1.2 % {sparsest}")
     axes.legend(loc="upper right", bbox_to_anchor=(1, 0.62 if attack == "fgsm" else 0.72), frameon=False)
 figure.savefig(sys.argv[1] if len(sys.argv) > 1 else "answer.svg", dpi=150)
