@@ -77,6 +77,15 @@ def test_the_page_has_the_tables_and_the_figure_that_the_scripts_print(tmp_path)
     assert block("python analysis/poster/verdicts.py") == run("analysis/poster/verdicts.py").strip()
 
 
+def test_the_notebook_runs_on_the_published_results_and_has_its_outputs(tmp_path):
+    notebook = json.loads((PUBLISHED / "comparisons.ipynb").read_text(encoding="utf-8"))
+    cells = [cell for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert all(len(cell["outputs"]) == 1 and cell["outputs"][0]["output_type"] == "execute_result" for cell in cells)
+    (tmp_path / "cells.py").write_text("\n".join("".join(cell["source"]) for cell in cells), encoding="utf-8")
+    command = [sys.executable, "-W", "error", str(tmp_path / "cells.py")]
+    subprocess.run(command, check=True, capture_output=True, cwd=PUBLISHED, env=environment(PYTHONPATH=str(ROOT)))
+
+
 def test_every_other_number_of_the_page_stands_in_one_of_its_tables():
     text = PAGE.read_text()
     blocks = " ".join(re.findall(r"<!-- python .*? -->\n(.*?)<!-- end -->", text, re.DOTALL))
