@@ -85,13 +85,13 @@ def load(reference: str, code: str = "") -> Any:
         raise InputError(f"{reference}: is no reference; its form is file.py:name or package.module:name")
     folder = package(code) if code else None
     with calling(reference):
-        found: Any = _import(match["place"], folder, code, reference)
+        target: Any = _import(match["place"], folder, code, reference)
     for name in match["name"].split("."):
         try:
-            found = getattr(found, name)
+            target = getattr(target, name)
         except AttributeError:
             raise InputError(f"{reference}: {match['place']} has no {name}") from None
-    return found
+    return target
 
 
 def package(code: str) -> Path:

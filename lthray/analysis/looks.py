@@ -1,7 +1,8 @@
 """How often results that grow were looked at: `looks.json` in the results folder.
 
-Whoever looks for a verdict after every seed, and stops where it suits, finds one too often. So a folder remembers what
-its verdicts were given on. A look at the same seeds, by the same margin and sparsity, is the same look.
+Whoever asks for a verdict after every seed, and stops at the first that suits, gets wrong verdicts too often. So a
+folder remembers the seeds that its verdicts rested on. A look at the same seeds, by the same margin and sparsity, is
+the same look.
 """
 
 import json

@@ -38,7 +38,7 @@ def evaluate(
     address: str | None = None,
     progress: bool = True,
 ) -> "Results":
-    """Measures stored tickets under another attack, as `lthray evaluate` does; tickets that have a row are not again.
+    """Measures stored tickets under another attack, as `lthray evaluate` does; measured tickets are left out.
 
     Args:
         results: A results folder, or what `open` or `sweep` returned.
@@ -58,7 +58,7 @@ def evaluate(
     Raises:
         InputError: the folder, the attack, a setting or a field is wrong, or nothing is there to measure.
         RunError: no ticket could be measured, or Ray died again and again.
-        KeyboardInterrupt: it was interrupted; rows that were written are kept.
+        KeyboardInterrupt: it was interrupted; finished rows are kept.
     """
     from lthray.api.results import folder_of, open  # pandas and matplotlib, which the command does without
 
@@ -86,10 +86,10 @@ def _attack(attack: str, settings: Mapping[str, object]) -> Attack:
 
 
 def check_conditions(conditions: Iterable[str], option: str = "where") -> None:
-    """Checks that conditions are on fields.
+    """Checks that every condition names a field.
 
     Raises:
-        InputError: one is not.
+        InputError: a condition does not.
     """
     for field in conditions:
         if field not in FIELDS:

@@ -67,7 +67,7 @@ def watch(console: Console) -> Iterator[Notify]:
     printed: dict[str, float] = {}
     """When each trial had its last line."""
     tracebacks: set[str] = set()
-    """Those printed: many trajectories may fail by one mistake."""
+    """The tracebacks printed so far: the same mistake may fail many trajectories."""
 
     def is_due(event: TrialProgress) -> bool:
         now = time.monotonic()
@@ -99,7 +99,7 @@ def watch(console: Console) -> Iterator[Notify]:
 
 
 class _Cell:
-    """An output of a notebook's cell that is drawn again; rich's own needs ipywidgets.
+    """The output of a notebook's cell, drawn anew again and again; that of rich needs ipywidgets.
 
     Args:
         render: Gives what to show.
@@ -111,7 +111,7 @@ class _Cell:
         self._drawn = 0.0
 
     def refresh(self) -> None:
-        """Draws it again, unless it was drawn just now."""
+        """Draws the output anew, unless it was drawn just now."""
         if time.monotonic() - self._drawn < CELL_SECONDS:
             return
         self._drawn = time.monotonic()
@@ -120,7 +120,7 @@ class _Cell:
         self._show(console.export_html(inline_styles=True, code_format="<pre>{code}</pre>"))
 
     def clear(self) -> None:
-        """Leaves nothing of it, where it was drawn."""
+        """Empties the output."""
         if self._handle:
             self._show("")
 

@@ -1,4 +1,4 @@
-"""What every way to start a sweep has in common: its file is read, and its results folder is checked against it."""
+"""Preparation of a sweep, by whatever way it is started: its file is read and held against its results folder."""
 
 import json
 import os
@@ -32,7 +32,7 @@ class Prepared:
 
     sweep: SweepSpec
     trajectories: list[TrajectorySpec]
-    """As far as the sweep file says them."""
+    """The trajectories that the sweep file names; those of a search are drawn later."""
     folder: str
     """Results folder, as it was named."""
     store: Store
@@ -64,7 +64,7 @@ def prepare(
         force: Whether the folder may hold another sweep.
 
     Raises:
-        InputError: the sweep is no sweep, or the folder does not take it.
+        InputError: the sweep is not valid, or the folder holds other results.
     """
     source = _as_plain(sweep, "sweep") if isinstance(sweep, Mapping) else Path(sweep)
     data = data_folder(data_dir)
@@ -109,9 +109,9 @@ def _as_plain(value: object, place: str) -> Any:
 
 
 def data_folder(data_dir: str | os.PathLike[str] | None) -> Path:
-    """Where the data sets are: what is given, else the environment's LTHRAY_DATA_DIR, else the user's cache folder."""
-    given = data_dir or os.environ.get("LTHRAY_DATA_DIR")
-    return Path(given) if given else user_cache_path("lthray") / "data"
+    """The folder of data sets: `data_dir`, else the environment's LTHRAY_DATA_DIR, else the user's cache folder."""
+    folder = data_dir or os.environ.get("LTHRAY_DATA_DIR")
+    return Path(folder) if folder else user_cache_path("lthray") / "data"
 
 
 def resolve_address(address: str | None, option: str = "address") -> str | None:
@@ -124,7 +124,7 @@ def resolve_address(address: str | None, option: str = "address") -> str | None:
         option: What it is called in an error's line.
 
     Raises:
-        InputError: it is the address of something else.
+        InputError: it is not such an address.
     """
     variable = os.environ.get("RAY_ADDRESS")
     if address == "auto" and "ray" in sys.modules and sys.modules["ray"].is_initialized():

@@ -127,7 +127,7 @@ class Results(analysis.Results):
         return to_module(spec, store.ticket(spec, number))
 
     def figures(self) -> dict[str, Figure]:
-        """The poster's Figures 1 to 3 for each data set and setting, by what they show; their labels are captions."""
+        """The poster's Figures 1 to 3 for each data set and setting, by title; a figure's label is its caption."""
         drawn: dict[str, Figure] = {}
         means = analysis.learning_curves(self.curves(CURVES_READ), self.rounds)
         guess = {panel.dataset: chance(select(self.rounds, {"dataset": panel.dataset})) for panel in self._panels()}
@@ -182,7 +182,7 @@ def open(folder: str | os.PathLike[str]) -> Results:
 
 
 def folder_of(results: "str | os.PathLike[str] | analysis.Results") -> str:
-    """The folder of results, given by themselves or by its path.
+    """The folder of results, which are passed as `Results` or as the folder's path.
 
     Raises:
         InputError: they are of several folders.

@@ -179,7 +179,7 @@ def operations(work: str, spec: TrajectorySpec, masks: Layers) -> int:
     forward = 1 + sum({"none": 0, "fgsm": 1, "pgd": spec.pgd.steps + 1}[attack] for attack in attacks)
     losses = (1 if spec.train_attack == "none" else 2) if trains else 0
     first, *upper = (int(mask.sum()) for mask in masks)
-    # The gradient of a loss by the weights takes all layers' products once, and those back through the upper layers.
+    # The gradient with respect to the weights takes all layers' products once, and those back through the upper layers.
     passes = (first + sum(upper)) * (forward + backward + losses) + sum(upper) * losses
     return 2 * passes * (spec.batch_size if trains else 1)
 

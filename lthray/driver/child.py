@@ -53,9 +53,9 @@ def drive(attempt: Callable[[Notify], Result], count_done: Callable[[], int], no
             restarts = restarts + 1 if done == before else 1
             if restarts > RESTARTS:
                 raise RunError(
-                    f"Ray died {restarts} times in a row and nothing was finished in between, most likely for want of"
-                    " memory: run fewer trials at a time (resources.cpus) or smaller ones (resources.stack); what was"
-                    " finished is kept"
+                    f"Ray died {restarts} times in a row and nothing was finished in between, most likely because"
+                    " memory ran out: run fewer trials at a time (resources.cpus) or smaller ones (resources.stack);"
+                    " what was finished is kept"
                 ) from None
             notify(Note("Ray died on this machine (killed, or out of memory): starting again with what is missing"))
         except UnreachableError as error:

@@ -88,10 +88,10 @@ def run(
 
 
 def _check_suite(trajectories: Iterable[TrajectorySpec]) -> None:
-    """Checks that the package of the suites is installed, and takes the images and classes of the trajectories.
+    """Checks that AutoAttack can attack the trajectories' networks, and that its package is installed.
 
     Raises:
-        InputError: it is not, or does not.
+        InputError: the images or the number of classes are not those that it takes, or the package is missing.
     """
     for spec in trajectories:
         shape, classes = spec.data.shape, spec.data.classes

@@ -41,7 +41,7 @@ def look_up(sweep: SweepSpec, folder: Path, data_dir: Path) -> OwnFacts:
     """
     code: dict[str, str] = {}
     data: dict[str, tuple[DatasetFacts, str]] = {}
-    found: dict[tuple[Any, ...], NetworkFacts] = {}
+    built: dict[tuple[Any, ...], NetworkFacts] = {}
     for fields in _combinations(sweep):
         wanted = references_in(fields)
         key = " ".join(wanted)
@@ -57,16 +57,16 @@ def look_up(sweep: SweepSpec, folder: Path, data_dir: Path) -> OwnFacts:
         arguments = model_arguments(fields)
         if not known or not isinstance(arguments, tuple):
             continue  # likewise
-        if (model, arguments, dataset) not in found:
+        if (model, arguments, dataset) not in built:
             facts = DATASETS[dataset] if dataset in DATASETS else data[dataset][0]
-            found[model, arguments, dataset] = _network(model, arguments, dataset, facts, digest)
+            built[model, arguments, dataset] = _network(model, arguments, dataset, facts, digest)
     used = {name: digest for name, digest in code.items() if digest}
-    if not (data or found or used):
+    if not (data or built or used):
         return OwnFacts()
     return OwnFacts(
         folder=str(folder),
         datasets={name: _as_fields(facts, digest) for name, (facts, digest) in data.items()},
-        networks=list(found.values()),
+        networks=list(built.values()),
         code=used,
     )
 

@@ -17,7 +17,7 @@ from lthray.store.folder import Store
 from lthray.store.sources import Source, copied, copy, source_of, trained
 
 UNSAID = ("seed", "rounds", "eval_", "end_", "prune.", "transfer.")
-"""Prefixes of fields left out of `transfer.setting`: they change no mask, never differ, or stand elsewhere."""
+"""Prefixes of fields left out of `transfer.setting`: they change no mask, are always the same, or stand elsewhere."""
 EXTENT = ("rounds", "eval_attacks_at", "end_attacks", "end_images")
 """Fields that say how much of a trajectory there is; they tell no trajectories apart."""
 

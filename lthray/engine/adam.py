@@ -58,9 +58,9 @@ class Decayed(NamedTuple):
     old_square: Number
     new_square: Number
     decay: Number
-    """What the gradient is raised by, times the weight (adam, sgd)."""
+    """This, times the weight, is added to the gradient (adam, sgd)."""
     shrink: Number
-    """What the weight is multiplied by, 1 - learning rate times decay (adamw; Loshchilov and Hutter 2019)."""
+    """The weight is multiplied by this: 1 - learning rate times decay (adamw; Loshchilov and Hutter 2019)."""
 
 
 Numbers: TypeAlias = Rates | Decayed

@@ -80,7 +80,7 @@ def autoattack_logits(
     labels: Tensor,
     generators: Mapping[Attack, Sequence[torch.Generator]],
 ) -> tuple[dict[Attack, Tensor], dict[Attack, Tensor]]:
-    """As `evaluation.dense_logits`, for AutoAttack alone, which draws from the constant SEED and not from ours."""
+    """As `evaluation.dense_logits`, for AutoAttack alone, which draws from SEED instead of `generators`."""
     (attack,) = generators
     setting = spec.setting(attack)
     network, differentiable = _networks(weights, spec)

@@ -21,14 +21,14 @@ from lthray.spec.trajectory import TrajectorySpec
 
 VARIABLE = "LTHRAY_CUDA_GRAPHS"
 WARM_UP = 3
-"""Steps before the capture, so that all that torch's libraries do only once lies behind it."""
+"""Steps before the capture: torch's libraries do some work only once, at their first calls."""
 
 Capture = Callable[[Callable[[], None]], Callable[[], None]]
-"""Records a function's work on the device without doing it, and returns what does it, on the same tensors."""
+"""Records a function's work on the device without doing it; returns a function that does it, on the same tensors."""
 
 
 def is_wanted(device: torch.device) -> bool:
-    """Whether this device is to train this way: a CUDA device, where the environment asks for it.
+    """Whether to train by a CUDA graph: on a CUDA device, if the environment asks for it.
 
     Raises:
         InputError: the environment variable is neither 0 nor 1.
@@ -45,7 +45,7 @@ def can_capture(spec: TrajectorySpec) -> bool:
 
 
 def capture_graph(work: Callable[[], None]) -> Callable[[], None]:
-    """Captures the kernels that `work` launches as a CUDA graph, and returns what launches them all."""
+    """Captures the kernels that `work` launches as a CUDA graph; returns a function that launches them all."""
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         work()

@@ -45,7 +45,7 @@ class Split:
         return Split(self._to_floats(self.images), self.labels)
 
     def _to_floats(self, images: Tensor, room: Tensor | None = None) -> Tensor:
-        """Images as floats, in `room` if it is given; floats stay where they are."""
+        """Images as floats, written into `room` if it is not None; floats are returned as they are."""
         if images.is_floating_point():
             return images
         floats = images.to(torch.float32) if room is None else room.copy_(images)

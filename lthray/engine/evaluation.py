@@ -63,11 +63,11 @@ def evaluate_under(
     round_: int,
     iterations: Sequence[int],
 ) -> list[Measurement]:
-    """Measures every split naturally and under each of some attacks; changes nothing.
+    """Measures every split naturally and under each of `attacks`; changes nothing.
 
     The attacks' random starts are drawn from (seed, round, iteration, split) alone, and from the full name of an attack
     with settings of its own. A CPU evaluates one trajectory after the other: a chunk then fits into the cache, and
-    results do not depend on the rest of the stack. So are modules evaluated, in eval mode.
+    results do not depend on the rest of the stack. Modules are evaluated in this way too, in eval mode.
 
     Args:
         attacks: The attacks.
@@ -204,7 +204,7 @@ def _measure(
     name: str,
     generators: Generators,
 ) -> list[Measurement]:
-    """Measures a split naturally and under each attack that there are generators for, one a trajectory."""
+    """Measures a split naturally and under each attack of `generators`, which has a generator for each trajectory."""
     device, n = split.images.device, len(split.labels)
     smoothing = specs[0].label_smoothing if name == "validation" else 0.0
     losses, correct, unmoved = (

@@ -14,7 +14,7 @@ from lthray.spec.trajectory import TrajectorySpec
 
 
 class Normalized(nn.Module):
-    """A module behind the normalisation of its inputs, so that it takes pixels of [0, 1] as the trajectory did.
+    """A module that normalises its inputs first, so that it takes pixels in [0, 1] as the trajectory did.
 
     Args:
         module: The network.

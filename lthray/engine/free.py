@@ -16,13 +16,13 @@ def perturb_freely(images: Tensor, perturbation: Tensor) -> Tensor:
 def move(perturbation: Tensor, images: Tensor, gradient: Tensor, spec: TrajectorySpec, iteration: int) -> None:
     """Moves a perturbation by ε along the sign of a gradient, and back into the ball of radius ε (algorithm 1, line 9).
 
-    Where clipping changed a pixel, the gradient is zero, as in the authors' code; at 0 and 1 themselves it is not,
-    whatever the version of torch takes as the gradient of its `clamp` there.
+    Where clipping changed a pixel, its gradient is taken as zero, as in the authors' code. A pixel at exactly 0 or 1
+    was not clipped: versions of torch differ in the gradient of `clamp` there, so it is not taken from torch.
 
     Args:
         perturbation: (..., B, D); it is changed.
         images: The natural images.
-        gradient: Of the training loss, with respect to the perturbed images.
+        gradient: Gradient of the training loss with respect to the perturbed images.
         spec: The setting, with a train attack; its radius may still grow.
         iteration: The iteration of the round.
     """

@@ -67,7 +67,7 @@ def free_gradients(
         images: (S, B, D).
         labels: (S, B).
         spec: The setting.
-        perturbation: (S, B, D) or more images, of which the first count; its step along the same gradient is taken.
+        perturbation: (S, B, D), or with more images, of which B are used; it is moved along the same gradient.
         iteration: The iteration of the round.
     """
     perturbation = perturbation[..., : images.shape[-2], :]

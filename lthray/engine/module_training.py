@@ -79,9 +79,9 @@ def _attack(
 
 
 def module_gradients(network: ModuleNetwork) -> Callable[..., Layers]:
-    """Makes a function of the arguments of `training_loss` behind its first that gives the loss's gradient.
+    """Makes the function that gives the gradient of `training_loss`; it takes the arguments after `network`.
 
-    It has a tensor for each parameter; zeros where the loss does not depend on the parameter.
+    The gradient has a tensor for each parameter: zeros where the loss does not depend on the parameter.
     """
 
     def compute(images: Tensor, labels: Tensor, spec: TrajectorySpec, generators: Sequence[torch.Generator]) -> Layers:

@@ -34,7 +34,7 @@ def targets_of_attack(spec: TrajectorySpec, setting: Setting, logits: Tensor, la
     Args:
         spec: The setting.
         setting: The train attack.
-        logits: Of the natural images (S, B, C).
+        logits: Logits of the natural images (S, B, C).
         labels: Their labels.
     """
     if objective_of(spec).climbs == "distribution":

@@ -90,14 +90,14 @@ class Recorder:
         return measurements
 
     def _add(self, i: int, rows: Sequence[CurveRow]) -> None:
-        """Adds rows to a trajectory's curves; it fails where a loss is not finite."""
+        """Adds rows to a trajectory's curves; a loss that is not finite fails the trajectory."""
         self.curves[i] += rows
         diverged = next((row for row in rows if not math.isfinite(row.loss)), None)
         if diverged:
             self.failures.setdefault(i, _explain_divergence(diverged, self.last, self.specs[i]))
 
     def _keep_early_stopped(self, i: int, rows: Sequence[CurveRow], state: TrainingState) -> None:
-        """Keeps a trajectory's weights where the evaluation of `rows` has the smallest objective so far."""
+        """Keeps a trajectory's weights if the evaluation of `rows` has the smallest objective so far."""
         (objective,) = _objectives(self.trajectories[i], rows).values()
         best = self.early_stopped[i]
         if best is None or objective < best.objective:
@@ -112,8 +112,8 @@ class Recorder:
             state: The stack at the end of the round.
 
         Returns:
-            For each trajectory a row an iteration and end attack, on test images; none where it failed, and where there
-            are no end attacks.
+            For each trajectory its rows on test images, one for each iteration and end attack; no rows if it failed, or
+            if there are no end attacks.
         """
         rows: list[list[CurveRow]] = [[] for _ in self.specs]
         if not self.keeps:

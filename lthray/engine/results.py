@@ -102,8 +102,8 @@ class RoundResult:
 class Checkpoint:
     """A trajectory inside a round, right after an evaluation: resumed from here, the round gives the same bits.
 
-    Arrays are by layer name, (out, in) float32, and those of a module's other tensors by their own names. The masks are
-    not here, for they follow from the round before.
+    Arrays are by layer name, (out, in) float32, and those of a module's other tensors by their own names. Masks are
+    left out, because they follow from the round before.
     """
 
     spec: TrajectorySpec

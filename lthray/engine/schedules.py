@@ -15,13 +15,13 @@ from lthray.spec.trajectory import TrajectorySpec
 def learning_rates(spec: TrajectorySpec) -> Array:
     """The learning rates (iterations,) of a round, by torch's own schedulers; warm-up comes first.
 
-    In a warm-up of n iterations the first has the rate 1/n of `learning_rate`, and the nth the whole.
+    In a warm-up of n iterations, iteration k has k/n of `learning_rate`, k from 1 to n.
     """
     return _learning_rates(spec.learning_rate, spec.iterations, spec.schedule, spec.own.code)
 
 
 def rate_at(rates: Array, iteration: int) -> float:
-    """The learning rate of an iteration, counted from 0; behind the round's end it stays what it was last."""
+    """The learning rate of an iteration, counted from 0; after the round's last iteration it stays the same."""
     return float(rates[min(iteration, len(rates) - 1)])
 
 

@@ -20,11 +20,11 @@ class TrainingState:
     iteration: int
     """Optimizer steps done in the round."""
     weights: Layers
-    """(S, out, in) a layer, in which pruned weights are zero; of a module, its other tensors (S, ...) behind them."""
+    """(S, out, in) a layer, pruned weights zero; then the other tensors (S, ...) of a module."""
     averages: Averages
-    """Of each parameter, so not of a module's buffers, which come last."""
+    """Averages for each parameter; the buffers of a module, which come last in `weights`, have none."""
     generators: list[torch.Generator]
-    """One a trajectory, for the train attack's random starts. Training draws from them."""
+    """A generator for each trajectory, for the train attack's random starts. Training draws from them."""
     perturbations: Tensor | None = None
     """(S, B, D), of free adversarial training alone. Training changes them."""
 

@@ -51,14 +51,14 @@ def batches(specs: Sequence[TrajectorySpec], round_: int, device: torch.device, 
 
 
 def mean_gradient(weights: Layers, data: Split, spec: TrajectorySpec, attack: str, round_: int) -> Layers:
-    """Gradient of a part of the training loss over all training images, with respect to a trajectory's weights.
+    """Gradient of the natural or the adversarial training loss, the mean over all training images.
 
     Args:
-        weights: (out, in) a layer; of a module all its tensors, and the gradient is that of its layers, in eval mode.
+        weights: (out, in) a layer, with respect to which the gradient is; of a module, in eval mode, all its tensors.
         data: Training images and labels.
         spec: The setting.
         attack: `none` for the natural loss, else the attack of the adversarial loss.
-        round_: Round at whose end the weights are, for the random starts.
+        round_: Number of the round that ended with these weights, for the random starts.
     """
     plain = {"train_attack": attack, "adversarial_weight": 1.0, "objective": ObjectiveSpec()}
     part = spec.model_copy(update=plain)
@@ -119,7 +119,7 @@ def _load(
 
 
 class DenseTraining:
-    """Trains a stack one trajectory after the other with torch's products: what a CPU's kernels don't know.
+    """Trains a stack by torch's products, one trajectory after the other, where a CPU's kernels can't.
 
     A trajectory's step fits into the cache, and its results do not depend on the others of the stack.
     """
@@ -134,7 +134,7 @@ class DenseTraining:
         members = range(len(specs))
         self.networks = [tuple(weight[i] for weight in self.weights) for i in members]
         self.views = [[[tensor[i].view(-1).numpy() for tensor in layer] for layer in layers] for i in members]
-        # The one optimizer that is not a matter of `adam.rates`.
+        # Nesterov momentum alone is torch's own: `adam.rates` has no numbers for it.
         self.optimizers = [
             optimizers.make(self.spec, self.networks[i], self.averages.of(i), self.steps)
             for i in members

@@ -40,7 +40,7 @@ class Progress:
     running: int
     """Trajectories of the stack."""
     weights_remaining: float
-    """Of its first trajectory, in (0, 1]."""
+    """Share of weights remaining in the stack's first trajectory, in (0, 1]."""
     measurements: list[Measurement]
     """Empty when the round begins: nothing is measured yet."""
     checkpoints: Callable[[], list[Checkpoint]]
@@ -116,7 +116,7 @@ class _Member:
         return tuple(tensor.to(self.device) for tensor in tensors)
 
     def _tensors(self, arrays: dict[str, Array], names: Iterable[str] | None = None) -> Layers:
-        """Arrays as tensors: those of all tensors of the network, or of some."""
+        """Arrays of the network's tensors, or of those of `names`, as tensors on the device."""
         names = self.spec.tensor_sizes if names is None else names
         return tuple(torch.tensor(arrays[name], device=self.device) for name in names)
 

@@ -87,7 +87,7 @@ class Norm:
     direction: "Callable[[Tensor], Tensor]"
     """The change of length 1 that follows a gradient most steeply; zero where the gradient is zero."""
     ball: "Callable[[Tensor, float], Callable[[Tensor], object]]"
-    """Makes a function that projects images in place to the ball of radius ε around these, and to [0, 1]."""
+    """Makes a function that projects images in place to the ball of radius ε around the given images, and to [0, 1]."""
     draw: "Callable[[Tensor, float, Generator, Uniform], object]"
     """Fills a tensor (B, D) with points uniform in the ball of radius ε."""
 

@@ -46,15 +46,15 @@ def _saliency(weights: Layers, gradient: Layers) -> Layers:
 
 
 MOMENTUM = 0.9
-"""Of the gradient descent on learned scores."""
+"""Momentum of the gradient descent on learned scores."""
 
 
 def _learned(net: Trained) -> Layers:
     """|s| for scores s that minimise the training loss of the pruned network (HYDRA, Sehwag et al. 2020, section 3).
 
     They start at s = sqrt(6 / fan_in)·w / max|w|, and gradient descent with momentum moves them while w is fixed. The
-    loss is that of w under the mask of the largest |s|. The gradient goes straight through the mask to |s|, so that by
-    s it is sign(s)·w·∂L/∂(masked w).
+    loss is that of w under the mask of the largest |s|. The gradient takes the mask for |s| (a straight-through
+    estimate): with respect to s it is sign(s)·w·∂L/∂(masked w).
     """
     scores = [
         sqrt(6 / weight[0].numel()) * weight / weight.abs().max().clamp(min=1e-30)  # where all weights are zero

@@ -51,7 +51,7 @@ def is_module(model: str) -> bool:
 
 
 def own_widths(model: str) -> tuple[int, ...] | None:
-    """The units of a network's hidden layers that no field decides: none of a module's; None for an `mlp`."""
+    """Units of each hidden layer, where the model fixes them: () for a module, None for an `mlp`."""
     return MODELS[model].widths if model in MODELS else ()
 
 
@@ -124,7 +124,7 @@ def layer_sizes(model: str, widths: Sequence[int], shape: Sequence[int], classes
         inputs = channels * side**2
     if sizes and (tuple(shape) != (1, shape[-1], shape[-1]) or not side):
         allowed = "square grey images of at least 4x4 pixels"
-        raise ValueError(f"model: {model} takes {allowed}, and these are {'x'.join(map(str, shape))}")
+        raise ValueError(f"model: {model} takes {allowed}, but these are {'x'.join(map(str, shape))}")
     names = [*(f"hidden_{place + 1}" for place in range(len(widths))), "output"]
     return sizes | {
         name: (out, width) for name, (width, out) in zip(names, pairwise([inputs, *widths, classes]), strict=True)

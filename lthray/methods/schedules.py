@@ -17,9 +17,9 @@ class Course:
     """What a schedule may depend on."""
 
     iterations: int
-    """Optimizer steps that it lasts: those of the round behind the warm-up."""
+    """Optimizer steps of the schedule: those of the round after its warm-up."""
     milestones: Sequence[int] = ()
-    """Iterations at which a `step` happens, counted like `iterations`."""
+    """Iterations at which the rate is multiplied by `gamma`, counted from the end of the warm-up."""
     gamma: float = 0.1
     """Factor of the learning rate at each milestone."""
     final: float = 0.0

@@ -22,7 +22,7 @@ SHUFFLED = "shuffled"
 class Past:
     """What a strategy may start from.
 
-    There is a tensor and a mask for each layer. Behind those tensors are a module's other parameters and buffers.
+    There is a tensor and a mask for each layer. A module's other parameters and buffers follow the layers' tensors.
     """
 
     initial: Layers

@@ -12,13 +12,13 @@ from lthray.spec.trajectory import TrajectorySpec
 
 
 class Gradients(NamedTuple):
-    """Gradients, each of a single image: by the weights in training, by the pixels in a step of an attack."""
+    """Numbers of gradients of one image: with respect to the weights in training, to the pixels in an attack's step."""
 
     training: int
     evaluation: int
-    """Of the eval attacks; of those measured at the ends alone, where no round stops early at its end."""
+    """Those of the eval attacks, at most: a round that stops early at its very end has fewer."""
     ends: int
-    """Of the end attacks, where no round stops early at its end."""
+    """Those of the end attacks, at most, likewise."""
 
 
 def end_images(spec: TrajectorySpec) -> int:
@@ -72,7 +72,7 @@ def count_gradients(spec: TrajectorySpec, first: int = 0) -> Gradients:
 
 
 def _training_gradients(spec: TrajectorySpec) -> int:
-    """Of one round: of each image by the weights, and in adversarial training of the attacked image too."""
+    """The gradients of one round's training: one for each image, one for its attacked copy, and those of the attack."""
     batch = spec.batch_size if spec.drop_last else spec.train_size / spec.epoch_batches
     attack = [] if spec.train_attack == "none" else [Attack(spec.train_attack)]
     return round(spec.iterations * batch * (1 + len(attack) + _steps(spec, attack)))

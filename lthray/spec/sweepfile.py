@@ -33,7 +33,7 @@ def load(
     Args:
         source: The sweep file, or what it would hold; relative paths are then looked up in the working folder.
         sets: The values of `--set`.
-        look_up: Looks up what the file says nothing of, where it is not a results folder's.
+        look_up: Looks up the user's own data, networks and code; the `sweep.yaml` of results has them already.
 
     Raises:
         InputError: the file can't be read; it or a `--set` has an unknown key, a wrong type, an impossible value or

@@ -1,7 +1,7 @@
 """Checkpoints inside a round: one file a trajectory, `checkpoints/<trajectory_id>.safetensors`.
 
-A checkpoint saves time and nothing else. One that is damaged, or of another round, counts as none: the round is then
-trained from its start.
+A checkpoint only saves time. If it is damaged or of another round, it is ignored, and the round is trained from its
+start.
 """
 
 import hashlib
@@ -44,7 +44,7 @@ def write(file: UPath, checkpoint: Checkpoint) -> None:
 
 
 def read(file: UPath, spec: TrajectorySpec, number: int) -> Checkpoint | None:
-    """The checkpoint of a trajectory inside round `number`; None where none is whole."""
+    """The checkpoint of a trajectory inside round `number`; None if it is missing or damaged."""
     try:
         content = read_file(file)
         arrays = load(content)

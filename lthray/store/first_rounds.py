@@ -1,4 +1,4 @@
-"""Round 0 of one trajectory, taken over by others: those of a seed that differ only in what acts from round 1 on.
+"""Round 0, trained once for all trajectories of a seed that differ only in fields that act from round 1 on.
 
 `first_rounds/<first_round_key>.json` names a trajectory that has trained round 0. A trajectory that takes it over gets
 tickets and rows of its own, with its own fields, and so depends on no other file from then on. Its row in `rounds` has
@@ -26,7 +26,7 @@ Row = dict[str, Any]
 
 
 def offer(store: Store, spec: TrajectorySpec) -> None:
-    """Lets other trajectories take over round 0 of one that has trained it.
+    """Says that a trajectory has trained round 0, so that others can take it over.
 
     Raises:
         OSError: it can't be written.
@@ -35,7 +35,7 @@ def offer(store: Store, spec: TrajectorySpec) -> None:
 
 
 def take_over(store: Store, spec: TrajectorySpec, device: str) -> Row | None:
-    """Gives a trajectory round 0 as another one has trained it, if that was done on the same kind of device.
+    """Copies round 0 from a trajectory that has trained it on the same kind of device, if there is such a trajectory.
 
     Args:
         store: The results folder.

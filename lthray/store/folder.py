@@ -202,11 +202,11 @@ class Store:
             self.path(part, spec.trajectory_id).unlink(missing_ok=True)
 
     def checkpoint(self, spec: TrajectorySpec, number: int) -> Checkpoint | None:
-        """Where a trajectory stands inside round `number`; None where that is not known, or its file is damaged."""
+        """The checkpoint of a trajectory inside round `number`; None if it is missing or damaged."""
         return checkpoints.read(self.path("checkpoints", spec.trajectory_id), spec, number)
 
     def write_checkpoint(self, checkpoint: Checkpoint) -> None:
-        """Writes where a trajectory stands inside a round, unless another worker has finished that round meanwhile.
+        """Writes a checkpoint, unless another worker has finished its round meanwhile.
 
         Raises:
             OSError: it cannot be written.

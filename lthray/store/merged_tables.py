@@ -40,8 +40,8 @@ class Merged:
 def update_columns(store: Store, part: str) -> int:
     """Gives each trajectory's file of a table the columns of this version of lthray. The caller holds the lock.
 
-    A field that the file lacks gets its base value, a missing measure is null (`tables.refit`). Left alone are files
-    with columns or values that this version does not know, and those of trajectories that another version named.
+    A field that the file lacks gets its base value, a missing measure is null (`tables.refit`). A file is left alone if
+    it has columns or values that this version does not know, or if another version gave the trajectory its id.
 
     Returns:
         The number of files that had other columns.
@@ -60,7 +60,7 @@ def merge(store: Store) -> list[Merged]:
     Columns that only some files have are null in the rows of the others.
 
     Returns:
-        Those that were written: a table without rows has none.
+        The tables that were written; a table without rows is not.
 
     Raises:
         InputError: a file is damaged, or two files have columns of the same name and of types that differ.

@@ -1,4 +1,4 @@
-"""Gives results that an older lthray named by other ids the ids that their fields have now.
+"""Renames results of older versions of lthray whose ids are no longer those of their fields.
 
 Everything is written under the new id before anything is removed under the old one, and `rounds` are written and
 removed last. So a migration that is killed at any moment and run again ends the same, on object stores too.

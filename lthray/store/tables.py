@@ -27,7 +27,7 @@ _FIELD_UNITS = {
 
 _BASE_VALUES = {name: base.value for name, base in bases(TrajectorySpec).items() if not base.rule}
 _AT_BASE = TrajectorySpec.model_validate(nest(_BASE_VALUES)).flat()
-"""What each field is in the rows of versions that did not have it yet, as the tables write it."""
+"""Each field's base value, as the tables write it: its value in rows of versions that did not have the field."""
 
 
 def _column(name: str, kind: type, role: str, unit: str = "") -> pa.Field:

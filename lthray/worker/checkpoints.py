@@ -44,5 +44,5 @@ class Checkpointer:
             try:
                 for checkpoint in progress.checkpoints():
                     self.store.write_checkpoint(checkpoint)
-            except OSError as error:  # Training goes on: a checkpoint saves time and nothing else.
+            except OSError as error:  # Training goes on: a checkpoint only saves time.
                 self.report(Note(f"a checkpoint could not be written: {error.strerror or error}"))

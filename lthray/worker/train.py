@@ -100,7 +100,7 @@ def _train_all(
     checkpointer: Checkpointer,
     rounds: int | None = None,
 ) -> None:
-    """Trains what is missing of the trajectories that have not failed; at most `rounds` rounds of each."""
+    """Trains the unfinished trajectories that have not failed, at most `rounds` rounds of each."""
     waiting = _by_position([spec for spec in stack if spec.trajectory_id not in reporter.failed], checkpointer)
     while waiting:
         part = waiting.pop(0)

@@ -21,6 +21,6 @@ def test_convolutions_take_square_grey_images():
     assert layer_sizes("lenet-5", (120, 84), (1, 4, 4), 10)["hidden_1"] == (120, 16)
     for shape in ((3, 32, 32), (1, 28, 20), (784,), (1, 3, 3)):
         with pytest.raises(
-            ValueError, match="model: lenet-5 takes square grey images of at least 4x4 pixels, and these"
+            ValueError, match="model: lenet-5 takes square grey images of at least 4x4 pixels, but these"
         ):
             layer_sizes("lenet-5", (120, 84), shape, 10)

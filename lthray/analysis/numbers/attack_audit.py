@@ -25,9 +25,9 @@ On the same images the difference has no sampling error as a statement on these 
 starts.
 """
 FAR_ABOVE = 0.2
-"""By how much accuracy under an attack, as a share, lies above that under a stronger one where it is a signature."""
+"""Accuracy under an attack is a signature if it lies this much, as a share, above that under a stronger attack."""
 AT_MOST = 0.5
-"""Where it is a signature, accuracy under the stronger attack is below this share of that under the weaker one."""
+"""It is a signature only if accuracy under the stronger attack is also below this share of that under the weaker."""
 LEARNED = 0.5
 """Natural accuracy above which label leaking is looked for: at chance, either accuracy may be the larger."""
 NO_GRADIENT = 0.01
@@ -90,11 +90,11 @@ def weaker_in_effect(compared: pd.DataFrame) -> pd.DataFrame:
 def overstated(compared: pd.DataFrame) -> pd.DataFrame:
     """Where accuracy under an attack is no evidence of robustness, because a stronger attack leaves far less.
 
-    Every stronger attack leaves less. It is a signature of gradient masking or of catastrophic overfitting in a network
-    trained against an attack, where accuracy is above that under the stronger attack by more than `FAR_ABOVE` and more
-    than 1 / `AT_MOST` times as high. Before, accuracy under the weaker attack is reduced by what sampling can account
-    for, and, where the two move away from different labels, by the share of natural images that the network gets wrong:
-    on the others both labels are the same.
+    A stronger attack always leaves less. The difference is a signature of gradient masking or catastrophic overfitting
+    if accuracy under the weaker attack is more than `FAR_ABOVE` higher, and more than 1 / `AT_MOST` times as high.
+    Before they are compared, accuracy under the weaker attack is reduced by what sampling can account for. If the two
+    attacks move away from different labels, it is also reduced by the share of natural images that the network gets
+    wrong: on the others both labels are the same.
 
     Args:
         compared: The rows of `comparisons`.

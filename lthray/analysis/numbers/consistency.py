@@ -13,7 +13,7 @@ PROVENANCE = {"device": "device", "lthray_version": "lthray", "torch_version": "
 
 _LATER = ("strategy", "rounds", "rewind_to", "eval_attacks", "eval_attacks_at", "end_attacks", "end_images")
 _LATER_GROUPS = ("prune.", "retrain.")
-"""Fields, and the beginnings of fields, that change no number of round 0 unless it is not measured."""
+"""Fields, and prefixes of fields, that are ignored: they change no number that both round 0s have."""
 _MEASURES = ("early_stopping_", "final_")
 
 

@@ -88,7 +88,7 @@ def measure_networks(rounds: pd.DataFrame, evaluations: pd.DataFrame | None = No
 
 
 def find_bases(rounds: pd.DataFrame, measured: pd.DataFrame) -> dict[tuple[Any, ...], Basis]:
-    """The attack that decides in each group: the strongest that a dense and a sparse ticket of one seed were met with.
+    """The attack that decides in each group: the strongest that measured a dense and a sparse ticket of the same seed.
 
     Strength is a matter of settings (`AttackSetting.rank`), not of outcome; among equals, early stopping comes before
     the end of training and more images before fewer.

@@ -1,4 +1,4 @@
-"""Early stopping that comes too late to be told: at the last evaluation of a round."""
+"""Early stopping at the last evaluation of a round: longer training might have stopped later."""
 
 import pandas as pd
 

@@ -123,8 +123,8 @@ def is_weaker(attack: AttackSetting, stronger: AttackSetting) -> bool:
     """Whether the settings say that an attack is weaker than another.
 
     Nothing is said of attacks in another norm or radius, nor of a user's own, nor where one has more steps and the
-    other more restarts. The size of a step does not count: where many small steps get less far than few large ones,
-    that is to be found.
+    other more restarts. The size of a step does not count: that many small steps do less harm than few large ones
+    shows in the measurements.
     """
     if (attack.epsilon, attack.norm) != (stronger.epsilon, stronger.norm):
         return False

@@ -17,7 +17,7 @@ class CaseList:
     title: str
     cases: tuple[str, ...]
     anchor: str = ""
-    """Where an alarm links to; empty where none does."""
+    """The anchor that an alarm links to; empty if no alarm does."""
 
 
 def list_cases(singular: str, plural: str, cases: Sequence[str], anchor: str = "") -> list[CaseList]:

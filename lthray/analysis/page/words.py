@@ -179,7 +179,7 @@ def describe_unseen(row: Row) -> str:
 
 
 def _phrase(claim: Claim) -> tuple[str, str]:
-    """What the claim says of tickets, and its contrary."""
+    """The claim about tickets and its contrary, in words."""
     against = "the dense network" if claim.question.against == DENSE else f"{claim.question.against} networks"
     if claim.question.shows == EARLIER:
         return f"tickets stop earlier than {against}", f"tickets stop later than {against}"

@@ -10,7 +10,7 @@ from lthray.driver.datasets.splits import Array, refusal
 
 GREY = ("1", "L", "LA")
 DEEP = ("I", "F")
-"""What Pillow's names of modes of pixels of more than eight bits begin with."""
+"""Prefixes of Pillow's modes with more than eight bits a pixel."""
 
 
 class Form(NamedTuple):

@@ -195,7 +195,7 @@ def _check_classes(name: str, labels: Mapping[str, Array]) -> None:
     classes = 1 + max(int(numbers.max()) for numbers in labels.values())
     present = np.unique(labels["train"])
     if classes < 2:
-        raise refusal(name, "train_labels: found one class alone")
+        raise refusal(name, "train_labels: found only one class")
     if len(present) < classes:
         absent = next(number for number, label in enumerate([*present, classes]) if number != label)
         raise refusal(

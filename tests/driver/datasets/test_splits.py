@@ -112,7 +112,7 @@ MISTAKES = {
     "another type": (lambda: content(test_images=images(12)), "test_images: found images of 1x6x5 float32, but train"),
     "a class of test alone": (lambda: content(test_labels=np.arange(12) % 5), "of class 3, but labels up to 4"),
     "labels from 1": (lambda: content(train_labels=np.arange(30) % 3 + 1), "no image of class 0, but labels up to 3"),
-    "one class": (lambda: content(classes=1), "train_labels: found one class alone"),
+    "one class": (lambda: content(classes=1), "train_labels: found only one class"),
 }  # fmt: skip
 
 
