@@ -1,13 +1,17 @@
 """The fields of a trajectory by their dotted names, as the sections of a sweep file give them."""
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any
 
 from pydantic import AfterValidator
 
+from lthray.spec.attack_settings import OwnSettings
+from lthray.spec.identity import leaves
+from lthray.spec.numbers import reader
 from lthray.spec.own import ARGUMENTS
 from lthray.spec.presets import preset
+from lthray.spec.trajectory import ATTACK_LISTS, TrajectorySpec
 
 FIELDS = tuple(preset("paper"))
 """The dotted names of a trajectory's fields."""
@@ -33,6 +37,45 @@ def _flatten(tree: Mapping[str, Any], prefix: str) -> dict[str, Any]:
         name = f"{prefix}{key}"
         flat |= _flatten(value, f"{name}.") if name in GROUPS and isinstance(value, Mapping) else {name: value}
     return flat
+
+
+_READERS = {name: reader(field.annotation, field.metadata) for name, field in leaves(TrajectorySpec)}
+_SETTINGS = {name: reader(field.annotation, field.metadata) for name, field in OwnSettings.model_fields.items()}
+"""What reads the numbers of each field, and of each setting of an attack; None for what takes none."""
+
+
+def read_fields(section: object) -> Any:
+    """A section as `by_dotted_name` gives it, with numbers for what is written as 8/255, and 10000 for 1e4."""
+    fields = by_dotted_name(section)
+    if not isinstance(fields, Mapping):
+        return fields
+    return {
+        name: _read_settings(value) if name in ATTACK_LISTS else _read(value, _READERS.get(name))
+        for name, value in fields.items()
+    }
+
+
+def _read(value: Any, read: Callable[[object], object] | None) -> Any:
+    """A value with its numbers read, at any depth: of a list, a grid's values, or the arguments of a search space."""
+    if read is None:
+        return value
+    if isinstance(value, list):
+        return [_read(part, read) for part in value]
+    if isinstance(value, Mapping):
+        return {name: _read(part, read) for name, part in value.items()}
+    return read(value)
+
+
+def _read_settings(attacks: Any) -> Any:
+    """Attacks, in lists and mappings, with the numbers of their settings read."""
+    if isinstance(attacks, list):
+        return [_read_settings(attack) for attack in attacks]
+    if isinstance(attacks, Mapping):
+        return {
+            name: _read(value, _SETTINGS[name]) if name in _SETTINGS else _read_settings(value)
+            for name, value in attacks.items()
+        }
+    return attacks
 
 
 def is_field(name: str) -> bool:

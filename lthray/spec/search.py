@@ -9,9 +9,11 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from lthray.errors import InputError
+from lthray.spec.about import About
 from lthray.spec.explain import explain
-from lthray.spec.field_names import FieldName, by_dotted_name, did_you_mean, refuse
+from lthray.spec.field_names import FieldName, did_you_mean, read_fields, refuse
 from lthray.spec.metrics import METRICS
+from lthray.spec.numbers import Number, Whole
 from lthray.spec.strict import Strict, check_distinct, one_of
 
 BOUNDS = ("lower", "upper")
@@ -93,18 +95,18 @@ class Sample:
 class AshaSpec(Strict):
     """Ray Tune's asynchronous successive halving (Li et al. 2020); it counts time in finished rounds."""
 
-    grace_period: Annotated[int, Field(ge=1)] = 1
+    grace_period: Annotated[Whole, Field(ge=1)] = 1
     """Rounds that every sample is trained for."""
-    reduction_factor: Annotated[float, Field(gt=1)] = 4
+    reduction_factor: Annotated[Number, Field(gt=1)] = 4
     """One in this many of the samples that reach a rung goes on."""
 
 
 class MedianSpec(Strict):
     """Ray Tune's median stopping rule (Golovin et al. 2017); it counts time in finished rounds."""
 
-    grace_period: Annotated[int, Field(ge=1)] = 1
+    grace_period: Annotated[Whole, Field(ge=1)] = 1
     """Rounds that every sample is trained for."""
-    min_samples_required: Annotated[int, Field(ge=1)] = 3
+    min_samples_required: Annotated[Whole, Field(ge=1)] = 3
     """Least number of samples to compare a sample with."""
 
 
@@ -130,19 +132,35 @@ SEARCHERS: dict[str, Callable[[str, Sequence[Any]], str]] = {
 class SearchSpec(Strict):
     """What is searched in every cell of the grid."""
 
-    space: Annotated[dict[SearchedField, Space], BeforeValidator(by_dotted_name), Field(min_length=1)]
+    space: Annotated[
+        dict[SearchedField, Space],
+        BeforeValidator(read_fields),
+        Field(min_length=1),
+        About(
+            examples=({"epsilon": {"uniform": [0.1, 0.4]}},),
+            values=f"a mapping of fields to one of {', '.join(SPACES)}",
+        ),
+    ]
     """A space of Ray Tune's for each field searched, by dotted name, for example epsilon: {uniform: [0.1, 0.4]}."""
-    samples: Annotated[int, Field(ge=1, le=1_000_000)]
+    samples: Annotated[Whole, Field(ge=1, le=1_000_000), About("samples", examples=(20,))]
     """Settings to train in every cell of the grid."""
-    searcher: Annotated[str, one_of(SEARCHERS)] = "random"
+    searcher: Annotated[str, one_of(SEARCHERS), About()] = "random"
     """What draws the settings: random, the same in every cell; or optuna, which learns from finished settings."""
-    metric: str
+    metric: Annotated[
+        str, About(examples=("early_stopping_pgd_accuracy_validation",), values=f"one of {', '.join(METRICS)}")
+    ]
     """Column of `rounds` that scores a setting, by its mean over the seeds in the last round."""
-    mode: Literal["max", "min"] = "max"
+    mode: Annotated[Literal["max", "min"], About()] = "max"
     """Whether the best setting has the largest or the smallest metric."""
-    scheduler: dict[str, dict[str, Any]] = Field(default="none", validate_default=True)
+    scheduler: Annotated[
+        dict[str, dict[str, Any]],
+        About(
+            examples=("none", "asha"),
+            values=f"{', '.join(('none', *SCHEDULERS))}, or one with its options: {{asha: {{grace_period: 2}}}}",
+        ),
+    ] = Field(default="none", validate_default=True)
     """What stops poor samples between rounds: none, asha or median, or one of these with its options."""
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    seed: Annotated[Whole, Field(ge=0, lt=2**32), About(examples=(0, 1))] = 0
     """Seed of the draws; the trajectories' own seeds are in the grid."""
 
     @field_validator("metric")
