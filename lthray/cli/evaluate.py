@@ -112,12 +112,6 @@ def _attack(attack: str, sets: Sequence[str]) -> "Attack":
 
 def _conditions(where: Sequence[str]) -> dict[str, list[Any]]:
     """The values that each field may have, from its `--where`."""
-    from lthray.api.evaluating import check_conditions
-    from lthray.spec.yaml_text import read_assignment
+    from lthray.spec.assignments import read_where
 
-    conditions: dict[str, list[Any]] = {}
-    for condition in where:
-        field, value = read_assignment("--where", condition, "strategy=reset")
-        check_conditions([field], f"--where {condition}")
-        conditions[field] = value if isinstance(value, list) else [value]
-    return conditions
+    return dict(map(read_where, where))

@@ -1,8 +1,7 @@
 """The fields of a trajectory by their dotted names, as the sections of a sweep file give them."""
 
-import difflib
-from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any
+from collections.abc import Callable, Mapping
+from typing import Annotated, Any, get_origin
 
 from pydantic import AfterValidator
 
@@ -11,6 +10,7 @@ from lthray.spec.identity import leaves
 from lthray.spec.numbers import reader
 from lthray.spec.own import ARGUMENTS
 from lthray.spec.presets import preset
+from lthray.spec.suggestions import did_you_mean
 from lthray.spec.trajectory import ATTACK_LISTS, TrajectorySpec
 
 FIELDS = tuple(preset("paper"))
@@ -18,6 +18,10 @@ FIELDS = tuple(preset("paper"))
 
 GROUPS = {name.rpartition(".")[0] for name in FIELDS if "." in name}
 """The names of the groups that hold fields: `pgd`, `prune`, `prune.rates`, ..."""
+
+
+FULL_LIST = "lthray explain lists them all"
+"""Where the user finds all names."""
 
 
 def by_dotted_name(section: object) -> Any:
@@ -40,6 +44,7 @@ def _flatten(tree: Mapping[str, Any], prefix: str) -> dict[str, Any]:
 
 
 _READERS = {name: reader(field.annotation, field.metadata) for name, field in leaves(TrajectorySpec)}
+_SCALARS = {name for name, field in leaves(TrajectorySpec) if get_origin(field.annotation) is not tuple}
 _SETTINGS = {name: reader(field.annotation, field.metadata) for name, field in OwnSettings.model_fields.items()}
 """What reads the numbers of each field, and of each setting of an attack; None for what takes none."""
 
@@ -78,6 +83,23 @@ def _read_settings(attacks: Any) -> Any:
     return attacks
 
 
+def is_list(name: str) -> bool:
+    """Whether a field's value is itself a list or a mapping, or may be: an argument of a network's function may."""
+    return name not in _SCALARS
+
+
+def has_several_values(name: str, value: object) -> bool:
+    """Whether a value is a list of values of this field rather than a single one."""
+    if not isinstance(value, list) or name not in FIELDS:
+        return False
+    return not is_list(name) or (name != "model_args" and any(isinstance(part, list) for part in value))
+
+
+def takes_number(name: str) -> bool:
+    """Whether the value of a field is a number, or a list of numbers."""
+    return _READERS.get(name) is not None
+
+
 def is_field(name: str) -> bool:
     """Whether this is the dotted name of a field, or of one argument of the network's function."""
     return name in FIELDS or (name.startswith(ARGUMENTS) and name.removeprefix(ARGUMENTS).isidentifier())
@@ -87,7 +109,7 @@ def _check_name(name: str) -> str:
     if name in GROUPS:
         raise ValueError(f"is a group of {', '.join(field for field in FIELDS if field.startswith(f'{name}.'))}")
     if not is_field(name):
-        raise ValueError(f"unknown key{did_you_mean(name, FIELDS)}")
+        raise ValueError(f"unknown key{did_you_mean(name, FIELDS, FULL_LIST)}")
     return name
 
 
@@ -104,13 +126,3 @@ def refuse(reasons: Mapping[str, str]) -> AfterValidator:
         return name
 
     return AfterValidator(check)
-
-
-def did_you_mean(name: str, known: Iterable[str]) -> str:
-    """`; did you mean X?`, or all known names where none is similar."""
-    known = list(known)
-    ends = {field.rpartition(".")[2]: field for field in known}
-    close = difflib.get_close_matches(name, known, 1) or [
-        ends[end] for end in difflib.get_close_matches(name.rpartition(".")[2], ends, 1)
-    ]
-    return f"; did you mean {close[0]}?" if close else f"; known are {', '.join(known)}"

@@ -6,7 +6,6 @@ from functools import cache
 from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
-import yaml
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
@@ -16,6 +15,7 @@ from lthray.spec.presets import preset
 from lthray.spec.strict import OneOf
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
+from lthray.spec.yaml_text import write_line
 
 TOPICS = {
     "data and network": ("dataset", "validation_size", "normalize", "augment", "model", "model_args", "widths"),
@@ -131,9 +131,7 @@ def as_yaml(value: Any) -> str:
     """A value as a sweep file writes it on one line; empty for what is left out."""
     if value is None or isinstance(value, BaseModel):
         return ""
-    plain = list(value) if isinstance(value, tuple) else value
-    text: str = yaml.safe_dump(plain, default_flow_style=True, width=10_000, allow_unicode=True)
-    return text.removesuffix("\n").removesuffix("\n...")
+    return write_line(list(value) if isinstance(value, tuple) else value)
 
 
 def values_allowed(field: FieldInfo) -> str:

@@ -11,10 +11,11 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 from lthray.errors import InputError
 from lthray.spec.about import About
 from lthray.spec.explain import explain
-from lthray.spec.field_names import FieldName, did_you_mean, read_fields, refuse
+from lthray.spec.field_names import FieldName, read_fields, refuse
 from lthray.spec.metrics import METRICS
 from lthray.spec.numbers import Number, Whole
 from lthray.spec.strict import Strict, check_distinct, one_of
+from lthray.spec.suggestions import did_you_mean
 
 BOUNDS = ("lower", "upper")
 SPACES = {
@@ -167,7 +168,8 @@ class SearchSpec(Strict):
     @classmethod
     def _check_metric(cls, value: str) -> str:
         if value not in METRICS:
-            raise ValueError(f"it is a numeric column of rounds{did_you_mean(value, METRICS)}")
+            others = did_you_mean(value, METRICS, "lthray explain search.metric lists them all")
+            raise ValueError(f"it is a numeric column of rounds{others}")
         return value
 
     @field_validator("scheduler", mode="before")

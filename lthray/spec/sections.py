@@ -1,9 +1,10 @@
 """Two sections of a sweep file that are no part of any trajectory: `resources` and `verdicts`."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field
 
+from lthray.errors import InputError
 from lthray.spec.about import About
 from lthray.spec.numbers import Number, Whole
 from lthray.spec.strict import Strict
@@ -12,24 +13,22 @@ ALIASES = {"num_cpus": "cpus", "num_gpus": "gpus"}
 """Ray's names of two resources, which stand for lthray's."""
 
 
-def rename_resources(section: object) -> object:
-    """The section `resources` with lthray's names for Ray's.
+def rename_resources(section: Any) -> Any:
+    """The section `resources` of a sweep file with lthray's names for Ray's; what is no mapping stays unchanged.
 
     Raises:
-        ValueError: a resource is given by both names.
+        InputError: a resource is given by both names.
     """
     if not isinstance(section, dict):
         return section
     for alias, name in ALIASES.items():
         if alias in section and name in section:
-            raise ValueError(f"{alias}: is the same as {name}, which is given too")
+            raise InputError(f"resources.{alias}: is the same as {name}, which is given too")
     return {ALIASES.get(name, name): value for name, value in section.items()}
 
 
 class ResourcesSpec(Strict):
     """What a trial asks of Ray."""
-
-    _rename = model_validator(mode="before")(rename_resources)
 
     cpus: Annotated[Number, Field(gt=0), About("CPUs", examples=(1, 2))] = 1
     """CPUs of a trial."""

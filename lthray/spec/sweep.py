@@ -12,7 +12,7 @@ from lthray.methods.strategies import TRANSFER
 from lthray.spec.about import POSTER, About
 from lthray.spec.dotted import nest
 from lthray.spec.explain import explain
-from lthray.spec.field_names import FieldName, read_fields, refuse
+from lthray.spec.field_names import FieldName, has_several_values, read_fields, refuse
 from lthray.spec.metrics import measured
 from lthray.spec.own import OwnFacts
 from lthray.spec.presets import PRESETS, preset
@@ -21,6 +21,7 @@ from lthray.spec.sections import ResourcesSpec, VerdictsSpec
 from lthray.spec.strict import Strict
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.spec.transfer import TransferSpec
+from lthray.spec.yaml_text import write_line
 
 MAX_TRAJECTORIES = 1_000_000
 
@@ -72,6 +73,17 @@ class SweepSpec(Strict):
         if any(not isinstance(options or {}, dict) for options in named.values()):
             raise ValueError("a logger's options are a mapping, for example mlflow: {experiment_name: robust}")
         return {name: options or {} for name, options in named.items()}
+
+    @model_validator(mode="after")
+    def _check_single_values(self) -> Self:
+        for field, value in self.trajectory.items():
+            if has_several_values(field, value):
+                values = write_line(value)
+                raise ValueError(
+                    f"trajectory.{field}: found {values}, but it takes a single value here; to vary it, write grid:"
+                    f" {{{field}: {values}}}, or --set 'grid.{field}={values}'"
+                )
+        return self
 
     @model_validator(mode="after")
     def _check_sections(self) -> Self:
