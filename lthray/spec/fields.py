@@ -119,7 +119,7 @@ class TrajectoryFields(Strict):
     """Prunings. A trajectory of n prunings has n + 1 trainings."""
     iterations: Annotated[Count, Base(50_000), About("iterations", POSTER, (5_000, 50_000))] = 50_000
     """Optimizer steps of a round."""
-    batch_size: Annotated[Count, Base(60), About("images", LOTTERY, (60, 128))] = 60
+    batch_size: Annotated[Count, Base(60), About("images", LOTTERY, (30, 60))] = 60
     """Images of a batch."""
     drop_last: Annotated[bool, Base(True), About(source=PAPER)] = True
     """Drop the images left over after an epoch's last whole batch (true), or train on them as a smaller batch."""
