@@ -15,7 +15,8 @@ from lthray.errors import InputError, RunError
 from lthray.methods.attacks import Attack
 from lthray.spec.attack_settings import make, parse
 from lthray.spec.evaluation import EvaluationRequest
-from lthray.spec.field_names import FIELDS, did_you_mean
+from lthray.spec.field_names import FIELDS, FULL_LIST, read_fields
+from lthray.spec.suggestions import did_you_mean
 from lthray.spec.sweepfile import load
 from lthray.store.folder import SWEEP, Store
 
@@ -65,8 +66,7 @@ def evaluate(
     folder = folder_of(results)
     named = _attack(attack, settings or {})
     request = EvaluationRequest(named, split, images, frozenset(rounds))
-    conditions = {name: value if isinstance(value, list) else [value] for name, value in (where or {}).items()}
-    check_conditions(conditions)
+    conditions = _conditions(where or {})
     console = Console(markup=False, highlight=False, quiet=not progress)
     outcome = measure(folder, request, conditions, data_dir, resolve_address(address), console)
     if outcome.missing:
@@ -85,15 +85,13 @@ def _attack(attack: str, settings: Mapping[str, object]) -> Attack:
         raise InputError(f"attack {attack}: {error}") from None
 
 
-def check_conditions(conditions: Iterable[str], option: str = "where") -> None:
-    """Checks that every condition names a field.
-
-    Raises:
-        InputError: a condition does not.
-    """
-    for field in conditions:
+def _conditions(where: Mapping[str, object]) -> dict[str, list[Any]]:
+    """The values that each field may have."""
+    for field in where:
         if field not in FIELDS:
-            raise InputError(f"{option}: unknown field {field}{did_you_mean(field, FIELDS)}")
+            raise InputError(f"where: unknown field {field}{did_you_mean(field, FIELDS, FULL_LIST)}")
+    listed = {field: value if isinstance(value, list) else [value] for field, value in where.items()}
+    return dict(read_fields(listed))
 
 
 def measure(

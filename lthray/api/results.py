@@ -18,7 +18,7 @@ from lthray.driver.own import fetch_package
 from lthray.driver.status import states
 from lthray.engine.results import Ticket
 from lthray.errors import InputError
-from lthray.spec.field_names import did_you_mean
+from lthray.spec.suggestions import did_you_mean
 from lthray.spec.sweepfile import load
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import SWEEP, Store

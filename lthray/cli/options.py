@@ -1,6 +1,6 @@
 """What the commands share: arguments, exit statuses, the console, and how they report the user's mistakes."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
@@ -8,12 +8,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from lthray.cli.completion import complete_set, complete_sweep_file
 from lthray.errors import CodeError, OneLineError, RunError
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="The results folder: a path or a URL (s3://bucket/run).")]
-SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.")]
+SweepFile = Annotated[
+    Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.", autocompletion=complete_sweep_file)
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(
@@ -28,8 +31,9 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
-        help="Overrides a key of the sweep file: iterations=2000, pgd.steps=20, grid.seed=[0,1]. A field given"
-        " this way is no longer varied. May be repeated.",
+        autocompletion=complete_set,
+        help="Overrides a key of the sweep file: iterations=2000, epsilon=8/255, pgd.steps=20. A field given this way"
+        " is no longer varied. Several values vary it: seed=0,1 is grid.seed=[0,1]. May be repeated.",
     ),
 ]
 
@@ -46,6 +50,14 @@ def make_console(width: int | None = None) -> Console:
         if console.is_terminal or not width
         else Console(width=width, markup=False, highlight=False, emoji=False)
     )
+
+
+def print_sets(sets: Sequence[str]) -> None:
+    """Prints how each `--set` was understood that was not written in the plain way."""
+    from lthray.spec.assignments import describe_sets
+
+    for line in describe_sets(sets):
+        make_console().print(line, soft_wrap=True)
 
 
 @contextmanager

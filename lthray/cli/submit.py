@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from lthray.cli.options import BAD_INPUT, FAILED, INTERRUPTED, Settings, SweepFile, mistakes
+from lthray.cli.options import BAD_INPUT, FAILED, INTERRUPTED, Settings, SweepFile, mistakes, print_sets
 
 if TYPE_CHECKING:  # Ray takes seconds to import
     from lthray.driver.submit import Job
@@ -64,6 +64,7 @@ def submit(
         from lthray.spec.sweepfile import load
 
         spec, _ = load(sweep_file, set_ or [], partial(look_up, data_dir=data_folder(None)))
+        print_sets(set_ or [])
         from lthray.driver import submit as jobs
 
         if spec.transfer:

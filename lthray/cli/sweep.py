@@ -13,6 +13,7 @@ from lthray.cli.options import (
     SweepFile,
     make_console,
     mistakes,
+    print_sets,
 )
 
 
@@ -57,6 +58,7 @@ def sweep(
             force=force,
         )
         store, folder = prepared.store, prepared.folder
+        print_sets(set_ or [])
         if dry_run:
             from lthray.driver.opening import outdated_line
 

@@ -11,7 +11,7 @@ from typing import Any
 from lthray.driver.events import Note, Notify
 from lthray.errors import InputError
 from lthray.spec.first_round import first_round_key
-from lthray.spec.sweep import ResourcesSpec
+from lthray.spec.sections import ResourcesSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.worker.memory import memory_bound
 

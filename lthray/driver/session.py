@@ -13,7 +13,8 @@ from lthray.driver.datasets import start_reading
 from lthray.driver.events import Note, Notify
 from lthray.driver.planning import Share, fit_to_cluster
 from lthray.engine.arrays import Arrays
-from lthray.spec.sweep import ResourcesSpec, SweepSpec
+from lthray.spec.sections import ResourcesSpec
+from lthray.spec.sweep import SweepSpec
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 

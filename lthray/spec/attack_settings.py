@@ -11,9 +11,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import Field, ValidationError, model_validator
 
 from lthray import references
+from lthray.errors import InputError
 from lthray.methods.attacks import ATTACKS, ITERATED, NATURAL, NORMS, SUITES, Attack, Setting
+from lthray.spec.about import PAPER, About
 from lthray.spec.identity import Base
-from lthray.spec.strict import Count, Strict, one_of
+from lthray.spec.numbers import Count, Number
+from lthray.spec.strict import Strict, one_of
+from lthray.spec.yaml_text import read_yaml
 
 AUTO = ("fgsm", "pgd")
 """The eval attacks that `auto` means without a train attack."""
@@ -27,19 +31,19 @@ ONE_START = "restarts: without random_start all restarts are the same; set rando
 AttackLabel = Literal["predicted", "ground-truth"]
 TrainAttack = Annotated[str, one_of(ATTACKS, "none", group="attacks")]
 NormName = Annotated[str, one_of(NORMS)]
-Positive = Annotated[float, Field(gt=0)]
+Positive = Annotated[Number, Field(gt=0)]
 
 
 class PgdSpec(Strict):
     """Projected gradient descent (Madry et al. 2018, section 2.1)."""
 
-    steps: Annotated[Count, Base(10)] = 10
+    steps: Annotated[Count, Base(10), About("steps", PAPER, (7, 20))] = 10
     """Gradient steps of an attack."""
-    step_size: Annotated[Positive, Base(0.05)] = 0.05
+    step_size: Annotated[Positive, Base(0.05), About("pixel values", PAPER, (0.01, 0.05))] = 0.05
     """Length of a step in the norm, in pixel values of [0, 1]."""
-    random_start: Annotated[bool, Base(True)] = True
+    random_start: Annotated[bool, Base(True), About(source=PAPER)] = True
     """Start at a uniform point of the ε-ball (true) or at the image itself (false)."""
-    restarts: Annotated[Count, Base(1)] = 1
+    restarts: Annotated[Count, Base(1), About("restarts", examples=(1, 5))] = 1
     """Random starts: for each image, the most damaging one counts; values above 1 turn fast sparse training off."""
 
     @model_validator(mode="after")
@@ -52,7 +56,7 @@ class PgdSpec(Strict):
 class OwnSettings(Strict):
     """Settings that an eval attack can override; None keeps the trajectory's."""
 
-    epsilon: Annotated[float, Field(ge=0)] | None = None
+    epsilon: Annotated[Number, Field(ge=0)] | None = None
     norm: NormName | None = None
     attack_label: AttackLabel | None = None
     steps: Count | None = None
@@ -73,13 +77,12 @@ def is_own(attack: str) -> bool:
     return references.is_reference(attack) or attack in references.names((), "attacks")
 
 
-def make(attack: str, settings: Mapping[str, object], *, from_text: bool = False) -> Attack:
+def make(attack: str, settings: Mapping[str, object]) -> Attack:
     """An attack with settings of its own.
 
     Args:
         attack: One of `ATTACKS` or `SUITES`.
         settings: Values by name; None keeps the trajectory's.
-        from_text: Whether the values are text to parse.
 
     Raises:
         ValueError: a setting is not one of the attack's, or has an impossible value.
@@ -89,8 +92,7 @@ def make(attack: str, settings: Mapping[str, object], *, from_text: bool = False
         if name not in allowed:
             raise ValueError(f"{attack} has no setting {name}; it has {', '.join(allowed)}")
     try:
-        validate = OwnSettings.model_validate_strings if from_text else OwnSettings.model_validate
-        own = validate(dict(settings))
+        own = OwnSettings.model_validate(dict(settings))
     except ValidationError as error:
         first = error.errors()[0]
         message = first["msg"].removeprefix("Value error, ")
@@ -110,7 +112,15 @@ def parse(full_name: str, known: Collection[str] = ()) -> Attack:
     if (attack not in known and not is_own(attack)) or (bracket and not rest.endswith(")")):
         raise ValueError(f"{full_name} is no attack; allowed are {', '.join(known)}")
     pairs = (pair.partition("=") for pair in rest[:-1].split(";")) if bracket else ()
-    return make(attack, {name: value for name, _, value in pairs}, from_text=True)
+    return make(attack, {name: _from_text(value) for name, _, value in pairs})
+
+
+def _from_text(value: str) -> object:
+    """A setting's value, which a full name has as YAML writes it."""
+    try:
+        return read_yaml(value, "")
+    except InputError:  # the check of the setting says what is allowed
+        return value
 
 
 def eval_attacks(value: object, train_attack: str) -> tuple[Attack, ...]:

@@ -1,12 +1,13 @@
 """Pydantic's errors as one line for the user: the key, what was found, what is allowed."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, get_args, get_origin
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from lthray.spec.field_names import FIELDS, GROUPS, did_you_mean
+from lthray.spec.field_names import FIELDS, GROUPS
+from lthray.spec.suggestions import did_you_mean, suggest
 
 FIELDS_OF = {"": "trajectory", "search": "search.space"}
 """For each level of a sweep file, the section below it where a trajectory's fields belong."""
@@ -59,10 +60,8 @@ def _line(key: str, model: type[BaseModel], details: Sequence[ErrorDetails]) -> 
     parent, _, name = key.rpartition(".")
     nested = _model_in(declared)
     match first["type"]:
-        case "extra_forbidden" if parent in FIELDS_OF and (name in FIELDS or name in GROUPS):
-            return f"{key}: unknown key; did you mean {FIELDS_OF[parent]}.{name}?"
         case "extra_forbidden":
-            return f"{key}: unknown key{did_you_mean(name, _keys(around))}"
+            return f"{key}: unknown key{_other_keys(model, parent, name, _keys(around))}"
         case "missing":
             meaning = _keys(around)[name].rstrip(".")
             return f"{key}: is missing: {meaning[:1].lower()}{meaning[1:]}"
@@ -86,6 +85,19 @@ def _line(key: str, model: type[BaseModel], details: Sequence[ErrorDetails]) -> 
         f"{key}: found {value!r}, but"
         f" {message.replace('Input should', 'it should').replace('String should', 'it should')}"
     )
+
+
+def _other_keys(model: type[BaseModel], parent: str, name: str, keys: Collection[str]) -> str:
+    """What to say behind an unknown key: what it may stand for on its level, or in the sections below."""
+    if parent in FIELDS_OF and "trajectory" in model.model_fields and not suggest(name, [*keys], parent):
+        below = ((outer, _model_in(field.annotation)) for outer, field in model.model_fields.items())
+        inside = [f"{outer}.{key}" for outer, inner in below if inner for key in _keys(inner)]
+        fields = (*FIELDS, *sorted(GROUPS))
+        if suggest(name, fields):
+            return did_you_mean(name, fields, section=FIELDS_OF[parent])
+        if suggest(name, inside):
+            return did_you_mean(name, inside)
+    return did_you_mean(name, keys, section=parent)
 
 
 def _keys(model: type[BaseModel]) -> dict[str, str]:

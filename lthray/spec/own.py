@@ -10,6 +10,7 @@ from pydantic import Field
 
 from lthray.methods.datasets import DatasetFacts
 from lthray.methods.networks import Shape
+from lthray.spec.about import About
 from lthray.spec.arguments import Arguments, freeze
 from lthray.spec.identity import Base
 from lthray.spec.strict import Strict
@@ -28,21 +29,21 @@ WEIGHT = ".weight"
 class OwnFields(Strict):
     """Looked up when the sweep runs, never set in a sweep file; empty and 0 for what lthray brings itself."""
 
-    data: Annotated[str, Base("", settable=False)] = ""
+    data: Annotated[str, Base("", settable=False), About()] = ""
     """Digest of the data set's content."""
-    shape: Annotated[str, Field(pattern=r"^(\d+(x\d+)*)?$"), Base("", hashed=False, settable=False)] = ""
+    shape: Annotated[str, Field(pattern=r"^(\d+(x\d+)*)?$"), Base("", hashed=False, settable=False), About()] = ""
     """Shape of an image: 3x32x32 for channels, height and width, or the number of features."""
-    classes: Annotated[int, Field(ge=0), Base(0, hashed=False, settable=False)] = 0
+    classes: Annotated[int, Field(ge=0), Base(0, hashed=False, settable=False), About("classes")] = 0
     """Number of classes."""
-    examples: Annotated[int, Field(ge=0), Base(0, hashed=False, settable=False)] = 0
+    examples: Annotated[int, Field(ge=0), Base(0, hashed=False, settable=False), About("images")] = 0
     """Training and validation images together."""
-    validation: Annotated[int, Field(ge=0), Base(0, hashed=False, settable=False)] = 0
+    validation: Annotated[int, Field(ge=0), Base(0, hashed=False, settable=False), About("images")] = 0
     """Images of a fixed validation split; 0 where `validation_size` decides."""
-    test: Annotated[int, Field(ge=0), Base(0, hashed=False, settable=False)] = 0
+    test: Annotated[int, Field(ge=0), Base(0, hashed=False, settable=False), About("images")] = 0
     """Test images."""
-    code: Annotated[str, Field(pattern="^([0-9a-f]{12})?$"), Base("", hashed=False, settable=False)] = ""
+    code: Annotated[str, Field(pattern="^([0-9a-f]{12})?$"), Base("", hashed=False, settable=False), About()] = ""
     """Digest of the files that the trajectory's references need."""
-    tensors: Annotated[str, Base("", hashed=False, settable=False)] = ""
+    tensors: Annotated[str, Base("", hashed=False, settable=False), About()] = ""
     """The tensors of the network in JSON: the name, kind, shape and type of each one of its `state_dict`."""
 
     def facts(self) -> DatasetFacts:

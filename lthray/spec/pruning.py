@@ -10,15 +10,21 @@ from lthray.methods.criteria import CRITERIA, LEARNED
 from lthray.methods.strategies import SHUFFLED
 from lthray.methods.structures import N_OF_M, STRUCTURES, UNITS, WEIGHTS
 from lthray.spec import own
+from lthray.spec.about import LOTTERY, PAPER, POSTER, About
 from lthray.spec.identity import Base
-from lthray.spec.strict import Count, Strict, one_of
+from lthray.spec.numbers import Count, Number, Whole
+from lthray.spec.strict import Strict, one_of
 from lthray.spec.training_fields import Names
 
 WHOLE = "all"
 """The name that stands for the whole network where its layers are pruned together."""
 
-Rate = Annotated[float, Field(ge=0, lt=1)]
+Rate = Annotated[Number, Field(ge=0, lt=1)]
 
+SHARE = "share of the remaining weights"
+N_OF_M_SOURCE = "Mishra et al. 2021"
+HYDRA = "Sehwag et al. 2020 (HYDRA)"
+CRITERIA_SOURCE = f"magnitude: {LOTTERY}; gradient: Lee et al. 2019; learned: {HYDRA}"
 
 _EXCEPT = "Patterns of the layers never to prune, a list, as output; their weights count as remaining."
 
@@ -26,26 +32,28 @@ _EXCEPT = "Patterns of the layers never to prune, a list, as output; their weigh
 class RatesSpec(Strict):
     """Share of a layer's remaining weights that one pruning removes, in [0, 1)."""
 
-    hidden_1: Annotated[Rate, Base(0.2, later=True)] = 0.2
+    hidden_1: Annotated[Rate, Base(0.2, later=True), About(SHARE, LOTTERY, (0.1, 0.2))] = 0.2
     """Rate of the first hidden layer."""
-    hidden_2: Annotated[Rate, Base(0.2, later=True)] = 0.2
+    hidden_2: Annotated[Rate, Base(0.2, later=True), About(SHARE, LOTTERY, (0.1, 0.2))] = 0.2
     """Rate of the second hidden layer."""
-    output: Annotated[Rate, Base(0.1, later=True)] = 0.1
+    output: Annotated[Rate, Base(0.1, later=True), About(SHARE, LOTTERY, (0.1, 0.2))] = 0.1
     """Rate of the output layer."""
-    deeper: Annotated[Rate, Base(0.2, later=True)] = 0.2
+    deeper: Annotated[Rate, Base(0.2, later=True), About(SHARE, examples=(0.1, 0.2))] = 0.2
     """Rate of each hidden layer from the third on."""
-    convolution: Annotated[Rate, Base(0.1, later=True)] = 0.1
+    convolution: Annotated[Rate, Base(0.1, later=True), About(SHARE, LOTTERY, (0.1, 0.2))] = 0.1
     """Rate of each convolution."""
 
 
 class StructureSpec(Strict):
     """What is pruned as a whole."""
 
-    kind: Annotated[str, one_of(STRUCTURES), Base(WEIGHTS, later=True)] = WEIGHTS
+    kind: Annotated[
+        str, one_of(STRUCTURES), Base(WEIGHTS, later=True), About(source="n-of-m: Mishra et al. 2021, Zhou et al. 2021")
+    ] = WEIGHTS
     """Prune single weights (none), all but n of every m consecutive ones (n-of-m), or whole output units (units)."""
-    n: Annotated[int, Field(ge=1, le=1023), Base(2, later=True)] = 2
+    n: Annotated[Whole, Field(ge=1, le=1023), Base(2, later=True), About("weights", N_OF_M_SOURCE, (1, 2))] = 2
     """For n-of-m: weights that remain of every m in the end; round k keeps max(n, m - k)."""
-    m: Annotated[int, Field(ge=2, le=1024), Base(4, later=True)] = 4
+    m: Annotated[Whole, Field(ge=2, le=1024), Base(4, later=True), About("weights", N_OF_M_SOURCE, (4, 8))] = 4
     """For n-of-m: weights of a group."""
 
     @model_validator(mode="after")
@@ -65,40 +73,53 @@ class StructureSpec(Strict):
 class LearnedSpec(Strict):
     """How the scores of the criterion `learned` are learned."""
 
-    iterations: Annotated[Count, Base(100, later=True)] = 100
+    iterations: Annotated[Count, Base(100, later=True), About("iterations", examples=(100, 1000))] = 100
     """Steps of gradient descent on the scores, at each pruning."""
-    learning_rate: Annotated[float, Field(gt=0), Base(0.1, later=True)] = 0.1
+    learning_rate: Annotated[Number, Field(gt=0), Base(0.1, later=True), About(source=HYDRA, examples=(0.01, 0.1))] = (
+        0.1
+    )
     """Learning rate of those steps."""
 
 
 _Patterns = create_model(  # `except` is a word of Python's own, which no class can declare as it declares others
     "_Patterns",
     __base__=Strict,
-    **{"except": (Annotated[Names, Base((), later=True), Field(description=_EXCEPT)], ())},  # type: ignore[call-overload]
+    **{
+        "except": (
+            Annotated[Names, Base((), later=True), About(examples=([], ["output"])), Field(description=_EXCEPT)],
+            (),
+        )
+    },  # type: ignore[call-overload]
 )
 
 
 class PruneSpec(_Patterns):
     """Pruning between the rounds."""
 
-    only: Annotated[Names, Base(())] = ()
+    only: Annotated[Names, Base(()), About(examples=([], ["hidden_*"]))] = ()
     """Patterns of the layers to prune, a list, as conv*; [] for all linear layers and convolutions."""
 
-    criterion: Annotated[str, one_of(CRITERIA, group="criteria"), Base("magnitude", later=True)] = "magnitude"
+    criterion: Annotated[
+        str, one_of(CRITERIA, group="criteria"), Base("magnitude", later=True), About(source=CRITERIA_SOURCE)
+    ] = "magnitude"
     """What scores the weights; the smallest scores are pruned."""
     learned: LearnedSpec = LearnedSpec()
     """How the scores of criterion learned are learned."""
     structure: StructureSpec = StructureSpec()
     """What is pruned as a whole."""
-    scope: Annotated[Literal["layerwise", "global"], Base("layerwise", later=True)] = "layerwise"
+    scope: Annotated[Literal["layerwise", "global"], Base("layerwise", later=True), About(source=LOTTERY)] = "layerwise"
     """Compare scores within each layer (layerwise, by `rates`) or over all layers at once (global, by `rate`)."""
-    schedule: Annotated[Literal["iterative", "one-shot"], Base("iterative", later=True)] = "iterative"
+    schedule: Annotated[Literal["iterative", "one-shot"], Base("iterative", later=True), About(source=POSTER)] = (
+        "iterative"
+    )
     """Prune the previous round's network (iterative), or the dense one to as many weights in one pruning (one-shot)."""
     rates: RatesSpec = RatesSpec()
     """Share of each layer's remaining weights that one layerwise pruning removes."""
-    rate: Annotated[Rate, Base(0.2, later=True)] = 0.2
+    rate: Annotated[Rate, Base(0.2, later=True), About(SHARE, LOTTERY, (0.1, 0.2))] = 0.2
     """Share of the network's remaining weights that one global pruning removes, in [0, 1)."""
-    cutoff: Annotated[Literal["exclusive", "inclusive"], Base("exclusive", later=True)] = "exclusive"
+    cutoff: Annotated[Literal["exclusive", "inclusive"], Base("exclusive", later=True), About(source=PAPER)] = (
+        "exclusive"
+    )
     """Prune the round(p·n) smallest scores (exclusive), or one more as the released code does (inclusive)."""
 
 

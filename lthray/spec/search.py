@@ -9,10 +9,13 @@ from typing import Annotated, Any, Literal, Self
 from pydantic import BeforeValidator, Field, ValidationError, field_validator, model_validator
 
 from lthray.errors import InputError
+from lthray.spec.about import About
 from lthray.spec.explain import explain
-from lthray.spec.field_names import FieldName, by_dotted_name, did_you_mean, refuse
+from lthray.spec.field_names import FieldName, read_fields, refuse
 from lthray.spec.metrics import METRICS
+from lthray.spec.numbers import Number, Whole
 from lthray.spec.strict import Strict, check_distinct, one_of
+from lthray.spec.suggestions import did_you_mean
 
 BOUNDS = ("lower", "upper")
 SPACES = {
@@ -28,21 +31,19 @@ SPACES = {
 }
 """Ray Tune's spaces by name, with their arguments. The normal ones are left out, because every field has bounds."""
 
-SearchedField = Annotated[
-    FieldName,
-    refuse(
-        {
-            "seed": "can't be searched: every sample is trained with every seed of grid.seed",
-            "rounds": "can't be searched: samples of different lengths can't be compared; set it in trajectory",
-            **dict.fromkeys(
-                ("eval_attacks_at", "end_attacks", "end_images"),
-                "can't be searched: it changes no network; set it in trajectory",
-            ),
-            "protocol": "can't be searched: it stands at the top of the file or in grid",
-            "dataset": "can't be searched: accuracies on different data can't be compared; vary it in grid",
-        }
+NOT_SEARCHED = {
+    "seed": "can't be searched: every sample is trained with every seed of grid.seed",
+    "rounds": "can't be searched: samples of different lengths can't be compared; set it in trajectory",
+    **dict.fromkeys(
+        ("eval_attacks_at", "end_attacks", "end_images"),
+        "can't be searched: it changes no network; set it in trajectory",
     ),
-]
+    "protocol": "can't be searched: it stands at the top of the file or in grid",
+    "dataset": "can't be searched: accuracies on different data can't be compared; vary it in grid",
+}
+"""The fields that can't be searched, each with the reason."""
+
+SearchedField = Annotated[FieldName, refuse(NOT_SEARCHED)]
 
 LARGEST_PRODUCT = 4096
 """The most combinations of bounds that are checked before anything runs."""
@@ -93,18 +94,18 @@ class Sample:
 class AshaSpec(Strict):
     """Ray Tune's asynchronous successive halving (Li et al. 2020); it counts time in finished rounds."""
 
-    grace_period: Annotated[int, Field(ge=1)] = 1
+    grace_period: Annotated[Whole, Field(ge=1)] = 1
     """Rounds that every sample is trained for."""
-    reduction_factor: Annotated[float, Field(gt=1)] = 4
+    reduction_factor: Annotated[Number, Field(gt=1)] = 4
     """One in this many of the samples that reach a rung goes on."""
 
 
 class MedianSpec(Strict):
     """Ray Tune's median stopping rule (Golovin et al. 2017); it counts time in finished rounds."""
 
-    grace_period: Annotated[int, Field(ge=1)] = 1
+    grace_period: Annotated[Whole, Field(ge=1)] = 1
     """Rounds that every sample is trained for."""
-    min_samples_required: Annotated[int, Field(ge=1)] = 3
+    min_samples_required: Annotated[Whole, Field(ge=1)] = 3
     """Least number of samples to compare a sample with."""
 
 
@@ -130,26 +131,43 @@ SEARCHERS: dict[str, Callable[[str, Sequence[Any]], str]] = {
 class SearchSpec(Strict):
     """What is searched in every cell of the grid."""
 
-    space: Annotated[dict[SearchedField, Space], BeforeValidator(by_dotted_name), Field(min_length=1)]
+    space: Annotated[
+        dict[SearchedField, Space],
+        BeforeValidator(read_fields),
+        Field(min_length=1),
+        About(
+            examples=({"epsilon": {"uniform": [0.1, 0.4]}},),
+            values=f"a mapping of fields to one of {', '.join(SPACES)}",
+        ),
+    ]
     """A space of Ray Tune's for each field searched, by dotted name, for example epsilon: {uniform: [0.1, 0.4]}."""
-    samples: Annotated[int, Field(ge=1, le=1_000_000)]
+    samples: Annotated[Whole, Field(ge=1, le=1_000_000), About("samples", examples=(20,))]
     """Settings to train in every cell of the grid."""
-    searcher: Annotated[str, one_of(SEARCHERS)] = "random"
+    searcher: Annotated[str, one_of(SEARCHERS), About()] = "random"
     """What draws the settings: random, the same in every cell; or optuna, which learns from finished settings."""
-    metric: str
+    metric: Annotated[
+        str, About(examples=("early_stopping_pgd_accuracy_validation",), values=f"one of {', '.join(METRICS)}")
+    ]
     """Column of `rounds` that scores a setting, by its mean over the seeds in the last round."""
-    mode: Literal["max", "min"] = "max"
+    mode: Annotated[Literal["max", "min"], About()] = "max"
     """Whether the best setting has the largest or the smallest metric."""
-    scheduler: dict[str, dict[str, Any]] = Field(default="none", validate_default=True)
+    scheduler: Annotated[
+        dict[str, dict[str, Any]],
+        About(
+            examples=("none", "asha"),
+            values=f"{', '.join(('none', *SCHEDULERS))}, or one with its options: {{asha: {{grace_period: 2}}}}",
+        ),
+    ] = Field(default="none", validate_default=True)
     """What stops poor samples between rounds: none, asha or median, or one of these with its options."""
-    seed: Annotated[int, Field(ge=0, lt=2**32)] = 0
+    seed: Annotated[Whole, Field(ge=0, lt=2**32), About(examples=(0, 1))] = 0
     """Seed of the draws; the trajectories' own seeds are in the grid."""
 
     @field_validator("metric")
     @classmethod
     def _check_metric(cls, value: str) -> str:
         if value not in METRICS:
-            raise ValueError(f"it is a numeric column of rounds{did_you_mean(value, METRICS)}")
+            others = did_you_mean(value, METRICS, "lthray explain search.metric lists them all")
+            raise ValueError(f"it is a numeric column of rounds{others}")
         return value
 
     @field_validator("scheduler", mode="before")

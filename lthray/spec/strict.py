@@ -2,9 +2,9 @@
 
 from collections.abc import Collection
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, GetCoreSchemaHandler
+from pydantic import AfterValidator, BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core.core_schema import CoreSchema, no_info_after_validator_function
 
 from lthray import references
@@ -66,4 +66,3 @@ def check_distinct(values: list[Any]) -> list[Any]:
 
 
 Distinct = AfterValidator(check_distinct)
-Count = Annotated[int, Field(ge=1, le=10**9)]

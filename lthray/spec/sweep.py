@@ -9,16 +9,19 @@ from pydantic import BeforeValidator, Field, ValidationError, field_validator, m
 
 from lthray.errors import InputError
 from lthray.methods.strategies import TRANSFER
+from lthray.spec.about import POSTER, About
 from lthray.spec.dotted import nest
 from lthray.spec.explain import explain
-from lthray.spec.field_names import FieldName, by_dotted_name, refuse
+from lthray.spec.field_names import FieldName, has_several_values, read_fields, refuse
 from lthray.spec.metrics import measured
 from lthray.spec.own import OwnFacts
 from lthray.spec.presets import PRESETS, preset
 from lthray.spec.search import Sample, SearchSpec
+from lthray.spec.sections import ResourcesSpec, VerdictsSpec
 from lthray.spec.strict import Strict
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.spec.transfer import TransferSpec
+from lthray.spec.yaml_text import write_line
 
 MAX_TRAJECTORIES = 1_000_000
 
@@ -30,54 +33,35 @@ SharedField = Annotated[
 Values = Annotated[list[Any], Field(min_length=1)]
 
 
-class ResourcesSpec(Strict):
-    """What a trial asks of Ray."""
-
-    cpus: Annotated[float, Field(gt=0)] = 1
-    """CPUs of a trial."""
-    gpus: Annotated[float, Field(ge=0)] = 0.25
-    """GPUs of a trial, less than 1 for a share of one; where Ray has no GPU, trials run on CPU."""
-    stack: Literal["auto"] | Annotated[int, Field(ge=1)] = "auto"
-    """Trajectories that a trial trains side by side."""
-    retries: Annotated[int, Field(ge=0)] = 3
-    """How often a trial whose worker died is restarted, from its last checkpoint or finished round."""
-    checkpoint_minutes: Annotated[float, Field(ge=0)] = 5
-    """Least minutes between checkpoints inside a round, which are written at evaluations; 0 writes none."""
-
-
-class VerdictsSpec(Strict):
-    """How the report judges the claims; declared before the results are seen, and no part of any id."""
-
-    at: Annotated[float, Field(gt=0, lt=1)] | None = None
-    """Share of weights remaining, in (0, 1), at which each claim gets one plain answer."""
-    margin: Annotated[float, Field(ge=0, lt=1)] = 0.01
-    """Accuracy loss, as a share in [0, 1), that is ignored."""
-
-
 class SweepSpec(Strict):
     """A sweep: one setting that all trajectories share, and the grid of what varies."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$"), About(examples=("my-sweep",))]
     """Name of the sweep and of its results folder: letters, digits, dots, dashes and underscores."""
-    protocol: Literal["paper", "released-code"] = "paper"
+    protocol: Annotated[Literal["paper", "released-code"], About(source=POSTER)] = "paper"
     """Preset that the trajectories start from."""
-    trajectory: Annotated[dict[SharedField, Any], BeforeValidator(by_dotted_name)] = Field(default_factory=dict)
+    trajectory: Annotated[dict[SharedField, Any], BeforeValidator(read_fields), About()] = Field(default_factory=dict)
     """Fields that differ from the preset, by dotted name."""
-    grid: Annotated[dict[FieldName, Values], BeforeValidator(by_dotted_name), Field(min_length=1)] = Field(
+    grid: Annotated[dict[FieldName, Values], BeforeValidator(read_fields), Field(min_length=1), About()] = Field(
         default_factory=dict
     )
     """Values of the fields that vary, by dotted name; left out where nothing varies."""
-    search: SearchSpec | None = None
+    search: Annotated[SearchSpec | None, About()] = None
     """What is searched in every cell of the grid."""
-    transfer: TransferSpec | None = None
+    transfer: Annotated[TransferSpec | None, About()] = None
     """Whose masks the trajectories of strategy transfer train under."""
-    resources: ResourcesSpec = ResourcesSpec()
+    resources: Annotated[ResourcesSpec, About()] = ResourcesSpec()
     """What a trial asks of Ray."""
-    verdicts: VerdictsSpec = VerdictsSpec()
+    verdicts: Annotated[VerdictsSpec, About()] = VerdictsSpec()
     """How the report judges the claims."""
-    own: OwnFacts = OwnFacts()
+    own: Annotated[OwnFacts, About()] = OwnFacts()
     """What was looked up of data, networks and code of your own; lthray writes it into the results folder."""
-    loggers: dict[str, dict[str, Any]] = Field(default_factory=dict)
+    loggers: Annotated[
+        dict[str, dict[str, Any]],
+        About(
+            examples=(["tensorboard"],), values=f"a list of {', '.join(LOGGERS)}, or a mapping of them to their options"
+        ),
+    ] = Field(default_factory=dict)
     """Ray's logger callbacks, each with its options; a list of names where they have none."""
 
     @field_validator("loggers", mode="before")
@@ -89,6 +73,17 @@ class SweepSpec(Strict):
         if any(not isinstance(options or {}, dict) for options in named.values()):
             raise ValueError("a logger's options are a mapping, for example mlflow: {experiment_name: robust}")
         return {name: options or {} for name, options in named.items()}
+
+    @model_validator(mode="after")
+    def _check_single_values(self) -> Self:
+        for field, value in self.trajectory.items():
+            if has_several_values(field, value):
+                values = write_line(value)
+                raise ValueError(
+                    f"trajectory.{field}: found {values}, but it takes a single value here; to vary it, write grid:"
+                    f" {{{field}: {values}}}, or --set 'grid.{field}={values}'"
+                )
+        return self
 
     @model_validator(mode="after")
     def _check_sections(self) -> Self:

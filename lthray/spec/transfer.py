@@ -6,7 +6,8 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from lthray.spec.field_names import FieldName, by_dotted_name
+from lthray.spec.about import About
+from lthray.spec.field_names import FieldName, read_fields
 from lthray.spec.strict import Distinct, Strict
 
 Values = Annotated[
@@ -20,9 +21,15 @@ Values = Annotated[
 class TransferSpec(Strict):
     """Whose masks the trajectories of strategy transfer train under."""
 
-    origin: Annotated[str, Field(alias="from", min_length=1)]
+    origin: Annotated[
+        str, Field(alias="from", min_length=1), About(examples=("results/paper",), values="a path or a URL")
+    ]
     """The results folder to take masks from, by path or URL."""
-    where: Annotated[dict[FieldName, Values], BeforeValidator(by_dotted_name)] = Field(default_factory=dict)
+    where: Annotated[
+        dict[FieldName, Values],
+        BeforeValidator(read_fields),
+        About(examples=({"strategy": "reset"},), values="a mapping of fields to a value or a list of values"),
+    ] = Field(default_factory=dict)
     """The values that fields of a source must have, by dotted name; several values make as many trajectories."""
 
     def alternatives(self) -> Iterator[dict[str, Any]]:

@@ -58,3 +58,9 @@ def read_yaml(text: str, source: str) -> Any:
         place = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
         problem = getattr(error, "problem", None) or first_line(error)
         raise InputError(f"{source}{place}: not valid YAML: {problem}") from None
+
+
+def write_line(value: object) -> str:
+    """A value as YAML on a single line, with lists and mappings in brackets."""
+    text: str = yaml.safe_dump(value, default_flow_style=True, width=10**6, allow_unicode=True, sort_keys=False)
+    return text.removesuffix("\n").removesuffix("\n...")

@@ -12,18 +12,16 @@ import pyarrow as pa
 from lthray import __version__
 from lthray.engine.results import CurveRow, RoundResult
 from lthray.methods.attacks import ATTACKS, NATURAL, Attack
+from lthray.spec.about import about
 from lthray.spec.dotted import nest
-from lthray.spec.identity import bases
+from lthray.spec.identity import bases, leaves
 from lthray.spec.metrics import ACCURACIES, MOMENTS, SPLITS, ZERO_GRADIENTS
 from lthray.spec.trajectory import TrajectorySpec
 
 _TYPES = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
 
-_FIELD_UNITS = {
-    "rounds": "rounds", "iterations": "iterations", "retrain.iterations": "iterations", "eval_every": "iterations",
-    "batch_size": "images", "validation_size": "images", "end_images": "images", "pgd.steps": "steps",
-}  # fmt: skip
-"""The fields that count something, and what they count."""
+_FIELD_UNITS = {name: about(field).unit for name, field in leaves(TrajectorySpec)}
+"""What the numbers of a field count or measure."""
 
 _BASE_VALUES = {name: base.value for name, base in bases(TrajectorySpec).items() if not base.rule}
 _AT_BASE = TrajectorySpec.model_validate(nest(_BASE_VALUES)).flat()

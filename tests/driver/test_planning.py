@@ -5,7 +5,7 @@ import pytest
 from lthray.driver.events import Note
 from lthray.driver.planning import Share, fit_to_cluster, plan
 from lthray.errors import InputError
-from lthray.spec.sweep import ResourcesSpec
+from lthray.spec.sections import ResourcesSpec
 
 CPU2 = Share(1, 0, 2)
 

@@ -12,7 +12,7 @@ from lthray.driver.planning import Share
 from lthray.driver.session import Session
 from lthray.engine.results import Failure
 from lthray.errors import InputError
-from lthray.spec.sweep import ResourcesSpec
+from lthray.spec.sections import ResourcesSpec
 from lthray.store.folder import Store
 from lthray.worker.report import Progress, Score
 

@@ -162,7 +162,7 @@ def test_metrics_are_the_numbers_of_rounds():
 SPACE = SEARCH["space"]
 MISTAKES = {
     "no mapping": ({"search": [1]}, ["search", "a list", "mapping of space, samples"]),
-    "an unknown key": ({"search": SEARCH | {"sample": 3}}, ["search.sample", "did you mean samples?"]),
+    "an unknown key": ({"search": SEARCH | {"sample": 3}}, ["search.sample", "did you mean search.samples?"]),
     "a field beside the space": ({"search": SEARCH | {"epsilon": 3}}, ["search.epsilon", "search.space.epsilon"]),
     "no space": ({"search": SEARCH | {"space": {}}}, ["search.space", "is empty"]),
     "space is missing": ({"search": {"samples": 3, "metric": SEARCH["metric"]}}, ["search.space", "is missing"]),

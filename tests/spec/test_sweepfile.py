@@ -147,7 +147,7 @@ MISTAKES = {
         ["trajectory.pgd.step", "did you mean pgd.steps?"],
     ),
     "a bare nested field": ({"trajectory": {"step_size": 1}}, [], ["did you mean pgd.step_size?"]),
-    "an unknown resource": ({"resources": {"cpu": 1}}, [], ["resources.cpu", "did you mean cpus?"]),
+    "an unknown resource": ({"resources": {"cpu": 1}}, [], ["resources.cpu", "did you mean resources.cpus?"]),
     "a group as a field": ({"trajectory": {"pgd": 3}}, [], ["trajectory.pgd", "group of pgd.steps"]),
     "a wrong type": ({"trajectory": {"rounds": "many"}}, [], ["trajectory.rounds", "'many'", "integer"]),
     "text for a number": ({"trajectory": {"epsilon": "0.3"}}, [], ["trajectory.epsilon", "'0.3'", "number"]),
@@ -191,7 +191,7 @@ MISTAKES = {
     "a share of weights that is none": ({"verdicts": {"at": 1.0}}, [], ["verdicts.at", "1.0", "less than 1"]),
     "no weights at all": ({"verdicts": {"at": 0}}, [], ["verdicts.at", "0", "greater than 0"]),
     "a margin in points": ({}, ["verdicts.margin=1"], ["--set verdicts.margin=1", "less than 1"]),
-    "an unknown verdict": ({"verdicts": {"margn": 0.1}}, [], ["verdicts.margn", "did you mean margin?"]),
+    "an unknown verdict": ({"verdicts": {"margn": 0.1}}, [], ["verdicts.margn", "did you mean verdicts.margin?"]),
     "an unknown end attack": (
         {"trajectory": {"end_attacks": ["cw"]}},
         [],
@@ -217,7 +217,7 @@ MISTAKES = {
     "--set of an unknown key in a section": (
         {},
         ["seed=3", "resources.cpu=1"],
-        ["--set resources.cpu=1: resources.cpu", "did you mean cpus?"],
+        ["--set resources.cpu=1: resources.cpu", "did you mean resources.cpus?"],
     ),
     "--set inside what is no mapping": ({}, ["name.x=1"], ["--set name.x=1: name: found 'tiny'", "mapping"]),
     "several mistakes": ({"sed": 1, "resources": {"cpus": 0}}, [], ["resources.cpus", "(and 1 more)"]),

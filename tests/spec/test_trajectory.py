@@ -77,7 +77,7 @@ def test_eval_attacks_always_hold_the_train_attack(train_attack, eval_attacks, r
 
 
 WIDTHS = [
-    [], [0], [-5], [100_001], [1] * 33, "x", "auto", 300, None, [300.0, 100.0], ["300"], [True], [[300, 100]], {"a": 1},
+    [], [0], [-5], [100_001], [1] * 33, "x", "auto", 300, None, [300.5, 100.0], ["300"], [True], [[300, 100]], {"a": 1},
     [float("nan")], [10**30],
 ]  # fmt: skip
 
