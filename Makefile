@@ -47,7 +47,7 @@ format: $(VENV)/.installed-dev  ## Format the code
 	$(BIN)/ruff format
 
 docs: $(VENV)/.installed-docs  ## Build the documentation into build/site
-	$(BIN)/sphinx-build --quiet --fail-on-warning --keep-going --fresh-env -c docs . build/site
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -c docs . build/site
 	@echo build/site/index.html
 
 reference: $(VENV)/.installed-dev  ## Write the generated parts of docs/reference anew

@@ -159,7 +159,7 @@ def columns() -> str:
 def settings() -> str:
     """The columns of a trajectory's settings, which all tables have."""
     rows = [
-        (_code(field.name), _code(str(field.type)), _said(field, "unit"), _code(_said(field, "base")))
+        (_code(field.name), str(field.type), _said(field, "unit"), _code(_said(field, "base")))
         for field in TABLES["rounds"]
         if _said(field, "role") == "field"
     ]
@@ -168,7 +168,7 @@ def settings() -> str:
 
 def _columns(schema: Iterable[pa.Field]) -> str:
     rows = [
-        (_code(field.name), _code(str(field.type)), _said(field, "role"), _said(field, "unit"), _meaning(field.name))
+        (_code(field.name), str(field.type), _said(field, "role"), _said(field, "unit"), _meaning(field.name))
         for field in schema
     ]
     return _table(("column", "type", "role", "unit", "meaning"), rows)
