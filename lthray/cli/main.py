@@ -8,9 +8,12 @@ import lthray
 from lthray.cli.bench import bench
 from lthray.cli.compact import compact
 from lthray.cli.evaluate import evaluate
+from lthray.cli.explain import explain
+from lthray.cli.habits import SweepCommand
 from lthray.cli.migrate import migrate
 from lthray.cli.protocol import protocol
 from lthray.cli.report import report
+from lthray.cli.schema import schema
 from lthray.cli.status import status
 from lthray.cli.submit import submit
 from lthray.cli.sweep import sweep
@@ -40,8 +43,8 @@ def options(
     """Options of the command itself."""
 
 
-for _command in (sweep, status, evaluate, compact, migrate, report, protocol, submit, bench):
-    app.command()(_command)
+for _command in (sweep, status, evaluate, compact, migrate, report, protocol, explain, schema, submit, bench):
+    app.command(cls=SweepCommand if _command in (sweep, submit) else None)(_command)
 
 
 def main() -> None:

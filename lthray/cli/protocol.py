@@ -17,7 +17,8 @@ def protocol(
 ) -> None:
     """Print every field of a preset, or the fields in which two presets differ."""
     with mistakes():
-        from lthray.spec.presets import PRESETS, describe, preset
+        from lthray.spec.presets import PRESETS, preset
+        from lthray.spec.reference import describe_fields
 
         chosen = [first] if second is None else [first, second]
         for name in chosen:
@@ -25,8 +26,9 @@ def protocol(
                 raise InputError(f"{name}: no such protocol; there are {' and '.join(PRESETS)}")
         presets = [preset(name) for name in chosen]
         table = Table("field", *chosen, "meaning", box=None, header_style="dim", padding=(0, 2, 0, 0))
-        for name, meaning in describe().items():
+        meanings = {field.name: field.meaning for field in describe_fields()}
+        for name in presets[0]:
             values = [str(fields[name]).lower() for fields in presets]
             if name != "protocol" and (second is None or len(set(values)) > 1):
-                table.add_row(name, *values, meaning.partition("\n")[0])
+                table.add_row(name, *values, meanings[name])
         make_console().print(table)

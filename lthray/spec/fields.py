@@ -119,11 +119,11 @@ class TrajectoryFields(Strict):
     """Prunings. A trajectory of n prunings has n + 1 trainings."""
     iterations: Annotated[Count, Base(50_000), About("iterations", POSTER, (5_000, 50_000))] = 50_000
     """Optimizer steps of a round."""
-    batch_size: Annotated[Count, Base(60), About("images", LOTTERY, (60, 128))] = 60
+    batch_size: Annotated[Count, Base(60), About("images", LOTTERY, (30, 60))] = 60
     """Images of a batch."""
     drop_last: Annotated[bool, Base(True), About(source=PAPER)] = True
     """Drop the images left over after an epoch's last whole batch (true), or train on them as a smaller batch."""
-    eval_every: Annotated[Count, Base(500), About("iterations", PAPER, (100, 500))] = 500
+    eval_every: Annotated[Count, Base(500), About("iterations", PAPER, (500, 1_000))] = 500
     """Iterations between evaluations."""
     eval_clock: Annotated[Literal["round", "epoch"], Base("round"), About(source=PAPER)] = "round"
     """Count `eval_every` from the start of the round, or of each epoch, as the released code does."""

@@ -10,6 +10,7 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from lthray.spec.about import about
+from lthray.spec.field_names import is_list
 from lthray.spec.identity import Base, bases, leaves
 from lthray.spec.presets import preset
 from lthray.spec.strict import OneOf
@@ -66,23 +67,73 @@ class FieldDescription:
 
 
 @cache
-def describe_fields() -> tuple[FieldDescription, ...]:
-    """Every key of a sweep file, then every field of a trajectory that one may set, group by group."""
-    keys = [_describe_key(name, TOP, field) for name, field in SweepSpec.model_fields.items() if name != WRITTEN]
-    fields = dict(leaves(TrajectorySpec))
-    listed = [
-        _describe_field(name, topic, fields[name])
-        for topic, roots in TOPICS.items()
-        for root in roots
-        for name in fields
-        if name.partition(".")[0] == root and bases(TrajectorySpec)[name].settable
-    ]
-    inside = [
-        _describe_key(f"{section}.{field.alias or name}", section, field)
+def declared() -> dict[str, FieldInfo]:
+    """Every field of a trajectory that is no group, and every key of a sweep file, by its dotted name."""
+    inside = {
+        f"{section}.{field.alias or name}": field
         for section in SECTIONS
         for name, field in model_in(SweepSpec.model_fields[section].annotation).model_fields.items()
+    }
+    return dict(leaves(TrajectorySpec)) | SweepSpec.model_fields | inside
+
+
+@cache
+def describe_fields() -> tuple[FieldDescription, ...]:
+    """Every key of a sweep file, then every field of a trajectory that one may set, group by group."""
+    settable = [name for name, base in bases(TrajectorySpec).items() if base.settable]
+    keys = [_describe_key(name, TOP) for name in SweepSpec.model_fields if name != WRITTEN]
+    fields = [
+        _describe_field(name, topic)
+        for topic, roots in TOPICS.items()
+        for root in roots
+        for name in settable
+        if name.partition(".")[0] == root
     ]
-    return (*keys, *listed, *inside)
+    inside = [
+        _describe_key(name, section)
+        for section in SECTIONS
+        for name in declared()
+        if name.startswith(f"{section}.") and name not in bases(TrajectorySpec)
+    ]
+    return (*keys, *fields, *inside)
+
+
+def describe_group(name: str) -> str:
+    """What a group of a trajectory's fields means, by its dotted name: `pgd`, `prune.rates`."""
+    model: type[BaseModel] = TrajectorySpec
+    *parents, last = name.split(".")
+    for parent in parents:
+        model = model_in(model.model_fields[parent].annotation)
+    return model.model_fields[last].description or ""
+
+
+def example_values(name: str) -> list[Any]:
+    """A few values of a field or key, as a sweep file writes them."""
+    field = declared()[name]
+    names = next((mark.names for mark in field.metadata if isinstance(mark, OneOf)), get_args(field.annotation))
+    if values := about(field).examples:
+        return list(values)
+    return [True, False] if field.annotation is bool else [value for value in names if isinstance(value, str)][:3]
+
+
+def how_to_vary(name: str) -> str:
+    """How a field is varied in a sweep, or how a key is set, as a sweep file and the command line write it."""
+    values = example_values(name)
+    base = bases(TrajectorySpec).get(name)
+    if not values:
+        return ""
+    default = declared()[name].default
+    if base is None or not base.hashed:
+        value = next((value for value in values if value != default), values[0])
+        return f"--set {_argument(name, value)}, for the whole sweep"
+    listed = write_line(values)
+    option = f"'grid.{name}={listed}'" if is_list(name) else f"{name}={','.join(map(write_line, values))}"
+    return f"grid: {{{name}: {listed}}}, or --set {option}"
+
+
+def _argument(name: str, value: object) -> str:
+    text = f"{name}={write_line(value)}"
+    return f"'{text}'" if set(text) & set("[]{} ") else text
 
 
 def model_in(annotation: Any) -> type[BaseModel]:
@@ -95,8 +146,9 @@ def model_in(annotation: Any) -> type[BaseModel]:
     return next(kind for kind in kinds if isinstance(kind, type) and issubclass(kind, BaseModel))
 
 
-def _describe_field(name: str, group: str, field: FieldInfo) -> FieldDescription:
-    base, mark = bases(TrajectorySpec)[name], about(field)
+def _describe_field(name: str, group: str) -> FieldDescription:
+    field, base = declared()[name], bases(TrajectorySpec)[name]
+    mark = about(field)
     return FieldDescription(
         name,
         group,
@@ -118,8 +170,8 @@ def _base_text(name: str, base: Base) -> str:
     return value if base.hashed else f"{value}; {NOT_IN_ID}"
 
 
-def _describe_key(name: str, group: str, field: FieldInfo) -> FieldDescription:
-    is_preset = name == "protocol"
+def _describe_key(name: str, group: str) -> FieldDescription:
+    field, is_preset = declared()[name], name == "protocol"
     value = "" if field.is_required() else as_yaml(field.get_default(call_default_factory=True))
     released, base = ("released-code", "paper") if is_preset else (value, "")
     source = about(field).source if is_preset else ""

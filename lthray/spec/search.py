@@ -31,21 +31,19 @@ SPACES = {
 }
 """Ray Tune's spaces by name, with their arguments. The normal ones are left out, because every field has bounds."""
 
-SearchedField = Annotated[
-    FieldName,
-    refuse(
-        {
-            "seed": "can't be searched: every sample is trained with every seed of grid.seed",
-            "rounds": "can't be searched: samples of different lengths can't be compared; set it in trajectory",
-            **dict.fromkeys(
-                ("eval_attacks_at", "end_attacks", "end_images"),
-                "can't be searched: it changes no network; set it in trajectory",
-            ),
-            "protocol": "can't be searched: it stands at the top of the file or in grid",
-            "dataset": "can't be searched: accuracies on different data can't be compared; vary it in grid",
-        }
+NOT_SEARCHED = {
+    "seed": "can't be searched: every sample is trained with every seed of grid.seed",
+    "rounds": "can't be searched: samples of different lengths can't be compared; set it in trajectory",
+    **dict.fromkeys(
+        ("eval_attacks_at", "end_attacks", "end_images"),
+        "can't be searched: it changes no network; set it in trajectory",
     ),
-]
+    "protocol": "can't be searched: it stands at the top of the file or in grid",
+    "dataset": "can't be searched: accuracies on different data can't be compared; vary it in grid",
+}
+"""The fields that can't be searched, each with the reason."""
+
+SearchedField = Annotated[FieldName, refuse(NOT_SEARCHED)]
 
 LARGEST_PRODUCT = 4096
 """The most combinations of bounds that are checked before anything runs."""

@@ -25,6 +25,8 @@ def declared():
 @pytest.mark.parametrize(("name", "field"), [*declared()])
 def test_every_field_says_what_it_means(name, field):
     assert field.description.endswith(".")
+    assert len(field.description) < 130
+    assert "\n" not in field.description
     assert isinstance(about(field), About)
 
 

@@ -3,13 +3,8 @@
 import pandas as pd
 import pytest
 
-from lthray.spec.presets import describe, preset
+from lthray.spec.presets import preset
 from tests.helpers import TINY, lthray
-
-
-def test_every_field_is_described_in_a_line():
-    assert list(describe()) == list(preset("paper"))
-    assert all(text.endswith(".") and len(text) < 130 for text in describe().values())
 
 
 def test_a_preset_is_printed_with_every_field():
