@@ -83,7 +83,8 @@ def _command(name: str, command: typer.core.TyperCommand) -> str:
     arguments = [_argument(parameter) for parameter in command.params if _is_argument(parameter)]
     text = "\n\n".join(re.sub(r"\s*\n\s*", " ", part) for part in _plain(command.help).split("\n\n"))
     usage = " ".join(["lthray", name, *arguments, "[OPTIONS]"])
-    return f"## lthray {name}\n\n```text\n{usage}\n```\n\n{text}\n\n" + _table(("", "", "default"), rows)
+    table = "\n" + _table(("", "", "default"), rows) if rows else ""
+    return f"## lthray {name}\n\n```text\n{usage}\n```\n\n{text}\n{table}"
 
 
 def _is_argument(parameter: typer.core.TyperOption | typer.core.TyperArgument) -> bool:
