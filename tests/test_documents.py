@@ -3,6 +3,8 @@
 import ast
 import re
 import shlex
+import subprocess
+import sys
 from functools import partial
 from itertools import pairwise
 from pathlib import Path
@@ -13,12 +15,13 @@ import yaml
 from typer.main import get_command
 
 from docs.tools.generate import fill
+from docs.tools.outputs import main as write_outputs
 from lthray.cli.main import app
 from lthray.driver.own import look_up
 from lthray.spec.sweepfile import load
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.tables import TABLES
-from tests.helpers import ROOT
+from tests.helpers import ROOT, environment
 
 REFERENCE = ROOT / "docs" / "reference"
 DOCUMENTS = [
@@ -131,3 +134,32 @@ def test_outputs_follow_their_code_in_the_tutorial():
     assert "console" in languages
     assert all(before == "python" for before, after in pairwise(languages) if after == "text")
     assert all(text for language, text in blocks(ROOT / "docs" / "tutorial.md") if language == "text")
+
+
+def test_outputs_are_written_into_a_page(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text(
+        "A\n\n```console\n$ ls sweeps | head -n 1\nold\n$ echo a\n```\n\n```python\nprint(2)\n```\n\n```text\n1\n```\n"
+    )
+    write_outputs(page)
+    console = "```console\n$ ls sweeps | head -n 1\nablations\n$ echo a\na\n```\n"
+    assert page.read_text() == f"A\n\n{console}\n```python\nprint(2)\n```\n\n```text\n2\n```\n"
+
+
+@pytest.mark.slow
+def test_python_of_a_sweep_of_ones_own_runs(tmp_path):
+    """docs/python.md with the files of docs/own.md, on fewer seeds, iterations and steps."""
+    own = blocks(ROOT / "docs" / "own.md")
+    (tmp_path / "nets.py").write_text(next(text for language, text in own if language == "python"))
+    (tmp_path / "own.yaml").write_text(next(text for language, text in own if language == "yaml"))
+    (code,) = [text for language, text in blocks(ROOT / "docs" / "python.md") if language == "python"]
+    for given, fewer in {
+        '"iterations": 1000, "grid.seed": [0, 1]': '"iterations": 100, "grid.seed": [0], "end_attacks": []',
+        '"steps": 100, "restarts": 5': '"steps": 2, "restarts": 1',
+    }.items():
+        assert given in code
+        code = code.replace(given, fewer)
+    command = [sys.executable, "-c", code]
+    ran = subprocess.run(command, cwd=tmp_path, env=environment(), capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stderr
+    assert (tmp_path / "results" / "own" / "report" / "index.html").exists()
