@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from lthray.cli.completion import complete_attack, complete_setting, complete_where
 from lthray.cli.options import FAILED, INTERRUPTED, Address, DataDir, Folder, make_console, mistakes
 from lthray.errors import InputError
 
@@ -23,13 +24,19 @@ class SplitName(StrEnum):
 def evaluate(
     folder: Folder,
     attack: Annotated[
-        str, typer.Option(metavar="ATTACK", help="The attack: fgsm, pgd, autoattack, or one of the sweep's own code.")
+        str,
+        typer.Option(
+            metavar="ATTACK",
+            help="The attack: fgsm, pgd, autoattack, or one of the sweep's own code.",
+            autocompletion=complete_attack,
+        ),
     ],
     set_: Annotated[
         list[str] | None,
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
+            autocompletion=complete_setting,
             help="Overrides one of the trajectory's attack settings: epsilon, norm, attack_label, pgd.steps,"
             " pgd.restarts, ... May be repeated.",
         ),
@@ -49,6 +56,7 @@ def evaluate(
         list[str] | None,
         typer.Option(
             metavar="FIELD=VALUE",
+            autocompletion=complete_where,
             help="Measure only trajectories with this value of a field, or one of several:"
             " strategy=\\[reset,random]. May be repeated.",
         ),
@@ -90,14 +98,14 @@ def evaluate(
 
 def _attack(attack: str, sets: Sequence[str]) -> "Attack":
     """The attack with the settings given with `--set`."""
-    from lthray.methods.attacks import ATTACKS, SINGLE_STEP, SUITES
-    from lthray.spec.attack_settings import OwnSettings, is_own, make
+    from lthray.methods.attacks import ATTACKS, SUITES
+    from lthray.spec.attack_settings import is_own, make
     from lthray.spec.yaml_text import read_assignment
 
     known = (*ATTACKS, *SUITES)
     if attack not in known and not is_own(attack):
         raise InputError(f"--attack {attack}: no such attack; there are {', '.join(known)}")
-    keys = {name if name in SINGLE_STEP else f"pgd.{name}": name for name in OwnSettings.model_fields}
+    keys = setting_names()
     settings = {}
     for assignment in sets:
         key, value = read_assignment("--set", assignment, "pgd.steps=100")
@@ -108,6 +116,14 @@ def _attack(attack: str, sets: Sequence[str]) -> "Attack":
         return make(attack, settings)
     except ValueError as error:
         raise InputError(f"--set {' --set '.join(sets)}: {error}") from None
+
+
+def setting_names() -> dict[str, str]:
+    """The settings of an attack by the names of the trajectory's fields that they override."""
+    from lthray.methods.attacks import SINGLE_STEP
+    from lthray.spec.attack_settings import OwnSettings
+
+    return {name if name in SINGLE_STEP else f"pgd.{name}": name for name in OwnSettings.model_fields}
 
 
 def _conditions(where: Sequence[str]) -> dict[str, list[Any]]:

@@ -7,6 +7,7 @@ import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
 
+from lthray.cli.completion import complete_name
 from lthray.cli.options import make_console, mistakes
 from lthray.errors import InputError
 
@@ -19,6 +20,7 @@ def explain(
         str | None,
         typer.Argument(
             metavar="FIELD",
+            autocompletion=complete_name,
             help="A field, a group or a section by its dotted name: epsilon, pgd, prune.rates, resources.stack.",
             show_default="all fields, a line each",
         ),

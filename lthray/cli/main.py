@@ -1,5 +1,6 @@
 """The command line: its commands, each in a module of its name."""
 
+import os
 from typing import Annotated
 
 import typer
@@ -7,6 +8,7 @@ import typer
 import lthray
 from lthray.cli.bench import bench
 from lthray.cli.compact import compact
+from lthray.cli.completion import complete_in_bash
 from lthray.cli.evaluate import evaluate
 from lthray.cli.explain import explain
 from lthray.cli.habits import SweepCommand
@@ -48,5 +50,8 @@ for _command in (sweep, status, evaluate, compact, migrate, report, protocol, ex
 
 
 def main() -> None:
-    """Runs the command line."""
-    app()
+    """Runs the command line, or completes it for a shell that asks."""
+    if os.environ.get("_LTHRAY_COMPLETE") == "complete_bash":
+        complete_in_bash(app)
+    else:
+        app()

@@ -8,12 +8,15 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from lthray.cli.completion import complete_set, complete_sweep_file
 from lthray.errors import CodeError, OneLineError, RunError
 
 FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="The results folder: a path or a URL (s3://bucket/run).")]
-SweepFile = Annotated[Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.")]
+SweepFile = Annotated[
+    Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.", autocompletion=complete_sweep_file)
+]
 DataDir = Annotated[
     Path | None,
     typer.Option(
@@ -28,6 +31,7 @@ Settings = Annotated[
     typer.Option(
         "--set",
         metavar="KEY=VALUE",
+        autocompletion=complete_set,
         help="Overrides a key of the sweep file: iterations=2000, epsilon=8/255, pgd.steps=20. A field given this way"
         " is no longer varied. Several values vary it: seed=0,1 is grid.seed=[0,1]. May be repeated.",
     ),

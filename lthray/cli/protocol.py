@@ -5,14 +5,20 @@ from typing import Annotated
 import typer
 from rich.table import Table
 
+from lthray.cli.completion import complete_protocol
 from lthray.cli.options import make_console, mistakes
 from lthray.errors import InputError
 
 
 def protocol(
-    first: Annotated[str, typer.Argument(metavar="A", help="The preset: paper or released-code.")] = "paper",
+    first: Annotated[
+        str, typer.Argument(metavar="A", help="The preset: paper or released-code.", autocompletion=complete_protocol)
+    ] = "paper",
     second: Annotated[
-        str | None, typer.Argument(metavar="B", help="A second preset, to compare the first with.")
+        str | None,
+        typer.Argument(
+            metavar="B", help="A second preset, to compare the first with.", autocompletion=complete_protocol
+        ),
     ] = None,
 ) -> None:
     """Print every field of a preset, or the fields in which two presets differ."""

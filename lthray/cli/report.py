@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 
 import typer
 
+from lthray.cli.completion import complete_by
 from lthray.cli.options import make_console, mistakes
 from lthray.errors import InputError
 
@@ -26,6 +27,7 @@ def report(
         list[str] | None,
         typer.Option(
             metavar="FIELD",
+            autocompletion=complete_by,
             help="Show a varied field by colour, or with row=FIELD or column=FIELD by row or column. May be repeated.",
         ),
     ] = None,

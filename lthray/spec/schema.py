@@ -29,11 +29,11 @@ def sweep_schema() -> Schema:
 
     It allows the names that installed packages offer, too.
     """
-    fields = {name: _about(name) | _value_of(name) for name in FIELDS}
+    fields = {name: _about(name) | value_of(name) for name in FIELDS}
     several = {f"several:{name}": {"type": "array", "items": _single(name), "minItems": 1} for name in FIELDS}
     spaces = {f"space:{name}": _space_of(name) for name in FIELDS if name not in NOT_SEARCHED}
     definitions = fields | several | spaces | {"attack": _attack(), "space": _numeric_space()}
-    keys = {name: _about(name) | _value_of(name) for name in SweepSpec.model_fields if name != WRITTEN}
+    keys = {name: _about(name) | value_of(name) for name in SweepSpec.model_fields if name != WRITTEN}
     written = {WRITTEN: {"description": declared()[WRITTEN].description, "type": "object"}}
     top = closed(keys | written, required=["name"])
     return {"$schema": DIALECT, "title": "A sweep file of lthray", **top, "definitions": definitions}
@@ -49,7 +49,7 @@ def _about(name: str) -> Schema:
     return about | ({"examples": examples} if (examples := example_values(name)) else {})
 
 
-def _value_of(name: str) -> Schema:
+def value_of(name: str) -> Schema:
     """The schema of the value of a field or key."""
     own = _FIELDS.get(name) or _KEYS.get(name)
     if own:
@@ -122,7 +122,7 @@ def _section(section: str) -> Schema:
     fields = model_in(declared()[section].annotation).model_fields
     keys = {field.alias or name: field for name, field in fields.items()}
     required = [key for key, field in keys.items() if field.is_required()]
-    return closed({key: _about(f"{section}.{key}") | _value_of(f"{section}.{key}") for key in keys}, required)
+    return closed({key: _about(f"{section}.{key}") | value_of(f"{section}.{key}") for key in keys}, required)
 
 
 def _resources() -> Schema:
