@@ -55,6 +55,7 @@ nitpick_ignore_regex = [("py:.*", ".*")]  # types in signatures, of packages tha
 
 default_role = "code"
 autodoc_typehints = "signature"
+autodoc_class_signature = "separated"
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 napoleon_google_docstring = True
