@@ -55,7 +55,8 @@ nitpick_ignore_regex = [("py:.*", ".*")]  # types in signatures, of packages tha
 
 default_role = "code"
 autodoc_typehints = "signature"
-autodoc_class_signature = "separated"
+autodoc_class_signature = "separated"  # and left out: `load` and `open` make the objects
+autodoc_default_options = {"exclude-members": "__init__"}
 autodoc_member_order = "bysource"
 autodoc_preserve_defaults = True
 napoleon_google_docstring = True
