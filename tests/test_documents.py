@@ -94,6 +94,16 @@ def test_the_tables_page_lists_every_column_with_its_role_and_unit():
                 assert cells[2:4] == [metadata["role"], metadata.get("unit", "")]
 
 
+def test_every_variable_of_the_environment_is_listed():
+    code = "".join(module.read_text(encoding="utf-8") for module in (ROOT / "lthray").rglob("*.py"))
+    variables = set(re.findall(r'"((?:LTHRAY|RAY|TUNE)_[A-Za-z_]+)"', code)) - {
+        "RAY_JOB_STOP_WAIT_TIME_S"
+    }  # a job's own
+    page = (REFERENCE / "environment.md").read_text(encoding="utf-8")
+    assert len(variables) > 8
+    assert {variable for variable in variables if variable not in page} == set()
+
+
 def test_there_are_commands_and_sweep_files_to_check():
     assert len(COMMAND_LINES) > 60
     assert len(SWEEPS) > 8
