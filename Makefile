@@ -8,7 +8,7 @@ SCHEMA = $(BIN)/check-jsonschema --quiet --builtin-schema vendor.
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow check format clean
+.PHONY: help demo test test-slow check format docs reference clean
 
 help:  ## Say what there is to make
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed 's/:.*##/:/' | column -t -s:
@@ -25,6 +25,10 @@ $(VENV)/.installed: $(BIN)/python pyproject.toml
 $(VENV)/.installed-dev: $(BIN)/python pyproject.toml
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps 'torchattacks>=3.5.1'
+	@touch $@ $(VENV)/.installed
+
+$(VENV)/.installed-docs: $(BIN)/python pyproject.toml
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[docs]'
 	@touch $@ $(VENV)/.installed
 
 demo: $(VENV)/.installed  ## Run the quickstart sweep (about a minute) and draw its report
@@ -54,6 +58,13 @@ check: $(VENV)/.installed-dev  ## Lint, types, imports, and the files that GitHu
 format: $(VENV)/.installed-dev  ## Format the code
 	$(BIN)/ruff check --fix
 	$(BIN)/ruff format
+
+docs: $(VENV)/.installed-docs  ## Build the documentation into build/site
+	$(BIN)/python -m sphinx --quiet --fail-on-warning --keep-going --fresh-env -c docs . build/site
+	@echo build/site/index.html
+
+reference: $(VENV)/.installed-dev  ## Write the generated parts of docs/reference anew
+	$(BIN)/python docs/tools/generate.py
 
 clean:  ## Remove the virtual environment and caches, not the results
 	rm -rf $(VENV) .mypy_cache .pytest_cache .ruff_cache .hypothesis .import_linter_cache

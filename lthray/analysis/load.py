@@ -48,7 +48,7 @@ class Results:
             `eval_seconds` (NaN where another trajectory has trained round 0), `stack`, `device` and the versions of
             lthray, torch and Python. Where masks were taken from several sources, `strategy` tells these apart:
             "transfer (fgsm)". `rounds.attrs["roles"]` and `["units"]` have what the files say of each column
-            (docs/analysis.md).
+            (docs/reference/tables.md).
         sweeps: What each folder's `sweep.yaml` says, by label; None without one.
         failures: One row per trajectory that failed: `folder` as in `rounds`, `trajectory_id`, `round` (missing where
             no round is to blame), `error` (text), and its fields under their dotted names.

@@ -1,4 +1,4 @@
-"""What docs/analysis.md says of reading a folder: its code runs and answers, and readers do what its table says."""
+"""What the documents say of reading a folder: their code runs and answers, and readers do what docs/readers.md says."""
 
 import re
 
@@ -18,28 +18,43 @@ from tests.analysis import synthetic
 from tests.analysis.tickets import with_tickets
 from tests.helpers import ROOT
 
-DOCUMENT = (ROOT / "docs" / "analysis.md").read_text(encoding="utf-8")
-BLOCKS = re.findall(r"^```python\n(.*?)^```", DOCUMENT, re.DOTALL | re.MULTILINE)
-ANSWERS = [block for block in BLOCKS if "answer =" in block]
+DOCUMENTS = (
+    "README.md", "docs/readers.md", "docs/evaluate.md", "docs/ablations.md", "docs/reference/tables.md",
+    "docs/reference/python-analysis.md",
+)  # fmt: skip
+BLOCKS = [
+    (document, block)
+    for document in DOCUMENTS
+    for block in re.findall(r"^```python\n(.*?)^```", (ROOT / document).read_text("utf-8"), re.DOTALL | re.MULTILINE)
+]
+ANSWERS = [block for _, block in BLOCKS if "answer =" in block]
 
 
 @pytest.fixture(scope="module")
 def parent(tmp_path_factory):
-    """The folder that `results/paper` lies in: two seeds of each strategy, with their tickets and a merged table."""
+    """The folder that `results/paper` lies in, by other names too: two seeds of each strategy, with tickets."""
     folder = tmp_path_factory.mktemp("readers")
     axes = {"train_attack": ["fgsm", "pgd"], "strategy": ["reset", "random", "continued"], "seed": [0, 1]}
-    with_tickets(folder / "results" / "paper", synthetic.grid(**axes, rounds=8), rounds=8)
+    trajectories = synthetic.grid(**axes, rounds=8)
+    with_tickets(folder / "results" / "paper", trajectories, rounds=8)
+    (folder / "results" / "paper" / "evaluations").mkdir()
+    measured = synthetic.evaluations(trajectories[0], "pgd(steps=100)", 0.1, moment="final")
+    measured.to_parquet(folder / "results" / "paper" / "evaluations" / "measured.parquet")
     for path in (folder / "results" / "paper" / "rounds").iterdir():
         table = pq.read_table(path)
         pq.write_table(table.cast(pa.schema([ROUNDS.field(name) for name in table.column_names])), path)
     merge(Store(folder / "results" / "paper"))
+    for other in ("quickstart", "retraining"):
+        (folder / "results" / other).symlink_to("paper")
     return folder
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=[f"{place}" for place in range(len(BLOCKS))])
-def test_the_code_runs_as_it_stands(block, parent, monkeypatch):
+@pytest.mark.parametrize(
+    ("document", "block"), BLOCKS, ids=[f"{page}-{place}" for place, (page, _) in enumerate(BLOCKS)]
+)
+def test_the_code_runs_as_it_stands(document, block, parent, monkeypatch):
     monkeypatch.chdir(parent)
-    exec(compile(block, "docs/analysis.md", "exec"), {})
+    exec(compile(block, document, "exec"), {})
 
 
 def test_there_are_an_answer_each_and_they_agree(parent, monkeypatch):
@@ -49,7 +64,7 @@ def test_there_are_an_answer_each_and_they_agree(parent, monkeypatch):
     readers = []
     for block in ANSWERS:
         names = {}
-        exec(compile(block, "docs/analysis.md", "exec"), names)
+        exec(compile(block, "docs/readers.md", "exec"), names)
         answer = names["answer"]
         frame = answer if isinstance(answer, pd.DataFrame) else pd.DataFrame(answer.to_dict(as_series=False))
         assert frame["strategy"].tolist() == wanted["strategy"].tolist()

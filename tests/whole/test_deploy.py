@@ -220,13 +220,11 @@ def test_the_rayjob_runs_the_paper_on_gpu_workers_with_fractions(rayjob, s3):
     assert yaml.safe_load(rayjob["spec"]["runtimeEnvYAML"]).keys() == {"env_vars"}
 
 
-@pytest.mark.parametrize("path", ["docs/cluster.md", "deploy/slurm.sh"])
-def test_the_commands_in_the_text_have_options_that_there_are(path):
+def test_the_commands_in_the_slurm_script_have_options_that_there_are():
     from lthray.cli.main import app
 
     commands = get_command(app).commands
-    text = re.sub(r"\\\n\s*", "", (ROOT / path).read_text())
-    text = "\n".join(re.findall(r"```\n(.*?)```", text, re.DOTALL)) or text
+    text = re.sub(r"\\\n\s*", "", SLURM.read_text())
     lines = re.findall(r"^(?:python -m )?lthray (.*?)(?:\s+#.*|\s+&)?$", text, re.MULTILINE)
     assert lines
     for name, *words in map(shlex.split, lines):

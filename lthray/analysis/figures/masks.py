@@ -69,7 +69,7 @@ def draw_layer_density(
 
 @takes(overlap=MEAN_OVERLAPS)
 def draw_overlap(overlap: pd.DataFrame, *, width: style.Width = "page") -> Figure:
-    """How much of each layer's mask two networks have in common: |A ∩ B| / |A ∪ B| in %.
+    """How much of each layer's mask two networks have in common: `|A ∩ B| / |A ∪ B|` in %.
 
     A column per layer, a row per train attack (or pair of them), a line per strategy (or pair of them), or per pair of
     data sets and strategy: the mean over pairs, with a band of one standard deviation either side. Grey and dashed is

@@ -55,7 +55,7 @@ def overlaps(rounds: pd.DataFrame, masks: Masks) -> pd.DataFrame:
     """How much of each layer's mask two networks of a round have in common.
 
     Two networks are compared where they differ in the strategy, the seed, the train attack or the data set alone, and
-    the layer has the same shape in both. The overlap is |A ∩ B| / |A ∪ B| (Jaccard's index). Beside it stands the
+    the layer has the same shape in both. The overlap is `|A ∩ B| / |A ∪ B|` (Jaccard's index). Beside it stands the
     overlap to be expected of many weights in independent random masks with the same densities p and q:
     p·q / (p + q - p·q).
 

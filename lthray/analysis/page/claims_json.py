@@ -1,4 +1,4 @@
-"""`claims.json`: the verdicts and their evidence for programs, as docs/analysis.md describes."""
+"""`claims.json`: the verdicts and their evidence for programs, as docs/reference/report.md describes."""
 
 import json
 from typing import Any
