@@ -63,6 +63,7 @@ def test_without_a_field_there_is_a_line_for_each():
 def test_names_as_sweep_files_have_them_and_wrong_ones():
     assert lines("explain", "grid.seed") == lines("explain", "seed")
     assert lines("explain", "trajectory.pgd") == lines("explain", "pgd")
+    assert lines("explain", "model_args.width") == lines("explain", "model_args")
     assert lines("explain", "own.data")[1] == "Never set in a sweep file: lthray looks it up."
     failed(lthray("explain", "lr"), "lr: no such field; did you mean learning_rate?")
     failed(lthray("explain", "frobnicate"), "frobnicate: no such field; known are", "lthray explain lists them all")
