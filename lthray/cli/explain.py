@@ -102,11 +102,14 @@ def _groups(fields: "Sequence[FieldDescription]") -> Iterator[RenderableType]:
 
 
 def _table(fields: "Sequence[FieldDescription]") -> Table:
-    """A line for each field: its name, its value in the preset `paper` or its default, and its meaning."""
+    """A line for each field: its name, its value in the preset `paper` or its default, and its meaning.
+
+    Where the terminal is narrow, the meaning is cut and nothing else.
+    """
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_column()  # it alone gives way, and its texts are cut instead of wrapped
     for field in fields:
-        table.add_row(f"  {field.name}", field.paper, field.meaning)
+        table.add_row(f"  {field.name}", field.paper, Text(field.meaning, no_wrap=True, overflow="ellipsis"))
     return table
