@@ -100,6 +100,7 @@ def _attack(attack: str, sets: Sequence[str]) -> "Attack":
     """The attack with the settings given with `--set`."""
     from lthray.methods.attacks import ATTACKS, SUITES
     from lthray.spec.attack_settings import is_own, make
+    from lthray.spec.suggestions import did_you_mean
     from lthray.spec.yaml_text import read_assignment
 
     known = (*ATTACKS, *SUITES)
@@ -110,7 +111,7 @@ def _attack(attack: str, sets: Sequence[str]) -> "Attack":
     for assignment in sets:
         key, value = read_assignment("--set", assignment, "pgd.steps=100")
         if key not in keys:
-            raise InputError(f"--set {assignment}: no setting of an attack; there are {', '.join(keys)}")
+            raise InputError(f"--set {assignment}: no setting of an attack{did_you_mean(key, keys)}")
         settings[keys[key]] = value
     try:
         return make(attack, settings)

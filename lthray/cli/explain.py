@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Group, RenderableType
 from rich.table import Table
+from rich.text import Text
 
 from lthray.cli.completion import complete_name
 from lthray.cli.options import make_console, mistakes
@@ -39,19 +40,22 @@ def _page(name: str) -> RenderableType:
         InputError: there is none of this name.
     """
     from lthray.spec.field_names import FIELDS, FULL_LIST, GROUPS
+    from lthray.spec.own import ARGUMENTS
     from lthray.spec.reference import declared, describe_fields, describe_group
     from lthray.spec.suggestions import did_you_mean
 
     section, _, rest = name.partition(".")
     short = rest if section in ("trajectory", "grid") and (rest in FIELDS or rest in GROUPS) else name
+    short = "model_args" if short.startswith(ARGUMENTS) else short
     described = {field.name: field for field in describe_fields()}
     inside = [field for field in described.values() if field.name.startswith(f"{short}.")]
     if short in described:
         return Group(_field_page(described[short]), *([_table(inside)] if inside else []))
     if inside:
-        return Group(f"{short}: {describe_group(short)}", "", _table(inside))
+        return Group(_heading(short, describe_group(short)), "", _table(inside))
     if short in declared():
-        return f"{short}: {declared()[short].description}\nNever set in a sweep file: lthray looks it up."
+        looked_up = "Never set in a sweep file: lthray looks it up."
+        return Group(_heading(short, declared()[short].description or ""), looked_up)
     raise InputError(f"{name}: no such field{did_you_mean(name, [*described, *sorted(GROUPS)], FULL_LIST)}")
 
 
@@ -72,10 +76,15 @@ def _field_page(field: "FieldDescription") -> RenderableType:
             "released-code": ""
         }
     table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(style="dim", no_wrap=True)
     for label, text in lines.items():
         if text:
             table.add_row(f"  {label}", text)
-    return Group(f"{field.name}: {field.meaning}", "", table)
+    return Group(_heading(field.name, field.meaning), "", table)
+
+
+def _heading(name: str, meaning: str) -> Text:
+    return Text.assemble((name, "bold"), f": {meaning}")
 
 
 def _overview() -> RenderableType:
@@ -87,17 +96,20 @@ def _overview() -> RenderableType:
 
 def _groups(fields: "Sequence[FieldDescription]") -> Iterator[RenderableType]:
     for group in dict.fromkeys(field.group for field in fields):
-        yield group
+        yield Text(group, "bold")
         yield _table([field for field in fields if field.group == group])
         yield ""
 
 
 def _table(fields: "Sequence[FieldDescription]") -> Table:
-    """A line for each field: its name, its value in the preset `paper` or its default, and its meaning."""
+    """A line for each field: its name, its value in the preset `paper` or its default, and its meaning.
+
+    Where the terminal is narrow, the meaning is cut and nothing else.
+    """
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(no_wrap=True)
     table.add_column(no_wrap=True)
-    table.add_column(no_wrap=True, overflow="ellipsis")
+    table.add_column()  # it alone gives way, and its texts are cut instead of wrapped
     for field in fields:
-        table.add_row(f"  {field.name}", field.paper, field.meaning)
+        table.add_row(f"  {field.name}", field.paper, Text(field.meaning, no_wrap=True, overflow="ellipsis"))
     return table

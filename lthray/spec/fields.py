@@ -102,7 +102,7 @@ class TrajectoryFields(Strict):
     strategy: Annotated[
         str, one_of(STRATEGIES, group="strategies"), Base("reset", later=True), About(source=STRATEGY_SOURCES)
     ] = "reset"
-    """How a round starts; `reset` is from θ0."""
+    """How a round starts: from θ0 (reset), a new draw (random), the trained weights (continued), or in another way."""
     rewind_to: Annotated[str, Base("init", later=True), REWIND_TO] = "init"
     """What `reset` restarts from: θ0 (init), the weights at the end-of-round-0, or those at its iteration:K."""
     train_attack: Annotated[TrainAttack, Base("none"), About(source=POSTER)] = "none"

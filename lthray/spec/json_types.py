@@ -5,7 +5,7 @@ from types import NoneType, UnionType
 from typing import Any, Literal, Union, get_args, get_origin
 
 from lthray import references
-from lthray.spec.numbers import FRACTION
+from lthray.spec.numbers import NUMBER_IN_TEXT
 from lthray.spec.strict import OneOf
 
 Schema = dict[str, Any]
@@ -44,8 +44,8 @@ def schema_of(annotation: Any, metadata: Iterable[Any] = ()) -> Schema:
 
 
 def number(kind: str, bounds: Mapping[str, float] | None = None) -> Schema:
-    """A number, `integer` or `number`, or a fraction in text, such as 8/255."""
-    return any_of({"type": kind, **(bounds or {})}, {"type": "string", "pattern": FRACTION})
+    """A number, `integer` or `number`, or one in text, such as 8/255."""
+    return any_of({"type": kind, **(bounds or {})}, {"type": "string", "pattern": NUMBER_IN_TEXT})
 
 
 def any_of(*schemas: Schema) -> Schema:

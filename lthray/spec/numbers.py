@@ -1,4 +1,4 @@
-"""Numbers as people write them: 8/255, and 1e4 or 10000.0 where a whole number is asked for."""
+"""Numbers as people write them: 8/255, 1e-3, and 1e4 or 10000.0 where a whole number is asked for."""
 
 import re
 from collections.abc import Callable, Iterable
@@ -6,17 +6,22 @@ from typing import Annotated, Any, get_args
 
 from pydantic import BeforeValidator, Field
 
-_DECIMAL = r"(?:\d+(?:\.\d*)?|\.\d+)(?:[eE][-+]?\d+)?"
-FRACTION = rf"^\s*[-+]?{_DECIMAL}\s*/\s*{_DECIMAL}\s*$"
-"""What the text of a fraction looks like, as a regular expression that Python and JSON Schema read alike."""
+_DIGITS = r"(?:\d+(?:\.\d*)?|\.\d+)"
+_EXPONENT = r"[eE][-+]?\d+"
+NUMBER_IN_TEXT = rf"^\s*[-+]?{_DIGITS}(?:(?:{_EXPONENT})?\s*/\s*{_DIGITS}(?:{_EXPONENT})?|{_EXPONENT})\s*$"
+"""What the text of a fraction, or of a number with an exponent, looks like: Python and JSON Schema read it alike."""
 
 
 def read_number(value: object) -> object:
-    """The quotient of a fraction that is written as text, such as `8/255`; any other value unchanged."""
-    if not isinstance(value, str) or not re.match(FRACTION, value):
+    """The number that a text such as `8/255` or `1e-3` stands for; any other value unchanged.
+
+    YAML reads a fraction as text, and so do many of its readers with a number that has an exponent and no dot.
+    """
+    if not isinstance(value, str) or not re.match(NUMBER_IN_TEXT, value):
         return value
-    numerator, denominator = map(float, value.split("/"))
-    return numerator / denominator if denominator else value
+    numerator, slash, denominator = value.partition("/")
+    divisor = float(denominator) if slash else 1.0
+    return float(numerator) / divisor if divisor else value
 
 
 def read_whole(value: object) -> object:

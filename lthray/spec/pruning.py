@@ -23,6 +23,7 @@ Rate = Annotated[Number, Field(ge=0, lt=1)]
 
 SHARE = "share of the remaining weights"
 N_OF_M_SOURCE = "Mishra et al. 2021"
+PATTERNS = "a list of names of layers, with * for any letters"
 HYDRA = "Sehwag et al. 2020 (HYDRA)"
 CRITERIA_SOURCE = f"magnitude: {LOTTERY}; gradient: Lee et al. 2019; learned: {HYDRA}"
 
@@ -86,7 +87,12 @@ _Patterns = create_model(  # `except` is a word of Python's own, which no class 
     __base__=Strict,
     **{
         "except": (
-            Annotated[Names, Base((), later=True), About(examples=([], ["output"])), Field(description=_EXCEPT)],
+            Annotated[
+                Names,
+                Base((), later=True),
+                About(examples=([], ["output"]), values=PATTERNS),
+                Field(description=_EXCEPT),
+            ],
             (),
         )
     },  # type: ignore[call-overload]
@@ -96,7 +102,7 @@ _Patterns = create_model(  # `except` is a word of Python's own, which no class 
 class PruneSpec(_Patterns):
     """Pruning between the rounds."""
 
-    only: Annotated[Names, Base(()), About(examples=([], ["hidden_*"]))] = ()
+    only: Annotated[Names, Base(()), About(examples=([], ["hidden_*"]), values=PATTERNS)] = ()
     """Patterns of the layers to prune, a list, as conv*; [] for all linear layers and convolutions."""
 
     criterion: Annotated[

@@ -2,9 +2,12 @@
 
 import subprocess
 import sys
+from io import StringIO
 
 import pytest
+from rich.console import Console
 
+from lthray.cli.explain import _table
 from lthray.spec.assignments import read_set
 from lthray.spec.field_names import GROUPS
 from lthray.spec.reference import NOT_IN_ID, SECTIONS, describe_fields, example_values, how_to_vary
@@ -60,9 +63,21 @@ def test_without_a_field_there_is_a_line_for_each():
         assert field.group in page
 
 
+def test_a_narrow_terminal_cuts_meanings_alone():
+    console = Console(width=80, file=StringIO())
+    fields = [field for field in describe_fields() if field.group == "pruning"]
+    console.print(_table(fields))
+    rows = console.file.getvalue().splitlines()
+    assert [row.split()[:2] for row in rows] == [[field.name, field.paper] for field in fields]
+    assert all(
+        len(row) <= 80 and "…" in row for row, field in zip(rows, fields, strict=True) if len(field.meaning) > 40
+    )
+
+
 def test_names_as_sweep_files_have_them_and_wrong_ones():
     assert lines("explain", "grid.seed") == lines("explain", "seed")
     assert lines("explain", "trajectory.pgd") == lines("explain", "pgd")
+    assert lines("explain", "model_args.width") == lines("explain", "model_args")
     assert lines("explain", "own.data")[1] == "Never set in a sweep file: lthray looks it up."
     failed(lthray("explain", "lr"), "lr: no such field; did you mean learning_rate?")
     failed(lthray("explain", "frobnicate"), "frobnicate: no such field; known are", "lthray explain lists them all")

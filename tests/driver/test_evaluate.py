@@ -196,7 +196,7 @@ def test_mistakes_get_one_clear_line(trained, tmp_path):
     assert "none: no such folder" in refused(tmp_path / "none", "--attack", "pgd")
     assert "--attack cw: no such attack; there are fgsm, pgd, autoattack" in refused(folder, "--attack", "cw")
     said = refused(folder, "--attack", "pgd", "--set", "pgd.stepz=3")
-    assert "pgd.stepz=3: no setting of an attack; there are epsilon, norm, attack_label, pgd.steps" in said
+    assert "pgd.stepz=3: no setting of an attack; did you mean pgd.steps?" in said
     said = refused(folder, "--attack", "fgsm", "--set", "pgd.steps=3")
     assert "fgsm has no setting steps; it has epsilon, norm, attack_label" in said
     said = refused(folder, "--attack", "autoattack", "--set", "attack_label=predicted")

@@ -34,25 +34,37 @@ def test_every_field_that_takes_a_number_reads_it(model: type[BaseModel]):
 
 @pytest.mark.parametrize(
     ("written", "number"),
-    [("8/255", 8 / 255), (" 1 / 3 ", 1 / 3), ("1e1/2", 5.0), ("-1/2", -0.5), (".5/2.", 0.25), (0.3, 0.3), (2, 2)],
+    [
+        ("8/255", 8 / 255),
+        (" 1 / 3 ", 1 / 3),
+        ("1e1/2", 5.0),
+        ("-1/2", -0.5),
+        (".5/2.", 0.25),
+        ("1e-3", 0.001),
+        ("-2.5E+1", -25.0),
+        (0.3, 0.3),
+        (2, 2),
+    ],
 )
 def test_fractions_are_read(written, number):
     assert read_number(written) == number
 
 
-@pytest.mark.parametrize("written", ["0.3", "8/0", "8/255/2", "a/b", "1/", "/2", "8//255", "", True, None, [1]])
+@pytest.mark.parametrize(
+    "written", ["0.3", "8/0", "8/255/2", "a/b", "1/", "/2", "8//255", "", "1e", "e4", "12", True, None, [1]]
+)
 def test_what_is_no_fraction_stays_as_it_is(written):
     assert read_number(written) is written
     assert read_whole(written) is written
 
 
-@pytest.mark.parametrize(("written", "number"), [(1e4, 10_000), ("20/2", 10), (7, 7)])
+@pytest.mark.parametrize(("written", "number"), [(1e4, 10_000), ("20/2", 10), (7, 7), ("1e4", 10_000)])
 def test_floats_that_are_whole_are_whole_numbers(written, number):
     assert read_whole(written) == number
     assert type(read_whole(written)) is int
 
 
-@pytest.mark.parametrize("written", [1.5, "3/2", float("nan"), float("inf"), "10", True])
+@pytest.mark.parametrize("written", [1.5, "3/2", "1e-1", float("nan"), float("inf"), "10", True])
 def test_whole_numbers_take_nothing_else(written):
     with pytest.raises(ValidationError):
         TrajectorySpec(iterations=written)

@@ -6,6 +6,8 @@ from importlib.metadata import EntryPoint
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from jsonschema import Draft7Validator
 
 from lthray import references
@@ -105,6 +107,27 @@ def test_every_example_is_allowed_as_a_value_and_in_a_grid():
         required = {"search": SEARCH, "transfer": {"from": "x"}}.get(section, {})
         for value in example_values(key.name):
             assert allowed({"name": "x", section: required | {name: value}}), key.name
+
+
+pool = st.sampled_from([
+    None, True, 0, 1, 3, 0.5, 1.0, 2.0, -1, 10**10, "auto", "none", "fgsm", "pgd", "reset", "1/2", "4/2", "8/0", "init",
+    "end-of-round-0", "iteration:5", "magnitude", "rules.py:f", "mlp", "lenet-5", "digits-8x8", "mnist", "linf", "a,b",
+    "pgd(steps=3)", "pgd(steps=0)", [], [0.5], [0.25, "1/2"], ["fgsm"], ["fgsm", {"pgd": {"steps": 2.0}}],
+    {"pgd": None}, {"pgd": {"epsilon": "1/9"}}, {"fgsm": {"steps": 3}}, {}, {"a": 1}, [[1]], ["output"], ["pgd", "pgd"],
+])  # fmt: skip
+keys = st.sampled_from([*FIELDS, *(f"{group}" for group in GROUPS), "model_args.a"])
+
+
+@settings(max_examples=1500, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(key=keys, value=pool, others=st.lists(pool, max_size=2), section=st.sampled_from(["trajectory", "grid"]))
+def test_whatever_the_loader_takes_is_allowed(key, value, others, section):
+    tree = {"name": "x", "trajectory": {"dataset": "digits-8x8"}}
+    tree[section] = tree.get(section, {}) | {key: [value, *others] if section == "grid" else value}
+    try:
+        parse(tree).trajectories()
+    except InputError:
+        return
+    assert [*VALIDATOR.iter_errors(tree)] == []
 
 
 WRONG = {
