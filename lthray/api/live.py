@@ -234,7 +234,8 @@ def _line(event: Event, sweep: SweepProgress) -> str | None:
                 f" {event.round}, at {event.metric:.4g}"
             )
         case TrialRetried():
-            return f"trial {event.trial} broke or lost its worker: resuming from its last checkpoint or finished round"
+            smaller = f", with a stack of {event.stack}" if event.stack else ""
+            return f"trial {event.trial}: {event.cause}: resuming from its last checkpoint or finished round{smaller}"
         case TrialProgress() if sweep.plan:
             stack, progress = sweep.plan.trials[event.trial], event.progress
             left = sweep.seconds_left()

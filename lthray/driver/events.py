@@ -69,6 +69,10 @@ class TrialRetried:
     """A trial failed, or its worker died, and it is started again."""
 
     trial: str
+    cause: str
+    """Why, in words."""
+    stack: int | None
+    """The most trajectories that it trains at once from now on, where they are fewer than before."""
 
 
 @dataclass(frozen=True)
