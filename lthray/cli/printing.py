@@ -160,6 +160,19 @@ def status_page(status: Status) -> RenderableType:
     return Group(table, *_driver_lines(status), *(_failure_line(*item) for item in status.failures.items()))
 
 
+def status_line(status: Status) -> str:
+    """What `lthray status --watch` prints without a terminal whenever it has changed: the tally and the trials."""
+    total, driver = status.total, status.driver
+    numbers = {"running": total.running, "stopped": total.stopped, "failed": total.failed}
+    others = "".join(f", {number:,} {state}" for state, number in numbers.items() if number)
+    trials = driver["trials"] if driver and status.is_active else None
+    return (
+        f"{total.complete:,} of {counted(total.trajectories, 'trajectory')} complete{others};"
+        f" {total.rounds_done:,} of {counted(total.rounds, 'round')} done"
+        + (f"; {trials['ended']:,} of {counted(trials['of'], 'trial')} ended" if trials else "")
+    )
+
+
 def _counts(tally: Tally, stopped: bool) -> tuple[str, ...]:
     rounds = f"{tally.rounds_done:,} of {tally.rounds:,}"
     numbers = [tally.trajectories, tally.complete, tally.running, *([tally.stopped] if stopped else []), tally.failed]
