@@ -133,8 +133,11 @@ def _ending(outcome: "Outcome | Remeasured", done: str, folder: str) -> Renderab
     rows: list[RenderableType] = []
     if outcome.failures:
         table = Table("trajectory", "round", "error", title="failed", title_justify="left", box=None)
+        alike: dict[tuple[int, str], list[str]] = {}  # one mistake may fail many trajectories
         for trajectory_id, failure in outcome.failures.items():
-            table.add_row(trajectory_id, str(failure.round), failure.reason)
+            alike.setdefault((failure.round, failure.reason), []).append(trajectory_id)
+        for (number, reason), names in alike.items():
+            table.add_row("\n".join(names), str(number), reason)
         rows.append(table)
     rows.append(f"{done}{f', {outcome.missing:,} left' if outcome.missing else ''} in {folder}")
     if outcome.missing:

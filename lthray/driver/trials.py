@@ -16,6 +16,7 @@ import pyarrow.fs
 import ray
 from ray import tune
 from ray.exceptions import RayTaskError
+from ray.tune.utils import flatten_dict
 from upath import UPath
 
 from lthray.driver.cluster import note_lost_nodes
@@ -81,7 +82,7 @@ def fit(
     Returns:
         The trajectories that failed, by id.
     """
-    relay = _Relay(tuning.stack_of, session.share.gpus > 0, session.notify)
+    relay = _Relay(tuning.stack_of, session.share.gpus > 0, bool(loggers), session.notify)
     with contextlib.ExitStack() as ends:
         ends.enter_context(note_lost_nodes(session.share, session.notify))
         scratch = tempfile.TemporaryDirectory(prefix="lthray-", ignore_cleanup_errors=True)
@@ -98,9 +99,7 @@ def fit(
                 ),
                 {"cpu": session.share.cpus, "gpu": session.share.gpus},
             ),
-            param_space=tuning.param_space
-            # Tune keeps a history of every number in a config, so the fields are added only for loggers.
-            | ({"fields": tune.sample_from(lambda config: _common(tuning.stack_of(config)))} if loggers else {}),
+            param_space=tuning.param_space,
             tune_config=tune.TuneConfig(
                 reuse_actors=True, trial_name_creator=label, trial_dirname_creator=label, **tuning.options
             ),
@@ -228,19 +227,23 @@ def _reason(error: BaseException) -> str:
 class _Relay(tune.Callback):  # type: ignore[misc]
     """Turns Tune's callbacks into events. Tune calls them in the driver, one after the other."""
 
-    def __init__(self, stack_of: StackOf, gpu: bool, notify: Notify) -> None:
-        self.stack_of, self.gpu, self.notify = stack_of, gpu, notify
+    def __init__(self, stack_of: StackOf, gpu: bool, has_loggers: bool, notify: Notify) -> None:
+        self.stack_of, self.gpu, self.has_loggers, self.notify = stack_of, gpu, has_loggers, notify
         self.stacks: dict[str, Stack] = {}
         self.failures: dict[str, Failure] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks with its state: a display can't be pickled, and lthray restores no Tune state."""
-        return {"stack_of": None, "stacks": {}, "gpu": False, "notify": None, "failures": {}}
+        return {}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker has the trial, for the first time or after a retry."""
         name = trial.config["trial"]
         self.stacks[name] = self.stack_of(trial.config)
+        if self.has_loggers:
+            # They are called after this, and take a trial's parameters from these two.
+            trial.set_config(trial.config | {"fields": _common(self.stacks[name])})
+            trial.evaluated_params = flatten_dict(trial.config)
         self.notify(TrialBegan(name, self.stacks[name]))
 
     def on_trial_result(
