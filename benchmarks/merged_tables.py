@@ -20,7 +20,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lthray.store.folder import parquet
+from lthray.store import parquet
 from lthray.store.tables import TABLES
 
 COLUMNS = ["trajectory_id", "round", "weights_remaining"]
@@ -38,7 +38,7 @@ def main() -> None:
             if files := sorted((folder / part).glob("*.parquet")):
                 whole = pa.concat_tables([pq.read_table(file) for file in files], promote_options="permissive")
                 merged = Path(scratch) / f"{part}.parquet"
-                merged.write_bytes(parquet(whole))
+                merged.write_bytes(parquet.to_bytes(whole))
                 print(f"{part:12}{'files':8}{measure(folder / part, files)}")
                 print(f"{'':12}{'merged':8}{measure(merged, [merged])}")
 

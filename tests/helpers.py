@@ -2,12 +2,14 @@
 
 import json
 import os
+import pty
 import socket
 import subprocess
 import sys
 import time
 import urllib.request
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from html.parser import HTMLParser
@@ -119,6 +121,36 @@ def lthray(*arguments: object, cwd: Path | None = None, **variables: str) -> sub
     return subprocess.run(
         command(*arguments), capture_output=True, text=True, cwd=cwd, env=environment(**variables), timeout=280
     )
+
+
+class Terminal:
+    """A process of the command line on a terminal of 100 columns, and what it wrote there."""
+
+    def __init__(self, *arguments):
+        self.end, other = pty.openpty()
+        variables = environment(COLUMNS="100", LINES="30", TERM="xterm-256color")
+        self.process = subprocess.Popen(command(*arguments), stdin=other, stdout=other, stderr=other, env=variables)
+        os.close(other)
+        self.text = ""
+
+    def read_until(self, part: str, times: int = 1) -> str:
+        """Reads on until `part` was written so many times."""
+        until = time.monotonic() + 60
+        while self.text.count(part) < times:
+            assert time.monotonic() < until, self.text
+            self._read()
+        return self.text
+
+    def read_to_end(self) -> str:
+        """Reads on until nobody can write any more."""
+        with suppress(OSError):
+            while True:
+                self._read()
+        os.close(self.end)
+        return self.text
+
+    def _read(self) -> None:
+        self.text += os.read(self.end, 65536).decode(errors="replace")
 
 
 @dataclass(frozen=True)

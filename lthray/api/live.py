@@ -17,6 +17,7 @@ from lthray.driver.events import (
     Note,
     Notify,
     Planned,
+    Replanned,
     TrajectoryFailed,
     TrialProgress,
     TrialRetried,
@@ -167,8 +168,7 @@ def trials_table(running: Iterable[Mapping[str, Any]], unit: Unit) -> Table:
     table.add_column(
         "trains" if unit == "iterations" else "measures", min_width=14
     )  # the one column that may wrap where the terminal is narrow
-    count = "iteration" if unit == "iterations" else unit
-    for name in ("stack", "round", "weights", count, f"{SHORT[unit]}/s", "natural", "attacked"):
+    for name in ("stack", "round", "weights", SHORT[unit], f"{SHORT[unit]}/s", "natural", "attacked"):
         table.add_column(name, justify="right", no_wrap=True)
     for trial in running:
         table.add_row(
@@ -225,6 +225,11 @@ def _line(event: Event, sweep: SweepProgress) -> str | None:
                 f"{complete}to train: {counted(to_train, 'trajectory')} in {counted(len(event.trials), 'trial')},"
                 f" {counted(event.rounds, 'round')}, {counted(event.work, 'iteration')}"
             )
+        case Replanned():
+            return (
+                f"nodes have joined, {counted(event.slots, 'trial')} can run at the same time now: what waits is"
+                f" planned anew in {counted(event.waiting, 'trial')}"
+            )
         case TrajectoryFailed():
             failure = event.failure
             return f"trajectory {failure.spec.trajectory_id} failed in round {failure.round}: {failure.reason}"
@@ -234,7 +239,8 @@ def _line(event: Event, sweep: SweepProgress) -> str | None:
                 f" {event.round}, at {event.metric:.4g}"
             )
         case TrialRetried():
-            return f"trial {event.trial} broke or lost its worker: resuming from its last checkpoint or finished round"
+            smaller = f", with a stack of {event.stack}" if event.stack else ""
+            return f"trial {event.trial}: {event.cause}: resuming from its last checkpoint or finished round{smaller}"
         case TrialProgress() if sweep.plan:
             stack, progress = sweep.plan.trials[event.trial], event.progress
             left = sweep.seconds_left()

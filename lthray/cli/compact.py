@@ -15,9 +15,8 @@ def compact(folder: Folder) -> None:
     """
     console = make_console()
     with mistakes():
-        from rich.progress import track
-
         from lthray.api.live import counted
+        from lthray.cli.working import working
         from lthray.driver.lock import hold
         from lthray.driver.opening import migrate
         from lthray.driver.progress import SweepProgress
@@ -31,13 +30,14 @@ def compact(folder: Folder) -> None:
         store.require()
         say = partial(console.print, soft_wrap=True)
         migrate(store, *load(store.folder / SWEEP), say)
-        with hold(store.folder, SweepProgress().snapshot, lambda: None, say):
+        with hold(store.folder, SweepProgress().snapshot, lambda: None, say), working() as work:
             try:
+                work.begin("comparing columns")
                 updated = sum(merged_tables.update_columns(store, part) for part in TABLES)
+                work.begin("merging tables")
                 merged = merged_tables.merge(store)
                 names = store.with_tickets()
-                shown = track(names, "compacting", console=console, transient=True, disable=not console.is_terminal)
-                packed = [store.compact(name) for name in shown]
+                packed = [store.compact(name) for name in work.count("packing tickets", names, len(names))]
             except OSError as error:
                 raise InputError(f"{store.folder}: can't be written: {error.strerror or error}") from None
     say(f"compacted the tickets of {sum(packed)} of {counted(len(packed), 'trajectory')}")

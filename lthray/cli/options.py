@@ -37,6 +37,12 @@ Settings = Annotated[
     ),
 ]
 
+AcceptChangedCode = Annotated[
+    bool,
+    typer.Option("--accept-changed-code", help="Go on although your own files changed since rounds were trained."),
+]
+Force = Annotated[bool, typer.Option("--force", help="Write into the folder even if it holds another sweep.")]
+
 
 def make_console(width: int | None = None) -> Console:
     """The console for a command's results, which are printed unchanged: no markup is read, nothing is coloured.

@@ -133,8 +133,11 @@ def _ending(outcome: "Outcome | Remeasured", done: str, folder: str) -> Renderab
     rows: list[RenderableType] = []
     if outcome.failures:
         table = Table("trajectory", "round", "error", title="failed", title_justify="left", box=None)
+        alike: dict[tuple[int, str], list[str]] = {}  # one mistake may fail many trajectories
         for trajectory_id, failure in outcome.failures.items():
-            table.add_row(trajectory_id, str(failure.round), failure.reason)
+            alike.setdefault((failure.round, failure.reason), []).append(trajectory_id)
+        for (number, reason), names in alike.items():
+            table.add_row("\n".join(names), str(number), reason)
         rows.append(table)
     rows.append(f"{done}{f', {outcome.missing:,} left' if outcome.missing else ''} in {folder}")
     if outcome.missing:
@@ -158,6 +161,19 @@ def status_page(status: Status) -> RenderableType:
         table.add_section()
         table.add_row("all", *[""] * (len(status.varied) - 1), *_counts(status.total, stopped), style="bold")
     return Group(table, *_driver_lines(status), *(_failure_line(*item) for item in status.failures.items()))
+
+
+def status_line(status: Status) -> str:
+    """What `lthray status --watch` prints without a terminal whenever it has changed: the tally and the trials."""
+    total, driver = status.total, status.driver
+    numbers = {"running": total.running, "stopped": total.stopped, "failed": total.failed}
+    others = "".join(f", {number:,} {state}" for state, number in numbers.items() if number)
+    trials = driver["trials"] if driver and status.is_active else None
+    return (
+        f"{total.complete:,} of {counted(total.trajectories, 'trajectory')} complete{others};"
+        f" {total.rounds_done:,} of {counted(total.rounds, 'round')} done"
+        + (f"; {trials['ended']:,} of {counted(trials['of'], 'trial')} ended" if trials else "")
+    )
 
 
 def _counts(tally: Tally, stopped: bool) -> tuple[str, ...]:

@@ -57,6 +57,7 @@ def report(
     """Draw the results as a page: the poster's figures and tables, and a verdict on each of its claims."""
     with mistakes():
         from lthray.analysis import LayoutError, NotResultsError, load, write_report
+        from lthray.cli.working import working
         from lthray.files import is_local, location
 
         where = [location(folder) for folder in folders]
@@ -67,15 +68,18 @@ def report(
         else:
             target = out or (beside.resolve().parent if beside else Path()) / name
         try:
-            page = write_report(
-                load(*where),
-                target,
-                margin=None if margin is None else margin / 100,
-                at=None if at is None else _parse_share(at),
-                by=by or [],
-                width=width,
-                processes=os.cpu_count() or 1,
-            )
+            with working() as work:
+                work.begin("reading results")
+                page = write_report(
+                    load(*where),
+                    target,
+                    margin=None if margin is None else margin / 100,
+                    at=None if at is None else _parse_share(at),
+                    by=by or [],
+                    width=width,
+                    processes=os.cpu_count() or 1,
+                    begin=work.begin,
+                )
         except (NotResultsError, LayoutError) as error:
             raise InputError(str(error)) from None
         except OSError as error:

@@ -7,7 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 from rich.console import Console
 
-from lthray.cli.options import BAD_INPUT, FAILED, INTERRUPTED, Settings, SweepFile, mistakes, print_sets
+from lthray.cli.options import (
+    BAD_INPUT,
+    FAILED,
+    INTERRUPTED,
+    AcceptChangedCode,
+    Force,
+    Settings,
+    SweepFile,
+    mistakes,
+    print_sets,
+)
 
 if TYPE_CHECKING:  # Ray takes seconds to import
     from lthray.driver.submit import Job
@@ -50,6 +60,8 @@ def submit(
     follow: Annotated[
         bool, typer.Option("--follow/--no-follow", help="Print the job's log until the job ends.")
     ] = True,
+    accept_changed_code: AcceptChangedCode = False,
+    force: Force = False,
 ) -> None:
     """Send a sweep to a Ray cluster as a job, together with this lthray's code, and follow its log.
 
@@ -70,7 +82,8 @@ def submit(
         if spec.transfer:
             jobs.quote_path("transfer.from", spec.transfer.origin, url=True)
         folder = out or f"~/results/{spec.name}"
-        command = jobs.build_command(folder, data_dir, set_ or [])
+        flags = {"--accept-changed-code": accept_changed_code, "--force": force}
+        command = jobs.build_command(folder, data_dir, set_ or [], [flag for flag, is_set in flags.items() if is_set])
         variables, pip = jobs.read_variables(env or []), jobs.list_requirements(folder) if install else []
         client = jobs.connect(address)
         job = jobs.submit(client, sweep_file, command, variables, pip, spec.own)

@@ -7,8 +7,10 @@ import typer
 from lthray.cli.options import (
     FAILED,
     INTERRUPTED,
+    AcceptChangedCode,
     Address,
     DataDir,
+    Force,
     Settings,
     SweepFile,
     make_console,
@@ -31,13 +33,8 @@ def sweep(
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the trajectories and what is still to train; train nothing.")
     ] = False,
-    accept_changed_code: Annotated[
-        bool,
-        typer.Option("--accept-changed-code", help="Go on although your own files changed since rounds were trained."),
-    ] = False,
-    force: Annotated[
-        bool, typer.Option("--force", help="Write into the folder even if it holds another sweep.")
-    ] = False,
+    accept_changed_code: AcceptChangedCode = False,
+    force: Force = False,
 ) -> None:
     """Train the sweep's unfinished trajectories.
 

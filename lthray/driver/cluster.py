@@ -1,6 +1,7 @@
 """The nodes of a Ray cluster: what they have, and what they reach."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -8,13 +9,15 @@ from typing import Any
 import ray
 
 from lthray.driver.events import Note, Notify
-from lthray.driver.planning import Share
+from lthray.driver.planning import Share, count_slots
 from lthray.engine.arrays import Arrays
 from lthray.errors import InputError, last_line
 from lthray.spec.trajectory import TrajectorySpec
 from lthray.store.folder import Store
 from lthray.worker.memory import Footprint
 
+COUNT_SECONDS = 2.0
+"""Time between two looks at what the cluster has."""
 NOTE_SECONDS = 30.0
 """Time between two notes that no node is left."""
 
@@ -46,6 +49,23 @@ def check_shared(store: Store) -> None:
 def nodes() -> list[dict[str, float]]:
     """What each node of the cluster has."""
     return [node["Resources"] for node in ray.nodes() if node["Alive"]]
+
+
+class Slots:
+    """Counts the trials that fit on the cluster at the same time, anew every few seconds.
+
+    Args:
+        share: What a trial gets.
+    """
+
+    def __init__(self, share: Share) -> None:
+        self.share, self.counted, self.when = share, share.slots, time.monotonic()
+
+    def __call__(self) -> int:
+        """The count."""
+        if time.monotonic() - self.when > COUNT_SECONDS:
+            self.counted, self.when = count_slots(self.share, nodes()), time.monotonic()
+        return self.counted
 
 
 @contextmanager

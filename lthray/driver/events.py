@@ -31,6 +31,18 @@ class Planned:
 
 
 @dataclass(frozen=True)
+class Replanned:
+    """Nodes have joined, and the trajectories that wait are planned anew."""
+
+    trials: dict[str, tuple[TrajectorySpec, ...]]
+    """The stack of each trial: those begun before, and the new ones."""
+    waiting: int
+    """The new ones among them."""
+    slots: int
+    """Trials that fit on the cluster at the same time."""
+
+
+@dataclass(frozen=True)
 class TrialBegan:
     """A trial begins, or begins again."""
 
@@ -69,6 +81,10 @@ class TrialRetried:
     """A trial failed, or its worker died, and it is started again."""
 
     trial: str
+    cause: str
+    """Why, in words."""
+    stack: int | None
+    """The most trajectories that it trains at once from now on, where they are fewer than before."""
 
 
 @dataclass(frozen=True)
@@ -78,5 +94,15 @@ class TrialEnded:
     trial: str
 
 
-Event = Note | Planned | TrialBegan | TrialProgress | TrajectoryFailed | TrialStopped | TrialRetried | TrialEnded
+Event = (
+    Note
+    | Planned
+    | Replanned
+    | TrialBegan
+    | TrialProgress
+    | TrajectoryFailed
+    | TrialStopped
+    | TrialRetried
+    | TrialEnded
+)
 Notify = Callable[[Event], None]

@@ -125,11 +125,19 @@ def fit_to_cluster(resources: ResourcesSpec, nodes: Sequence[Mapping[str, float]
     cpus = min(resources.cpus, most_cpus)
     if cpus < resources.cpus:
         notify(Note(f"no node has {resources.cpus:g} CPUs{' beside its GPU' if gpus else ''}: trials take {cpus:g}"))
-    slots = [
-        int(min(node.get("CPU", 0.0) / cpus if cpus else math.inf, node.get("GPU", 0.0) / gpus if gpus else math.inf))
-        for node in nodes
-    ]
+    slots = [_slots(node, cpus, gpus) for node in nodes]
     memory = min(
         (node.get("memory", math.inf) / n for node, n in zip(nodes, slots, strict=True) if n), default=math.inf
     )
     return Share(cpus, gpus, max(1, sum(slots)), memory)
+
+
+def count_slots(share: Share, nodes: Sequence[Mapping[str, float]]) -> int:
+    """Trials that fit on the nodes at the same time; at least 1, for which Ray waits where none fits."""
+    return max(1, sum(_slots(node, share.cpus, share.gpus) for node in nodes))
+
+
+def _slots(node: Mapping[str, float], cpus: float, gpus: float) -> int:
+    return int(
+        min(node.get("CPU", 0.0) / cpus if cpus else math.inf, node.get("GPU", 0.0) / gpus if gpus else math.inf)
+    )

@@ -1,12 +1,13 @@
 """How far a sweep is, computed from its events."""
 
 import time
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 from lthray.driver.events import (
     Event,
     Planned,
+    Replanned,
     TrajectoryFailed,
     TrialBegan,
     TrialEnded,
@@ -50,6 +51,8 @@ class SweepProgress:
                 self.plan, self.first_progress, self.spared = event, None, 0
                 for seen in (self.latest, self.ended, self.failed):
                     seen.clear()
+            case Replanned() if self.plan:
+                self.plan = replace(self.plan, trials=dict(event.trials))
             case TrialBegan() if self.plan:
                 self.plan.trials[event.trial] = event.stack
             case TrialStopped() if self.plan:

@@ -58,6 +58,16 @@ class Status:
     driver: dict[str, Any] | None
     """The folder's lock, with the progress of the sweep that holds it; `alive` is false if that sweep died."""
 
+    @property
+    def is_active(self) -> bool:
+        """Whether a sweep or an evaluation is at work on the folder."""
+        return bool(self.driver and self.driver["alive"])
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether trajectories are left to train: neither complete nor stopped nor failed."""
+        return bool(self.total.waiting or self.total.running or self.undrawn)
+
     def as_json(self) -> dict[str, Any]:
         """Plain values, as `lthray status --json` prints them."""
 

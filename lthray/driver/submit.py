@@ -77,8 +77,14 @@ def quote_path(option: str, value: str, url: bool = False) -> str:
     )
 
 
-def build_command(out: str, data_dir: str | None, settings: Sequence[str]) -> str:
+def build_command(out: str, data_dir: str | None, settings: Sequence[str], flags: Sequence[str] = ()) -> str:
     """Builds the command line that the job runs on the cluster.
+
+    Args:
+        out: Results folder.
+        data_dir: Folder of the data sets on the head; None for the default there.
+        settings: What `--set` overrides, as KEY=VALUE.
+        flags: Options of `lthray sweep` that have no value, such as `--force`.
 
     Raises:
         InputError: `out` or `data_dir` is a relative path; see `quote_path`.
@@ -87,7 +93,7 @@ def build_command(out: str, data_dir: str | None, settings: Sequence[str]) -> st
     words += ["--data-dir", quote_path("--data-dir", data_dir)] if data_dir is not None else []
     for setting in settings:
         words += ["--set", shlex.quote(setting)]
-    return " ".join(words)
+    return " ".join([*words, *flags])
 
 
 def read_variables(assignments: Sequence[str]) -> dict[str, str]:

@@ -2,17 +2,19 @@
 
 from collections.abc import Mapping, Sequence, Set
 from contextlib import suppress
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from lthray.driver import samples, transfer, tuners
-from lthray.driver.cluster import footprint
+from lthray.driver.cluster import Slots, footprint
 from lthray.driver.events import Note, Notify, Planned
 from lthray.driver.loggers import callbacks
 from lthray.driver.planning import largest_memory, largest_stack, plan
 from lthray.driver.session import Session, connect
-from lthray.driver.trials import Stack, fit, fixed_trials
+from lthray.driver.stacks import planned_trials
+from lthray.driver.trials import Stack, fit
 from lthray.engine.results import Failure
 from lthray.errors import InputError
 from lthray.spec.sweep import SweepSpec
@@ -60,7 +62,7 @@ def train(
         notify(_planned(sweep, to_train, before, stopped, {}))
         return {}
     with connect(store, sweep, to_train, data_dir, address, notify) as session:
-        share = session.share
+        share, slots = session.share, Slots(session.share)
         loggers = callbacks(sweep.loggers)
         fits = _fits(to_train, session)
         train = partial(
@@ -71,11 +73,15 @@ def train(
             checkpoint_minutes=sweep.resources.checkpoint_minutes,
         )
         if cells:
-            tuning = tuners.tuning(sweep, store, cells, train, share.slots)
+            tuning = tuners.tuning(sweep, store, cells, train, slots)
         else:
-            parts = plan(missing, before, share, sweep.resources.stack, fits)
-            stacks = {str(number): stack for number, stack in enumerate(parts, start=1)}
-            tuning = fixed_trials(stacks, train)
+            tuning, stacks = planned_trials(
+                missing,
+                lambda specs, slots: plan(specs, before, replace(share, slots=slots), sweep.resources.stack, fits),
+                slots,
+                train,
+                notify,
+            )
         notify(_planned(sweep, to_train, before, stopped, stacks))
         return fit(session, tuning, partial(_failure, store), loggers)
 

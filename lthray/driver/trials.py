@@ -1,6 +1,7 @@
 """Trials on Ray Tune: each runs a body on a stack, and what its worker reports becomes events."""
 
 import contextlib
+import math
 import re
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -14,7 +15,8 @@ import pyarrow as pa
 import pyarrow.fs
 import ray
 from ray import tune
-from ray.exceptions import RayActorError, RayTaskError
+from ray.exceptions import RayTaskError
+from ray.tune.utils import flatten_dict
 from upath import UPath
 
 from lthray.driver.cluster import note_lost_nodes
@@ -36,6 +38,8 @@ from lthray.worker.body import TrialBody
 from lthray.worker.report import Message, Note, Progress, Score
 
 Stack = tuple[TrajectorySpec, ...]
+LARGEST = "largest_stack"
+"""The key of a trial's config with the most trajectories to train at once, once its worker has died."""
 StackOf = Callable[[Mapping[str, Any]], Stack]
 """Gives the stack of a trial from its config, in which `trial` is the trial's name."""
 
@@ -78,7 +82,7 @@ def fit(
     Returns:
         The trajectories that failed, by id.
     """
-    relay = _Relay(tuning.stack_of, session.share.gpus > 0, session.notify)
+    relay = _Relay(tuning.stack_of, session.share.gpus > 0, bool(loggers), session.notify)
     with contextlib.ExitStack() as ends:
         ends.enter_context(note_lost_nodes(session.share, session.notify))
         scratch = tempfile.TemporaryDirectory(prefix="lthray-", ignore_cleanup_errors=True)
@@ -95,9 +99,7 @@ def fit(
                 ),
                 {"cpu": session.share.cpus, "gpu": session.share.gpus},
             ),
-            param_space=tuning.param_space
-            # Tune keeps a history of every number in a config, so the fields are added only for loggers.
-            | ({"fields": tune.sample_from(lambda config: _common(tuning.stack_of(config)))} if loggers else {}),
+            param_space=tuning.param_space,
             tune_config=tune.TuneConfig(
                 reuse_actors=True, trial_name_creator=label, trial_dirname_creator=label, **tuning.options
             ),
@@ -126,7 +128,8 @@ def fit(
 def _trial(config: dict[str, Any], body: TrialBody, stack_of: StackOf, data: Mapping[str, Any]) -> None:
     """What Tune runs on a worker."""
     stack = stack_of(config)
-    body(stack, ray.get(data["ref"]), lambda message: tune.report(_result(message, stack)))
+    largest = config.get(LARGEST)
+    body(stack, ray.get(data["ref"]), lambda message: tune.report(_result(message, stack)), largest)
 
 
 def _result(message: Message, stack: Stack) -> dict[str, Any]:
@@ -188,10 +191,33 @@ def _common(stack: Sequence[TrajectorySpec]) -> dict[str, Any]:
     }
 
 
+DEATHS = {
+    "running low on memory": "Ray killed its worker process because its node ran low on memory",
+    "worker process has died": "its worker process died (killed, out of memory, or crashed)",
+    "node has died": "its node died",
+}
+"""How a worker died, by a part of Ray's message, which is a page long."""
+OUT_OF_MEMORY = [*DEATHS.values()][:2]
+"""The deaths that a smaller stack may be spared; the kernel kills without a word."""
+
+
+def _death(text: str) -> str | None:
+    """How a worker died, in words; None where the error is none of Ray's own."""
+    return next((words for part, words in DEATHS.items() if part in text), None)
+
+
+def _cause(trial: Any) -> str:
+    """Why a trial failed last, in one line: Tune appends each error's text to a file."""
+    with contextlib.suppress(OSError):
+        text = Path(trial.error_file).read_text(encoding="utf-8").rpartition("Failure # ")[2]
+        return _death(text) or text.strip().splitlines()[-1]
+    return "it broke or lost its worker"
+
+
 def _reason(error: BaseException) -> str:
     """Why a trial failed, in one line."""
-    if isinstance(error, RayActorError) and not error.actor_init_failed:  # Ray's own message is a page long
-        return "its worker process died (killed, out of memory, or crashed) and no retry is left"
+    if not isinstance(error, RayTaskError) and (death := _death(str(error))):
+        return f"{death} and no retry is left"
     if not isinstance(error, RayTaskError):  # Ray and Tune have put the worker's traceback into the text
         return last_line(error)
     line = first_line(error.cause)
@@ -201,19 +227,23 @@ def _reason(error: BaseException) -> str:
 class _Relay(tune.Callback):  # type: ignore[misc]
     """Turns Tune's callbacks into events. Tune calls them in the driver, one after the other."""
 
-    def __init__(self, stack_of: StackOf, gpu: bool, notify: Notify) -> None:
-        self.stack_of, self.gpu, self.notify = stack_of, gpu, notify
+    def __init__(self, stack_of: StackOf, gpu: bool, has_loggers: bool, notify: Notify) -> None:
+        self.stack_of, self.gpu, self.has_loggers, self.notify = stack_of, gpu, has_loggers, notify
         self.stacks: dict[str, Stack] = {}
         self.failures: dict[str, Failure] = {}
 
     def __getstate__(self) -> dict[str, Any]:
         """Tune pickles its callbacks with its state: a display can't be pickled, and lthray restores no Tune state."""
-        return {"stack_of": None, "stacks": {}, "gpu": False, "notify": None, "failures": {}}
+        return {}
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker has the trial, for the first time or after a retry."""
         name = trial.config["trial"]
         self.stacks[name] = self.stack_of(trial.config)
+        if self.has_loggers:
+            # They are called after this, and take a trial's parameters from these two.
+            trial.set_config(trial.config | {"fields": _common(self.stacks[name])})
+            trial.evaluated_params = flatten_dict(trial.config)
         self.notify(TrialBegan(name, self.stacks[name]))
 
     def on_trial_result(
@@ -240,8 +270,13 @@ class _Relay(tune.Callback):  # type: ignore[misc]
             self.notify(Note("Ray has GPUs, but PyTorch in its workers finds none: trials run on CPU"))
 
     def on_trial_recover(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
-        """The trial failed, and Tune starts it again."""
-        self.notify(TrialRetried(trial.config["trial"]))
+        """The trial failed, perhaps before its worker could start, and Tune starts it again."""
+        name, cause, half = trial.config["trial"], _cause(trial), None
+        largest = trial.config.get(LARGEST, len(self.stack_of(trial.config)))
+        if cause in OUT_OF_MEMORY and largest > 1:
+            half = math.ceil(largest / 2)
+            trial.set_config(trial.config | {LARGEST: half})
+        self.notify(TrialRetried(name, cause, half))
 
     def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The trial's body has returned, or its scheduler has stopped it."""

@@ -19,6 +19,7 @@ from ray.tune.schedulers import ASHAScheduler, FIFOScheduler, MedianStoppingRule
 from ray.tune.search import Searcher
 
 from lthray.driver.samples import drawn, remember, stopped
+from lthray.driver.stacks import SlotLimiter
 from lthray.driver.trials import Stack, Tuning
 from lthray.errors import InputError
 from lthray.spec.search import Sample, SearchSpec
@@ -84,7 +85,7 @@ def planned(sweep: SweepSpec, cells: Sequence[Cell], left_out: Set[str]) -> dict
     return {str(number): stack for number, stack in enumerate(stacks, start=1)}
 
 
-def tuning(sweep: SweepSpec, store: Store, cells: Sequence[Cell], train: TrialBody, slots: int) -> Tuning:
+def tuning(sweep: SweepSpec, store: Store, cells: Sequence[Cell], train: TrialBody, slots: Callable[[], int]) -> Tuning:
     """A trial for each sample, which trains the sample's missing trajectories.
 
     Args:
@@ -92,7 +93,7 @@ def tuning(sweep: SweepSpec, store: Store, cells: Sequence[Cell], train: TrialBo
         store: Its results folder.
         cells: What `read_cells` gave.
         train: Trains a stack.
-        slots: Trials that fit on the cluster at the same time.
+        slots: Counts the trials that fit on the cluster at the same time.
 
     Raises:
         InputError: the searcher's package is not installed.
@@ -103,9 +104,8 @@ def tuning(sweep: SweepSpec, store: Store, cells: Sequence[Cell], train: TrialBo
             cell.searcher = make_searcher(search, cell)
     stack_of = partial(_stack, sweep, stopped(sweep, store))
     options: dict[str, Any] = {
-        "search_alg": _Samples(sweep, store, list(cells)),
+        "search_alg": SlotLimiter(_Samples(sweep, store, list(cells)), slots),
         "num_samples": sum(len(cell.waiting) + cell.undrawn for cell in cells),
-        "max_concurrent_trials": slots,
     }
     if search.scheduler:
         ((name, settings),) = search.scheduler.items()

@@ -4,7 +4,6 @@ Each file has one writer at a time and is written atomically (`files.replace`), 
 round is finished when its row is in `rounds`, which is written last.
 """
 
-import io
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,14 +13,13 @@ from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
-import pyarrow.parquet as pq
 from upath import UPath
 
 from lthray.engine.results import Checkpoint, Failure, Resume, RoundResult, Ticket
 from lthray.errors import InputError
 from lthray.files import clear_parts, location, names, read, replace
 from lthray.spec.trajectory import TrajectorySpec
-from lthray.store import checkpoints, tickets
+from lthray.store import checkpoints, parquet, tickets
 from lthray.store.tables import TABLES, refit, round_rows, shared_cells
 
 SWEEP = "sweep.yaml"
@@ -95,7 +93,7 @@ class Store:
         """
         path = self.path(part, trajectory_id)
         try:
-            return pq.read_table(io.BytesIO(read(path)), columns=columns, use_threads=False)
+            return parquet.from_bytes(read(path), columns)
         except FileNotFoundError:
             return None
         except (OSError, pa.ArrowException) as error:
@@ -275,7 +273,7 @@ class Store:
         """
         if part in MERGED:
             self.merged(part).unlink(missing_ok=True)
-        replace(self.path(part, trajectory_id), parquet(table))
+        replace(self.path(part, trajectory_id), parquet.to_bytes(table))
 
     def tickets(self, trajectory_id: str) -> UPath:
         """The folder of a trajectory's tickets."""
@@ -287,10 +285,3 @@ class Store:
         if (old := self.read(part, spec.trajectory_id)) is not None:
             new = pa.concat_tables([refit(old.filter(pc.less(old["round"], number)), TABLES[part], spec), new])
         self.write_table(part, spec.trajectory_id, new)
-
-
-def parquet(table: pa.Table) -> bytes:
-    """A table as the content of a Parquet file."""
-    content = io.BytesIO()
-    pq.write_table(table, content, compression="zstd")
-    return content.getvalue()

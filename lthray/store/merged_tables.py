@@ -21,7 +21,8 @@ from pydantic import ValidationError
 from lthray import files
 from lthray.errors import InputError, first_line
 from lthray.spec.trajectory import TrajectorySpec
-from lthray.store.folder import FILES, MERGED, READERS, Store, parquet
+from lthray.store import parquet
+from lthray.store.folder import FILES, MERGED, READERS, Store
 from lthray.store.tables import TABLES, refit
 
 METADATA = b"lthray"
@@ -106,7 +107,7 @@ def _merge(store: Store, part: str) -> Merged | None:
     tables = []
     for name, content in contents.items():
         try:
-            tables.append(pq.read_table(io.BytesIO(content), use_threads=False))
+            tables.append(parquet.from_bytes(content))
         except pa.ArrowException as error:
             raise InputError(f"{store.path(part, name)}: can't be read ({first_line(error)})") from None
     try:
@@ -115,7 +116,7 @@ def _merge(store: Store, part: str) -> Merged | None:
         raise InputError(f"{store.folder / part}: files can't be merged: {first_line(error)}") from None
     summary = {"trajectories": len(contents), "rows": len(table), "digest": _digest(contents)}
     table = table.replace_schema_metadata({METADATA: json.dumps(summary)})
-    files.replace(store.merged(part), parquet(table))
+    files.replace(store.merged(part), parquet.to_bytes(table))
     return Merged(store.merged(part).name, len(contents), len(table))
 
 

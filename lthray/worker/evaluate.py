@@ -26,6 +26,7 @@ def measure_tickets(
     stack: Sequence[TrajectorySpec],
     data: Mapping[str, Arrays],
     report: Report,
+    largest: int | None = None,
     *,
     request: EvaluationRequest,
     store: Store,
@@ -38,6 +39,7 @@ def measure_tickets(
         stack: Trajectories, measured one after the other.
         data: Their data sets by name.
         report: Takes each message of the trial.
+        largest: Has no effect, because trajectories are measured one after the other.
         request: What to measure.
         store: Results folder.
         threads: CPU threads to use.

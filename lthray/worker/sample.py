@@ -13,6 +13,7 @@ def train_sample(
     stack: Sequence[TrajectorySpec],
     data: Mapping[str, Arrays],
     report: Report,
+    largest: int | None = None,
     *,
     train: TrialBody,
     store: Store,
@@ -27,6 +28,7 @@ def train_sample(
         stack: The sample's trajectories.
         data: The sweep's data sets by name.
         report: Takes each message of the trial.
+        largest: The most trajectories to train at once; None for the whole stack.
         train: Trains the stack.
         store: Results folder.
         metric: The column of `rounds` to report, as a mean over the stack.
@@ -45,4 +47,4 @@ def train_sample(
             report_scores()
 
     report_scores()
-    train(stack, data, report_and_score)
+    train(stack, data, report_and_score, largest)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
-from itertools import groupby, islice
+from itertools import groupby, islice, pairwise
 from typing import Any
 
 import torch
@@ -36,6 +36,7 @@ def train_stack(
     stack: Sequence[TrajectorySpec],
     data: Mapping[str, Arrays],
     report: Report,
+    largest: int | None = None,
     *,
     store: Store,
     threads: int,
@@ -48,6 +49,7 @@ def train_stack(
         stack: Trajectories of one `stack_key`.
         data: The sweep's data sets by name.
         report: Takes each message of the trial.
+        largest: The most trajectories to train at once, the others of the stack follow; None for the whole stack.
         store: Results folder.
         threads: CPU threads to use.
         gpus: Share of a GPU, or a number of GPUs, see `take_share`.
@@ -65,9 +67,9 @@ def train_stack(
     _take_over(stack, store, reporter)
     first = _first_to_train(stack, checkpointer)
     if 0 < len(first) < len(stack):  # then all go on together in round 1
-        _train_all(first, store, dataset, reporter, checkpointer, rounds=1)
+        _train_all(first, store, dataset, reporter, checkpointer, largest, rounds=1)
         _take_over(stack, store, reporter)
-    _train_all(stack, store, dataset, reporter, checkpointer)
+    _train_all(stack, store, dataset, reporter, checkpointer, largest)
 
 
 def _take_over(stack: Sequence[TrajectorySpec], store: Store, reporter: "_Reporter") -> None:
@@ -98,10 +100,12 @@ def _train_all(
     dataset: Dataset,
     reporter: "_Reporter",
     checkpointer: Checkpointer,
+    largest: int | None,
     rounds: int | None = None,
 ) -> None:
     """Trains the unfinished trajectories that have not failed, at most `rounds` rounds of each."""
-    waiting = _by_position([spec for spec in stack if spec.trajectory_id not in reporter.failed], checkpointer)
+    unfailed = [spec for spec in stack if spec.trajectory_id not in reporter.failed]
+    waiting = [part for group in _by_position(unfailed, checkpointer) for part in _cut(group, largest or len(group))]
     while waiting:
         part = waiting.pop(0)
         reason, traceback = f"out of memory on {reporter.device}, alone in its stack", ""
@@ -128,6 +132,13 @@ def _train_all(
         half = math.ceil(len(left) / 2)
         reporter.report(Note(f"a stack of {len(left)} {event}: going on with {half}"))
         waiting[:0] = [*_by_position(left[:half], checkpointer), *_by_position(left[half:], checkpointer)]
+
+
+def _cut(specs: Sequence[TrajectorySpec], largest: int) -> list[list[TrajectorySpec]]:
+    """Parts of at most `largest` trajectories, as equal as can be."""
+    parts = math.ceil(len(specs) / largest)
+    edges = [len(specs) * part // parts for part in range(parts + 1)]
+    return [list(specs[low:high]) for low, high in pairwise(edges)]
 
 
 def _by_position(specs: Sequence[TrajectorySpec], checkpointer: Checkpointer) -> list[list[TrajectorySpec]]:

@@ -57,7 +57,8 @@ def events(make):
         progress(0, 20, False, 40),
         progress(0, 40, True, 80),
         TrajectoryFailed("1", failure),
-        TrialRetried("2"),
+        TrialRetried("2", "its node died", None),
+        TrialRetried("2", "its worker process died", 2),
         progress(1, 20, False, 120),
     ]
 
@@ -79,8 +80,11 @@ def test_without_a_terminal_there_is_a_plain_line_when_a_trial_begins_and_for_ev
     )
     name = events[5].failure.spec.trajectory_id
     assert lines[4] == f"trajectory {name} failed in round 1: the loss stopped being finite"
-    assert lines[5] == "trial 2 broke or lost its worker: resuming from its last checkpoint or finished round"
-    assert len(lines) == 6
+    assert lines[5] == "trial 2: its node died: resuming from its last checkpoint or finished round"
+    assert lines[6] == (
+        "trial 2: its worker process died: resuming from its last checkpoint or finished round, with a stack of 2"
+    )
+    assert len(lines) == 7
     assert "\x1b" not in out.getvalue()
 
 

@@ -37,12 +37,19 @@ def test_tensorboard_and_mlflow_are_a_line_in_the_sweep_file(sweep_file, tmp_pat
     seen = list(scalars(files[0]))
     rounds = [(step, value) for tag, step, value in seen if tag == "ray/tune/weights_remaining"]
     assert rounds[-1] == (2 * 30 + 30, pytest.approx(0.6432, abs=1e-3))
-    assert {tag for tag, _, _ in seen} >= {"ray/tune/natural", "ray/tune/adversarial/fgsm", "ray/tune/round"}
+    measures = {"round", "weights_remaining", "natural", "adversarial/fgsm", "rate", "running"}
+    # TensorBoard's page of parameters has a summary of its own, which ends each trial.
+    assert {tag for tag, _, _ in seen if not tag.startswith("_hparams_")} == {f"ray/tune/{name}" for name in measures}
 
     (parameter,) = (tmp_path / "mlflow").rglob("params/fields/strategy")
     assert parameter.read_text() == "reset+random"
     (accuracy,) = (tmp_path / "mlflow").rglob("metrics/adversarial/fgsm")
     assert accuracy.read_text().splitlines()[-1].split()[-1] == "90"
+    (run,) = (file.parent.parent for file in (tmp_path / "mlflow").rglob("metrics/natural"))
+    charts = {str(file.relative_to(run / "metrics")) for file in (run / "metrics").rglob("*") if file.is_file()}
+    assert charts == measures | {"training_iteration"}
+    assert (run / "tags" / "mlflow.runName").read_text() == "trial-1-digits-8x8-fgsm-reset-random"
+    assert len(eval((run / "params" / "trajectories").read_text())) == 2
 
     again = lthray("status", tmp_path / "r")
     assert again.returncode == 0, again.stderr

@@ -7,7 +7,7 @@ import pytest
 
 from lthray.driver import trials, tuners
 from lthray.driver.connection import connected
-from lthray.driver.events import Note, TrajectoryFailed, TrialProgress
+from lthray.driver.events import Note, TrajectoryFailed, TrialProgress, TrialRetried
 from lthray.driver.planning import Share
 from lthray.driver.session import Session
 from lthray.engine.results import Failure
@@ -32,17 +32,17 @@ def stack(make):
     return tuple(make(seed=seed) for seed in (0, 1))
 
 
-def fit(folder, body, stacks):
+def fit(folder, body, stacks, retries=0):
     """Runs a trial for each stack; returns the events and the failures."""
     events = []
-    session = Session(Store(folder), ResourcesSpec(retries=0, gpus=0), {}, Share(1, 0, 1), events.append)
+    session = Session(Store(folder), ResourcesSpec(retries=retries, gpus=0), {}, Share(1, 0, 1), events.append)
     named = {str(number): stack for number, stack in enumerate(stacks, start=1)}
     failures = trials.fit(session, trials.fixed_trials(named, body), lambda spec, reason: Failure(spec, 0, reason))
     return events, failures
 
 
 def test_messages_arrive_as_they_were_sent(ray_here, stack, tmp_path):
-    def body(stack, data, report):
+    def body(stack, data, report, largest):
         report(PROGRESS)
         report(Note("half a stack"))
         report(Failure(stack[1], 1, "not finite"))
@@ -62,7 +62,7 @@ ERRORS = [
 ]
 
 
-def raise_error(stack, data, report):
+def raise_error(stack, data, report, largest):
     raise ERRORS[stack[0].seed][0]
 
 
@@ -93,10 +93,37 @@ def test_a_worker_that_fails_before_its_trial_starts_is_a_failure_of_the_trial(r
 
 
 def test_a_worker_that_dies_has_no_traceback_to_read(ray_here, stack, tmp_path):
-    _, failures = fit(tmp_path, lambda stack, data, report: os._exit(1), [stack])
+    _, failures = fit(tmp_path, lambda stack, data, report, largest: os._exit(1), [stack])
     assert {failure.reason for failure in failures.values()} == {
         "its worker process died (killed, out of memory, or crashed) and no retry is left"
     }
+
+
+def test_a_worker_that_is_killed_comes_back_with_half_its_stack(ray_here, make, tmp_path):
+    """Its process is killed as the kernel does it, as long as it would train more than one trajectory."""
+
+    def body(stack, data, report, largest):
+        if largest != 1:
+            os.kill(os.getpid(), signal.SIGKILL)
+        report(Note(f"{len(stack)} trajectories, {largest} at once"))
+
+    events, failures = fit(tmp_path, body, [tuple(make(seed=seed) for seed in range(5))], retries=3)
+    killed = "its worker process died (killed, out of memory, or crashed)"
+    retries = [event for event in events if isinstance(event, TrialRetried)]
+    assert retries == [TrialRetried("1", killed, stack) for stack in (3, 2, 1)]
+    assert Note("trial 1: 5 trajectories, 1 at once") in events
+    assert not failures
+
+
+def test_an_exception_is_no_reason_for_a_smaller_stack(ray_here, stack, tmp_path):
+    def body(stack, data, report, largest):
+        raise ValueError("too few")
+
+    events, failures = fit(tmp_path, body, [stack], retries=1)
+    assert [event for event in events if isinstance(event, TrialRetried)] == [
+        TrialRetried("1", "ValueError: too few", None)
+    ]
+    assert len(failures) == 2
 
 
 def test_messages_and_tune_s_results_are_the_same_values(stack):

@@ -24,6 +24,11 @@ SEARCH = {
 }
 
 
+def many() -> int:
+    """Slots of a cluster where all trials fit at the same time."""
+    return 9
+
+
 def tiny(**search):
     trajectory = TINY["trajectory"] | {"rounds": 1, "iterations": 20}
     return TINY | {"trajectory": trajectory, "grid": {"seed": [0, 1]}, "search": SEARCH | search}
@@ -85,7 +90,7 @@ def test_a_scheduler_hears_of_finished_samples_as_if_they_had_just_been_trained(
     (cell,) = tuners.read_cells(sweep, store, missing)
     assert (cell.waiting, cell.undrawn) == ([fourth], 0)
     assert cell.finished == [(first, one), (second, two), (third, [three])]
-    tuning = tuners.tuning(sweep, store, [cell], None, 1)
+    tuning = tuners.tuning(sweep, store, [cell], None, many)
     assert tuning.options["num_samples"] == 1
     config = tuning.options["search_alg"].suggest("trial-id")
     assert config == {"trial": "1", "cell": {}, "drawn": fourth.drawn}
@@ -97,7 +102,9 @@ def test_a_scheduler_hears_of_finished_samples_as_if_they_had_just_been_trained(
     Trial.config = config
     median = sorted([one[0], two[0], three])[1]
     for value, action in ((median + 1e-6, "CONTINUE"), (median - 1e-6, "STOP")):
-        scheduler = tuners.tuning(sweep, store, tuners.read_cells(sweep, store, missing), None, 1).options["scheduler"]
+        scheduler = tuners.tuning(sweep, store, tuners.read_cells(sweep, store, missing), None, many).options[
+            "scheduler"
+        ]
         scheduler.on_trial_add(None, Trial)
         assert scheduler.on_trial_result(None, Trial, {"round": 1}) == "CONTINUE"
         assert scheduler.on_trial_result(None, Trial, {"metric": value, "rounds_done": 1}) == action
@@ -111,7 +118,7 @@ def test_cells_are_searched_on_their_own(tmp_path):
     sweep = parse(tree)
     found = tuners.read_cells(sweep, Store(tmp_path), sweep.trajectories())
     assert [(cell.fields["strategy"], len(cell.waiting)) for cell in found] == [("reset", 3), ("random", 3)]
-    tuning = tuners.tuning(sweep, Store(tmp_path), found, None, 1)
+    tuning = tuners.tuning(sweep, Store(tmp_path), found, None, many)
     configs = [tuning.options["search_alg"].suggest(str(number)) for number in range(7)]
     assert [one["cell"]["strategy"] for one in configs[:6]] == ["reset", "random"] * 3  # each in turn
     assert configs[6] == "FINISHED"
@@ -128,7 +135,7 @@ def test_median_stopping_never_pauses(tmp_path):
         tiny(scheduler={"median": {"min_samples_required": 2}}, mode="min", metric="early_stopping_iteration")
     )
     tuning = tuners.tuning(
-        sweep, Store(tmp_path), tuners.read_cells(sweep, Store(tmp_path), sweep.trajectories()), None, 1
+        sweep, Store(tmp_path), tuners.read_cells(sweep, Store(tmp_path), sweep.trajectories()), None, many
     )
     scheduler, actions = tuning.options["scheduler"], []
     for number, value in enumerate([10, 20, 30]):
@@ -155,7 +162,7 @@ def test_optuna_is_told_what_there_is_and_repeats_nothing(digits, tmp_path):
         missing = [spec for spec in known if rounds[spec.trajectory_id] <= spec.rounds]
         cells = tuners.read_cells(sweep, store, missing)
         assert sum(map(len, tuners.planned(sweep, cells, set()).values())) == 2 * (6 - 1)
-        return cells[0], tuners.tuning(sweep, store, cells, None, 1).options["search_alg"]
+        return cells[0], tuners.tuning(sweep, store, cells, None, many).options["search_alg"]
 
     cell, searcher = begin()
     (told,) = (one for one in cell.searcher._ot_study.get_trials() if one.state.name == "COMPLETE")
@@ -182,7 +189,7 @@ def test_optuna_is_told_what_there_is_and_repeats_nothing(digits, tmp_path):
 def test_optuna_draws_all_of_a_small_space(tmp_path):
     pytest.importorskip("optuna")
     sweep = parse(tiny(searcher="optuna", samples=4, space={"batch_size": {"choice": [30, 40, 50, 60]}}))
-    searcher = tuners.tuning(sweep, Store(tmp_path), tuners.read_cells(sweep, Store(tmp_path), []), None, 1).options[
+    searcher = tuners.tuning(sweep, Store(tmp_path), tuners.read_cells(sweep, Store(tmp_path), []), None, many).options[
         "search_alg"
     ]
     assert {searcher.suggest(str(number))["drawn"]["batch_size"] for number in range(4)} == {30, 40, 50, 60}

@@ -325,7 +325,7 @@ def test_a_sample_reports_the_rounds_it_has_and_then_each_once(sample):
     def progress(number, round_done):
         return Progress("iterations", number, 40, 40, round_done, 1.0, 0.8, 0.9, {"fgsm": 0.5}, 2, "cpu")
 
-    def train(specs, data, report):
+    def train(specs, data, report, largest):
         assert specs == stack
         store.write_round(results[1][1][0])  # the second seed catches up, and both do the last round
         report(progress(1, True))

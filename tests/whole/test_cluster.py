@@ -55,6 +55,51 @@ def test_a_sweep_on_two_nodes_is_complete_also_when_one_is_lost(what, sweep_file
         pd.testing.assert_frame_equal(found, expected)
 
 
+JOINING = """
+import subprocess, sys
+from ray.cluster_utils import Cluster
+
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
+sweep = subprocess.Popen([*sys.argv[1:], "--address", cluster.address], stdout=subprocess.PIPE, text=True)
+for line in sweep.stdout:
+    print(line, end="")
+    if "trial 1 " in line:
+        cluster.add_node(num_cpus=3)
+        break
+for line in sweep.stdout:
+    print(line, end="")
+status = sweep.wait()
+cluster.shutdown()
+sys.exit(status)
+"""
+
+
+def test_a_node_that_joins_takes_stacks_that_are_split_for_it(sweep_file, tmp_path):
+    fields = TINY["trajectory"] | {"rounds": 2, "iterations": 2000, "eval_every": 500}
+    path = sweep_file(trajectory=fields, grid={"train_attack": ["none", "fgsm"], "seed": [0, 1, 2]})
+    process = subprocess.run(
+        [sys.executable, "-c", JOINING, *command("sweep", path, "--out", tmp_path / "r")],
+        capture_output=True,
+        text=True,
+        env=environment(RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="disabled"),
+        timeout=280,
+        check=False,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    assert "6 trajectories in 2 trials" in process.stdout
+    assert (
+        "nodes have joined, 4 trials can run at the same time now: what waits is planned anew in 3 trials"
+        in process.stdout
+    )
+    assert "6 of 6 trajectories complete" in process.stdout
+    stacks = pd.read_parquet(tmp_path / "r" / "rounds").groupby("train_attack")["stack"].unique()
+    assert sorted(stacks.map(list)) == [[1], [3]]
+    alone = lthray("sweep", path, "--out", tmp_path / "alone")
+    assert alone.returncode == 0
+    for found, expected in zip(tables(tmp_path / "r"), tables(tmp_path / "alone"), strict=True):
+        pd.testing.assert_frame_equal(found, expected)
+
+
 NONE_LEFT = """
 import subprocess, sys
 from ray.cluster_utils import Cluster

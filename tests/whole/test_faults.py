@@ -79,9 +79,14 @@ def test_a_worker_killed_in_round_3_goes_on_from_round_3(sweep, undisturbed, tmp
         worker.kill()
     out, _ = process.communicate(timeout=200)
     assert process.returncode == 0, out
-    assert "broke or lost its worker: resuming from its last checkpoint or finished round" in out
+    assert (
+        "its worker process died (killed, out of memory, or crashed): resuming from its last checkpoint or finished"
+        " round, with a stack of 1" in out
+    )
     assert done["round"].max() >= 2
-    after = pd.read_parquet(tmp_path / "r" / "rounds", columns=[*keys, "train_seconds"])
+    after = pd.read_parquet(tmp_path / "r" / "rounds", columns=[*keys, "train_seconds", "stack"])
+    assert after.loc[after["round"] == 4, "stack"].min() == 1
+    assert after.loc[after["round"] == 1, "stack"].min() == 2
     same = done.merge(after, on=keys, validate="one_to_one")
     assert len(same) == len(done)
     assert same["train_seconds_x"].equals(same["train_seconds_y"]), "a finished round was trained again"
@@ -132,6 +137,20 @@ def test_a_worker_that_dies_too_often_is_a_failure_with_its_reason(sweep, tmp_pa
     assert "its worker process died (killed, out of memory, or crashed) and no retry is left" in out
     assert lthray("sweep", sweep, "--out", tmp_path / "r").returncode == 0
     assert not list((tmp_path / "r" / "failures").iterdir())
+
+
+def test_a_worker_that_ray_kills_for_memory_comes_back_with_a_smaller_stack_and_the_line_says_so(sweep, tmp_path):
+    """Ray's memory monitor, told that 1 % of the memory is enough, kills each worker."""
+    monitor = {"RAY_memory_usage_threshold": "0.01", "RAY_memory_monitor_refresh_ms": "100"}
+    options = ("--set", "resources.retries=1", "--set", "resources.stack=4", "--set", "iterations=100000")
+    process = lthray("sweep", sweep, "--out", tmp_path / "r", *options, **monitor)
+    assert process.returncode == 1, process.stdout + process.stderr
+    cause = "Ray killed its worker process because its node ran low on memory"
+    assert (
+        f"trial 1: {cause}: resuming from its last checkpoint or finished round, with a stack of 2\n" in process.stdout
+    )
+    assert f"{cause} and no retry is left" in process.stdout
+    assert "Traceback" not in process.stdout + process.stderr
 
 
 def kill_ray(process: subprocess.Popen[str], name: str) -> None:

@@ -19,7 +19,9 @@ from pathlib import Path
 import pandas as pd
 import psutil
 import pytest
+from typer.testing import CliRunner
 
+from lthray.cli.main import app
 from lthray.driver import submit as jobs
 from lthray.errors import InputError
 from lthray.spec.own import OwnFacts
@@ -128,6 +130,13 @@ def test_the_command_reaches_the_shell_of_the_cluster_word_for_word():
         *(*start, "s3://b/a;b", "--data-dir", "/home/ray/my data"),
         *("--set", "grid.seed=[0, 1]", "--set", "name=$(id)'"),
     ]
+    assert words(jobs.build_command("/r", None, ["name=x"], ["--force"])) == [
+        *start,
+        "/r",
+        "--set",
+        "name=x",
+        "--force",
+    ]
     for out in ("~other/x", "results", "./x", "~", "", "C:x"):
         with pytest.raises(InputError, match="--out"):
             jobs.build_command(out, None, [])
@@ -195,6 +204,23 @@ def test_what_is_asked_of_ray(sweep_file):
     _, runtime_env, _ = asked.pop()
     assert runtime_env["pip"] == ["torch>=2"]
     assert runtime_env["config"]["setup_timeout_seconds"] > 600, "Ray's default is short for PyTorch"
+
+
+@pytest.mark.parametrize("flags", [[], ["--force"], ["--accept-changed-code", "--force"]])
+def test_the_options_of_a_sweep_travel_with_it(flags, sweep_file, monkeypatch):
+    entrypoints = []
+
+    class Client:
+        def submit_job(self, entrypoint: str, runtime_env: dict) -> str:
+            entrypoints.append(entrypoint)
+            return "raysubmit_x"
+
+    monkeypatch.setattr(jobs, "connect", lambda address: Client())
+    arguments = ["submit", str(sweep_file()), "--address", "http://h:8265", "--out", "/r", "--no-follow"]
+    outcome = CliRunner().invoke(app, [*arguments, *flags], catch_exceptions=False)
+    assert outcome.exit_code == 0, outcome.output
+    (entrypoint,) = entrypoints
+    assert entrypoint.split()[entrypoint.split().index("/r") + 1 :] == flags
 
 
 def submit(

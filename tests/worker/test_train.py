@@ -29,10 +29,10 @@ def store(tmp_path):
     return store
 
 
-def train(specs, store, arrays, minutes=0):
+def train(specs, store, arrays, minutes=0, largest=None):
     reports = []
     options = {"store": store, "threads": 1, "gpus": 1, "checkpoint_minutes": minutes}
-    worker.train_stack(specs, arrays, reports.append, **options)
+    worker.train_stack(specs, arrays, reports.append, largest, **options)
     return reports
 
 
@@ -54,6 +54,22 @@ def test_it_trains_writes_and_reports_every_round(make, store, arrays):
     last = rounds[rounds["round"] == 2]
     assert done[2].natural == pytest.approx(last["final_none_accuracy_test"].mean())
     assert done[2].adversarial == {"fgsm": pytest.approx(last["final_fgsm_accuracy_test"].mean())}
+
+
+def test_no_more_are_trained_at_once_than_a_worker_that_died_allows(make, store, arrays, tmp_path):
+    """Two strategies share round 0, which one of each seed trains."""
+    fields = {"train_attack": "fgsm", "rounds": 1}
+    specs = [make(seed=seed, strategy=name, **fields) for seed in range(5) for name in ("reset", "random")]
+    whole = Store(tmp_path / "whole")
+    whole.create("name: x\n")
+    train(specs, whole, arrays)
+    reports = train(specs, store, arrays, largest=2)
+    assert max(message.running for message in reports if message.round) == 2
+    rounds = pd.read_parquet(store.folder / "rounds")
+    assert rounds["stack"].max() == 2
+    assert len(rounds) == 20
+    for mine, expected in zip(tables(store.folder), tables(whole.folder), strict=True):
+        pd.testing.assert_frame_equal(mine, expected)
 
 
 def test_it_goes_on_where_each_trajectory_stands(make, store, arrays):

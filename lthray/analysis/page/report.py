@@ -1,6 +1,6 @@
 """Results as a page: verdicts, figures, tables and warnings, in one file that opens without a network."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,7 @@ def write_report(
     by: Sequence[str] = (),
     width: Width = "page",
     processes: int = 1,
+    begin: Callable[[str], None] = lambda _: None,
 ) -> Path:
     """Write a report: `index.html`, `figures/*.svg`, `.pdf` and `.png`, `tables/*` and `claims.json`.
 
@@ -74,6 +75,7 @@ def write_report(
         width: How wide the figures are printed: "column" (3.3 inches), "text" (6.9) or "page" (11 or more).
         processes: The number of processes that draw the figures of large reports. Further processes import the main
             module again, so that a script needs `if __name__ == "__main__":`.
+        begin: Called at the beginning of each step of the work, with what it does: `drawing figures`.
 
     Returns:
         The page's path.
@@ -84,21 +86,27 @@ def write_report(
     """
     out = Path(out)
     album = Album(out / "figures", width)
+    begin("reading rounds")
     searches, rounds = search.sections(results, album)
     place = _placed(rounds, by)
     summary = summarise(rounds)
+    begin("reading learning curves")
     curves = _curves(results, summary, place, rounds)
     measured = results.evaluations()
+    begin("testing claims")
     judgement, look = _judge(results, rounds, measured, margin, at)
+    begin("drawing figures")
     compared = _networks(rounds, summary, album)
     parts = list(panels(summary, place.fields))
     drawn = _sections(rounds, parts, curves, place, album, processes)
     anchors = {panel.title: section.anchor for panel, section in zip(parts, drawn, strict=True)}
     sections = [*compared, *drawn]
     attacked = evaluations.section(measured, rounds, album, out / "tables")
+    begin("comparing masks")
     mask_section = masks.section(results, rounds, place, anchors, album, processes)
     shown = [attacked.drawings] + [part.drawings for part in searches] + [part.drawings for part in sections]
     shown += [part.drawings for part in mask_section.parts]
+    begin("writing the page")
     _write_tables(out / "tables", summary, curves, judgement.evidence)
     replace_file(out / "claims.json", claims_json(judgement).encode())
     groups = claims.group_verdicts(judgement)

@@ -2,6 +2,8 @@
 
 import hashlib
 import io
+import os
+import sys
 from contextlib import redirect_stdout
 from pathlib import Path
 
@@ -63,6 +65,7 @@ def download(name: str, folder: Path) -> None:
     Raises:
         InputError: they can't be downloaded.
     """
+    hide_bars_from_logs()
     from torchvision import datasets  # it imports torch, and files that are there do without
 
     raw = _raw(name, folder)
@@ -76,6 +79,12 @@ def download(name: str, folder: Path) -> None:
                 f"{name}: can't be downloaded ({last_line(error)}); put {missing} into {raw},"
                 " or name the folder that has them with --data-dir"
             ) from None
+
+
+def hide_bars_from_logs() -> None:
+    """Turns tqdm's bar off, by which torchvision shows a download, where stderr is no terminal: logs would fill up."""
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_DISABLE", "1")
 
 
 def _digits() -> Arrays:

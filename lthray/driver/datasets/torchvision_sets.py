@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from lthray.driver.datasets.known import hide_bars_from_logs
 from lthray.driver.datasets.pictures import pixels, stack
 from lthray.driver.datasets.splits import Array, refusal
 from lthray.errors import last_line
@@ -42,6 +43,7 @@ def load(name: str, data_dir: Path) -> dict[str, Array]:
     Raises:
         InputError: the files are not there and can't be downloaded, or can't be read.
     """
+    hide_bars_from_logs()
     from torchvision import datasets  # it imports torch
 
     kind, splits = SETS[name]
