@@ -13,7 +13,7 @@ if __name__ == "__main__":
         if package in ("", "lthray"):
             raise
         sys.stderr.write(
-            f"lthray: {sys.executable} has no package {package}: pip install lthray and what it needs on every node,"
-            " or let each job do so with lthray submit --install\n"
+            f"lthray: {sys.executable} has no package {package}: install what lthray needs on every node, or let each"
+            " job do so with lthray submit --install\n"
         )
         sys.exit(2)

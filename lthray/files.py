@@ -9,11 +9,12 @@ from fsspec.core import split_protocol
 from upath import UPath
 
 from lthray.errors import InputError, first_line
+from lthray.installing import install_command
 
 PART = ".part"
 OBJECT_STORES = {"s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "adl", "oci", "oss"}
 """Protocols whose writes appear whole or not at all; elsewhere a file is written beside its place and renamed."""
-EXTRAS = {"s3": "lthray[s3]", "s3a": "lthray[s3]"}
+PACKAGES = {"s3": "s3fs", "s3a": "s3fs"}
 
 
 def location(folder: str | Path | UPath) -> UPath:
@@ -29,7 +30,7 @@ def location(folder: str | Path | UPath) -> UPath:
         remote = UPath(str(folder), use_listings_cache=False)
         remote.exists()
     except ImportError as error:
-        hint = f"pip install '{EXTRAS[protocol]}'" if protocol in EXTRAS else str(error)
+        hint = install_command(PACKAGES[protocol]) if protocol in PACKAGES else str(error)
         raise InputError(f"{folder}: the package for {protocol}:// is not installed: {hint}") from None
     except Exception as error:  # noqa: BLE001 - every storage has exceptions of its own
         raise InputError(f"{folder}: can't be reached: {first_line(error)}") from None

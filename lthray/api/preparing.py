@@ -17,6 +17,7 @@ from lthray.driver import samples
 from lthray.driver.opening import check_owner
 from lthray.driver.own import check_code, look_up
 from lthray.errors import InputError
+from lthray.spec.shipped import find_sweep
 from lthray.spec.sweep import SweepSpec
 from lthray.spec.sweepfile import load
 from lthray.spec.trajectory import TrajectorySpec
@@ -56,7 +57,8 @@ def prepare(
     """Reads a sweep and checks it against its results folder.
 
     Args:
-        sweep: Its file, or what such a file holds; files that a mapping names are looked up in the working folder.
+        sweep: Its file, the name of a shipped sweep, or what such a file holds; files that a mapping names are looked
+            up in the working folder.
         out: Results folder, by path or URL; by default `results/` and the sweep's name.
         sets: Overrides keys of the file.
         data_dir: Where data sets are, or are downloaded to; by default `data_folder`.
@@ -66,7 +68,7 @@ def prepare(
     Raises:
         InputError: the sweep is not valid, or the folder holds other results.
     """
-    source = _as_plain(sweep, "sweep") if isinstance(sweep, Mapping) else Path(sweep)
+    source = _as_plain(sweep, "sweep") if isinstance(sweep, Mapping) else find_sweep(Path(sweep))
     data = data_folder(data_dir)
     spec, trajectories = load(source, _assignments(sets), partial(look_up, data_dir=data))
     folder = str(out) if out else str(Path("results") / spec.name)

@@ -37,8 +37,8 @@ def sweep(
     are in `Results.failures`; they stop no other.
 
     Args:
-        sweep: The sweep file, or what such a file holds. References and data files that a mapping names are looked up
-            in the working folder.
+        sweep: The sweep file, the name of a shipped sweep such as `quickstart`, or what such a file holds. References
+            and data files that a mapping names are looked up in the working folder.
         out: Results folder, by path or URL; by default `results/` and the sweep's name.
         set: Overrides keys of the sweep: `{"iterations": 2000, "grid.seed": [0, 1]}`.
         data_dir: Where data sets are, or are downloaded to; by default LTHRAY_DATA_DIR or the user's cache folder.

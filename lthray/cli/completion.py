@@ -16,12 +16,16 @@ Offers = list[tuple[str, str]]
 
 
 def complete_sweep_file(incomplete: str) -> Offers:
-    """YAML files, and folders that may hold some."""
+    """YAML files, folders that may hold some, and the shipped sweeps."""
+    from lthray.spec.shipped import shipped_files
+
     typed = Path(incomplete)
     folder = typed if incomplete.endswith("/") or not incomplete else typed.parent
     entries = sorted(folder.iterdir()) if folder.is_dir() else []
     folders = [f"{entry}/" for entry in entries if entry.is_dir() and not entry.name.startswith(".")]
-    return [(name, "") for name in [*(str(entry) for entry in entries if entry.suffix in (".yaml", ".yml")), *folders]]
+    files = [str(entry) for entry in entries if entry.suffix in (".yaml", ".yml")]
+    shipped = [name for name in shipped_files() if name.startswith(incomplete)]
+    return [(name, "") for name in [*files, *folders, *shipped]]
 
 
 def complete_set(incomplete: str) -> Offers:

@@ -12,6 +12,7 @@ from lthray.cli.completion import complete_in_bash
 from lthray.cli.evaluate import evaluate
 from lthray.cli.explain import explain
 from lthray.cli.habits import SweepCommand
+from lthray.cli.init import init
 from lthray.cli.migrate import migrate
 from lthray.cli.protocol import protocol
 from lthray.cli.report import report
@@ -19,6 +20,7 @@ from lthray.cli.schema import schema
 from lthray.cli.status import status
 from lthray.cli.submit import submit
 from lthray.cli.sweep import sweep
+from lthray.cli.sweeps import sweeps
 
 app = typer.Typer(
     name="lthray",
@@ -45,7 +47,10 @@ def options(
     """Options of the command itself."""
 
 
-for _command in (sweep, status, evaluate, compact, migrate, report, protocol, explain, schema, submit, bench):
+_COMMANDS = (
+    init, sweeps, sweep, status, report, evaluate, compact, migrate, protocol, explain, schema, submit, bench,
+)  # fmt: skip
+for _command in _COMMANDS:
     app.command(cls=SweepCommand if _command in (sweep, submit) else None)(_command)
 
 

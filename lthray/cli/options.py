@@ -15,7 +15,12 @@ FAILED, BAD_INPUT, INTERRUPTED = 1, 2, 130
 
 Folder = Annotated[str, typer.Argument(metavar="DIR", help="The results folder: a path or a URL (s3://bucket/run).")]
 SweepFile = Annotated[
-    Path, typer.Argument(metavar="SWEEP.yaml", help="The sweep file.", autocompletion=complete_sweep_file)
+    Path,
+    typer.Argument(
+        metavar="SWEEP.yaml",
+        help="The sweep file, or the name of a shipped sweep (lthray sweeps lists them).",
+        autocompletion=complete_sweep_file,
+    ),
 ]
 DataDir = Annotated[
     Path | None,

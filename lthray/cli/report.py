@@ -1,5 +1,6 @@
 """`lthray report`: draws the results as a page."""
 
+import json
 import os
 from pathlib import Path
 from typing import Annotated, Literal
@@ -84,7 +85,8 @@ def report(
             raise InputError(str(error)) from None
         except OSError as error:
             raise InputError(f"{target}: can't be written: {error.strerror or error}") from None
-    make_console().print(f"report: {page}", soft_wrap=True)
+    lead = json.loads((page.parent / "claims.json").read_text(encoding="utf-8"))["lead"]
+    make_console().print(*lead, f"report: {page}", f"open it: {page.resolve().as_uri()}", sep="\n", soft_wrap=True)
 
 
 def _parse_share(text: str) -> float:

@@ -73,8 +73,10 @@ def submit(
     with mistakes():
         from lthray.api.preparing import data_folder
         from lthray.driver.own import look_up
+        from lthray.spec.shipped import find_sweep
         from lthray.spec.sweepfile import load
 
+        sweep_file = find_sweep(sweep_file)
         spec, _ = load(sweep_file, set_ or [], partial(look_up, data_dir=data_folder(None)))
         print_sets(set_ or [])
         from lthray.driver import submit as jobs

@@ -7,6 +7,7 @@ from typing import Any
 from ray.tune import Callback
 
 from lthray.errors import InputError, first_line
+from lthray.installing import install_command
 
 CALLBACKS = {
     "tensorboard": ("ray.tune.logger", "TBXLoggerCallback", "tensorboardX"),
@@ -34,7 +35,9 @@ def callbacks(loggers: Mapping[str, Mapping[str, Any]]) -> list[Callback]:
         try:
             import_module(package)
         except ImportError:
-            raise InputError(f"loggers.{name}: the package {package} is not installed: pip install {package}") from None
+            raise InputError(
+                f"loggers.{name}: the package {package} is not installed: {install_command(package)}"
+            ) from None
         try:
             logger = _measures_alone(getattr(import_module(module), callback))(**options)
             logger.setup()  # Tune calls it again. Here, a server out of reach still ends in one line.

@@ -26,6 +26,7 @@ from ray.job_submission import JobSubmissionClient
 
 from lthray.driver.connection import unreachable
 from lthray.errors import InputError, first_line
+from lthray.installing import install_command
 from lthray.ray_env import quieten_ray
 from lthray.references import package
 from lthray.spec.own import OwnFacts
@@ -170,7 +171,7 @@ def connect(address: str) -> JobSubmissionClient:
             " (lthray sweep --address takes auto and HOST:PORT)"
         )
     if importlib.util.find_spec("aiohttp") is None:
-        raise InputError("submit needs Ray's job client, which is not installed: pip install 'ray[default]'")
+        raise InputError(f"submit needs Ray's job client, which is not installed: {install_command('ray[default]')}")
     for chatty in ("dashboard.modules.dashboard_sdk", "dashboard.modules.job.sdk", "_private.runtime_env.packaging"):
         logging.getLogger(f"ray.{chatty}").setLevel(logging.WARNING)
     for name in ("RAY_API_SERVER_ADDRESS", "RAY_ADDRESS"):

@@ -22,6 +22,7 @@ from lthray.driver.samples import drawn, remember, stopped
 from lthray.driver.stacks import SlotLimiter
 from lthray.driver.trials import Stack, Tuning
 from lthray.errors import InputError
+from lthray.installing import install_command
 from lthray.spec.search import Sample, SearchSpec
 from lthray.spec.spaces import domains, draws
 from lthray.spec.sweep import SweepSpec
@@ -136,7 +137,7 @@ def _optuna(search: SearchSpec, cell: Cell) -> Searcher:
         import optuna
         from ray.tune.search.optuna import OptunaSearch
     except ImportError:
-        raise InputError("search.searcher: optuna is not installed: pip install 'lthray[optuna]'") from None
+        raise InputError(f"search.searcher: optuna is not installed: {install_command('optuna')}") from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     searcher = OptunaSearch(
         OptunaSearch.convert_search_space(domains(search.space)),

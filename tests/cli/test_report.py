@@ -1,5 +1,6 @@
 """`lthray report`, as typed."""
 
+import html
 import json
 
 import pytest
@@ -24,8 +25,13 @@ def folders(tmp_path):
 def test_one_folder_is_reported_inside_itself(folders):
     done = run(folders[0], "--margin", "0.5")
     assert done.exit_code == 0, done.output
-    assert done.output.strip() == f"report: {folders[0] / 'report' / 'index.html'}"
+    page = folders[0] / "report" / "index.html"
     said = json.loads((folders[0] / "report" / "claims.json").read_text(encoding="utf-8"))
+    *lead, where, link = done.output.splitlines()
+    assert lead == said["lead"]
+    assert "2 seeds. " in lead[0]
+    assert lead[0] in html.unescape(page.read_text(encoding="utf-8"))
+    assert (where, link) == (f"report: {page}", f"open it: file://{page}")
     assert said["margin"] == 0.005
 
 

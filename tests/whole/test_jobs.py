@@ -104,7 +104,7 @@ def test_the_address_asked_for_is_taken_whatever_the_environment_says(sweep_file
 
 def test_without_the_job_client_of_ray(sweep_file, tmp_path):
     process = lthray("submit", sweep_file(), "--address", "http://127.0.0.1:1", PYTHONPATH=without("aiohttp", tmp_path))
-    failed(process, "pip install 'ray[default]'")
+    failed(process, "pip install 'ray[default]")
 
 
 @pytest.mark.parametrize("package", ["typer", "pydantic", "torch"])

@@ -72,7 +72,7 @@ def test_status_and_report_of_a_finished_sweep(finished):
     report = lthray("report", folder / "results" / "tiny")
     assert report.returncode == 0, report.stderr
     page = folder / "results" / "tiny" / "report" / "index.html"
-    assert report.stdout.strip() == f"report: {page}"
+    assert report.stdout.splitlines()[-2:] == [f"report: {page}", f"open it: {page.as_uri()}"]
     assert page.stat().st_size > 10_000
     elsewhere = lthray("report", folder / "results" / "tiny", "--out", folder / "page")
     assert (folder / "page" / "index.html").exists()

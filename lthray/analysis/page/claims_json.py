@@ -9,6 +9,7 @@ from lthray.analysis.numbers.claims import CLAIMS
 from lthray.analysis.numbers.evidence import QUESTIONS
 from lthray.analysis.numbers.fields import hashable
 from lthray.analysis.numbers.verdicts import LEVEL, POWER, Judgement
+from lthray.analysis.page.lead import write_lead
 
 SCHEMA_VERSION = 2
 """The version of the schema; every change that can break a reader raises it."""
@@ -57,7 +58,8 @@ def claims_json(judgement: Judgement) -> str:
     tree = {
         "schema": "lthray-claims", "version": SCHEMA_VERSION, "level": LEVEL, "power": POWER,
         "margin": judgement.margin, "at": judgement.at, "look": judgement.look,
-        "level_of_page": judgement.level, "questions": judgement.questions, "claims": entries,
+        "level_of_page": judgement.level, "questions": judgement.questions, "lead": write_lead(judgement),
+        "claims": entries,
     }  # fmt: skip
     return json.dumps(_plain(tree), indent=1, allow_nan=False, ensure_ascii=False) + "\n"
 

@@ -8,6 +8,7 @@ import numpy as np
 from lthray.driver.datasets.pictures import pixels, stack
 from lthray.driver.datasets.splits import SPLITS, Array, refusal
 from lthray.errors import last_line
+from lthray.installing import install_command
 
 MARK = "dataset_dict.json"
 """The file by which such a folder is known."""
@@ -27,7 +28,7 @@ def load(name: str, path: Path) -> dict[str, Array]:
     try:
         import datasets
     except ModuleNotFoundError:
-        raise refusal(name, "needs the package datasets: pip install 'lthray[huggingface]'") from None
+        raise refusal(name, f"needs the package datasets: {install_command('datasets')}") from None
     arrays: dict[str, Array] = {}
     try:
         saved = datasets.load_from_disk(str(path))
