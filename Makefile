@@ -34,6 +34,7 @@ $(VENV)/.installed-docs: $(BIN)/python pyproject.toml
 demo: $(VENV)/.installed  ## Run the quickstart sweep (about a minute) and draw its report
 	$(BIN)/lthray sweep sweeps/quickstart.yaml --out results/quickstart
 	$(BIN)/lthray report results/quickstart
+	@echo 'next, a sweep of your own: $(BIN)/lthray init my-sweep'
 
 test: $(VENV)/.installed-dev  ## Run the tests
 	$(BIN)/python -m pytest -m 'not slow' --numprocesses 2 --dist loadfile

@@ -8,6 +8,7 @@ import pytest
 from lthray.cli.completion import join_words
 from lthray.spec.field_names import FIELDS
 from lthray.spec.reference import describe_fields
+from lthray.spec.shipped import shipped_files
 from tests.helpers import ROOT, environment
 
 RUN = "from lthray.cli.main import main; main()"
@@ -91,7 +92,8 @@ def test_sweep_files_and_the_folders_on_the_way(tmp_path):
     (tmp_path / "sweeps").mkdir()
     for name in ("sweeps/own.yaml", "sweeps/notes.txt", "mine.yaml"):
         (tmp_path / name).write_text("")
-    assert bash("lthray", "sweep", "", cwd=tmp_path) == ["mine.yaml", "sweeps/"]
+    assert bash("lthray", "sweep", "", cwd=tmp_path) == ["mine.yaml", "sweeps/", *shipped_files()]
+    assert bash("lthray", "sweep", "ablations/we", cwd=tmp_path) == ["ablations/weight-decay"]
     assert bash("lthray", "submit", "sweeps/", cwd=tmp_path) == ["sweeps/own.yaml"]
     assert bash("lthray", "sweep", "nowhere/", cwd=tmp_path) == []
 
