@@ -32,7 +32,11 @@ def check_shared(store: Store) -> None:
     here = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
     nodes = [node for node in ray.nodes() if node["Alive"]]
     try:
-        seen = ray.get([look.options(scheduling_strategy=here(node["NodeID"], soft=False)).remote() for node in nodes])
+        looks = [
+            look.options(name="lthray-check-folder", scheduling_strategy=here(node["NodeID"], soft=False)).remote()
+            for node in nodes
+        ]
+        seen = ray.get(looks)
     except ray.exceptions.RayError as error:
         raise InputError(
             f"lthray can't run on every node of the cluster ({last_line(error)}); install it on all of them, or send"
@@ -96,7 +100,9 @@ def footprint(spec: TrajectorySpec, arrays: Arrays, share: Share) -> Footprint:
     """
     probe = ray.remote(num_cpus=share.cpus, num_gpus=share.gpus, max_calls=1, max_retries=0)(_measure)
     try:
-        measured: Footprint = ray.get(probe.remote(spec, arrays, share.gpus, share.memory))
+        measured: Footprint = ray.get(
+            probe.options(name="lthray-measure-memory").remote(spec, arrays, share.gpus, share.memory)
+        )
     except ray.exceptions.RayError as error:
         raise InputError(f"a first iteration can't be trained on the cluster: {last_line(error)}") from None
     return measured

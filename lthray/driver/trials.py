@@ -3,6 +3,7 @@
 import contextlib
 import math
 import re
+import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -87,18 +88,17 @@ def fit(
         ends.enter_context(note_lost_nodes(session.share, session.notify))
         scratch = tempfile.TemporaryDirectory(prefix="lthray-", ignore_cleanup_errors=True)
         label = partial(_label, tuning.stack_of)
+        trainable = tune.with_parameters(
+            _trial,
+            body=tuning.body,
+            stack_of=tuning.stack_of,
+            # Ray stores each parameter as an object; inside of a dict, a reference stays one, and all workers of a node
+            # share one copy of the data.
+            data={"ref": ray.put(session.data)},
+        )
+        trainable.__name__ = f"lthray-{session.store.folder.name}"  # what Ray's dashboard and `ray list` call workers
         tuner = tune.Tuner(
-            tune.with_resources(
-                tune.with_parameters(
-                    _trial,
-                    body=tuning.body,
-                    stack_of=tuning.stack_of,
-                    # Ray stores each parameter as an object; inside of a dict, a reference stays one, and all workers
-                    # of a node share one copy of the data.
-                    data={"ref": ray.put(session.data)},
-                ),
-                {"cpu": session.share.cpus, "gpu": session.share.gpus},
-            ),
+            tune.with_resources(trainable, {"cpu": session.share.cpus, "gpu": session.share.gpus}),
             param_space=tuning.param_space,
             tune_config=tune.TuneConfig(
                 reuse_actors=True, trial_name_creator=label, trial_dirname_creator=label, **tuning.options
@@ -128,6 +128,9 @@ def fit(
 def _trial(config: dict[str, Any], body: TrialBody, stack_of: StackOf, data: Mapping[str, Any]) -> None:
     """What Tune runs on a worker."""
     stack = stack_of(config)
+    names = ", ".join(spec.trajectory_id for spec in stack)
+    sys.stdout.write(f"trial {config['trial']}: {names}\n")  # into the worker's log, which Ray's dashboard shows
+    sys.stdout.flush()
     largest = config.get(LARGEST)
     body(stack, ray.get(data["ref"]), lambda message: tune.report(_result(message, stack)), largest)
 

@@ -73,8 +73,8 @@ def audit(rounds: pd.DataFrame, evaluations: pd.DataFrame, settings: list[str]) 
                 _in_effect(in_effect[beside_fgsm], settings),
             ),
             *list_cases(
-                "group of networks lost more to a weaker attack than to a stronger one, which is not to be trusted",
-                "groups of networks lost more to a weaker attack than to a stronger one, which is not to be trusted",
+                "group of networks lost more to a weaker attack than to a stronger one: do not trust the stronger one",
+                "groups of networks lost more to a weaker attack than to a stronger one: do not trust the stronger one",
                 _in_effect(in_effect[~beside_fgsm], settings),
             ),
             *list_cases(

@@ -119,7 +119,7 @@ def _notes(
         listed = ", ".join(map(str, sorted(set(chosen["round"]))))
         yield f"There are too many masks to read them all: rounds {listed} were read, {len(left)} others were left out."
     if len(density) and pairs.empty:
-        yield "No two networks differ in strategy, seed, train attack or data set alone, so that none can be compared."
+        yield "No two networks differ only in strategy, seed, train attack or data set, so no masks can be compared."
 
 
 @dataclass(frozen=True, eq=False)

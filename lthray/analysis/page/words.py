@@ -86,16 +86,16 @@ def explain_reason(row: Row, claim: Claim, basis: Basis) -> str:
             " keep."
         ).replace("%", " %"),
         TOO_SHORT: (
-            f"In over {OFTEN:.0%} of the networks, the validation loss was still falling at the last iteration. When"
-            " training stops early cannot be told: train longer."
+            f"In over {OFTEN:.0%} of the networks, the validation loss was still falling at the last iteration, so we"
+            " cannot tell when training stops early: train longer."
         ).replace("%", " %"),
         NOTHING: f"There are no {networks} networks of the same seeds to compare.".replace("rounds networks", "rounds"),
         ONE_SEED: "One seed cannot tell an effect from chance. Train with at least two seeds, better with five.",
         NOT_MEASURED: "No round is near the declared sparsity.",
-        INCOMPLETE: f"Not all of the {row['seeds']} planned seeds are there: a verdict on the others would be on those"
-        " that did not fail.",
-        NOT_COMMENSURATE: "At no sparsity level tested are the tickets as accurate as what they are compared with, so"
-        " that stopping earlier means nothing.",
+        INCOMPLETE: f"Not all of the {row['seeds']} planned seeds are there. A verdict on the others would leave out"
+        " those that failed.",
+        NOT_COMMENSURATE: "At every sparsity level tested, the tickets are less accurate than the networks they are"
+        " compared with, so stopping earlier means nothing.",
     }
     return reasons[str(row["reason"])]
 
@@ -105,7 +105,7 @@ def describe_attack(basis: Basis) -> str:
     images = f", {basis.images:,} images" if basis.images else ""
     moment = "at early stopping" if basis.moment == "early_stopping" else "at the end of training"
     return (
-        f"Measured with {basis.setting} ({moment}{images}), under which the dense network has"
+        f"Measured with {basis.setting} ({moment}{images}): the dense network's accuracy is"
         f" {100 * basis.dense_accuracy:.1f} %."
     )
 

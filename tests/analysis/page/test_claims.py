@@ -21,8 +21,8 @@ def test_supported_in_words():
     verdict = verdict_of(sweep(seeds_of(0.8, 0.81, 0.82)), "robust")
     assert (verdict.kind, verdict.badge) == ("supported", "supported")
     assert verdict.words.startswith(
-        "Measured with PGD from the predicted label, 10 steps, 1 start, ε 0.3 (L∞) (at early stopping), under which the"
-        " dense network has 80.0 %. At all 2 sparsity levels tested, down to 64 % of the weights, the tickets'"
+        "Measured with PGD from the predicted label, 10 steps, 1 start, ε 0.3 (L∞) (at early stopping): the dense"
+        " network's accuracy is 80.0 %. At all 2 sparsity levels tested, down to 64 % of the weights, the tickets'"
         " adversarial accuracy is at most the margin below that of the dense network."
     )
     assert "5 seeds cannot exclude that up to 45 % of seeds fare otherwise." in verdict.words
