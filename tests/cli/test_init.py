@@ -7,7 +7,7 @@ import yaml
 
 import lthray as package
 from lthray.spec.sweep import SweepSpec
-from tests.helpers import failed, lthray
+from tests.helpers import ROOT, failed, lthray
 
 
 @pytest.mark.parametrize("own", [False, True])
@@ -62,3 +62,12 @@ def test_shipped_sweeps_are_listed_and_named_without_a_path(tmp_path):
     assert len(package.plan("quickstart")) == 15
     failed(lthray("sweep", "quikstart", cwd=tmp_path), "no such file and no shipped sweep; did you mean quickstart?")
     failed(lthray("submit", "quikstart", "--address", "http://127.0.0.1:1", cwd=tmp_path), "did you mean quickstart?")
+
+
+def test_code_beside_a_shipped_sweep_is_found_by_its_name(tmp_path):
+    text = (ROOT / "sweeps" / "own" / "cifar10-resnet.yaml").read_text()
+    assert "--set model=cifar10.py:ConvNet" in text
+    gray = ["normalize.mean=[0.5]", "normalize.std=[0.5]", "augment=none", "validation_size=360", "dataset=digits-8x8"]
+    sets = [f"--set={text}" for text in ("model=cifar10.py:ConvNet", *gray)]
+    plan = lthray("sweep", "own/cifar10-resnet", *sets, "--dry-run", cwd=tmp_path)
+    assert "18 trajectories trained by autograd on the module" in plan.stdout, plan.stderr
