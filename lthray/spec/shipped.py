@@ -53,8 +53,9 @@ def find_sweep(source: Path) -> Path:
         return shipped[str(source)]
     by_end = {name.rpartition("/")[2]: name for name in shipped}
     close = [by_end[end] for end in difflib.get_close_matches(source.stem, by_end, 3, cutoff=0.7)]
-    hint = f"did you mean {' or '.join(close)}?" if close else "lthray sweeps lists those that come with lthray"
-    raise InputError(f"{source}: no such file and no shipped sweep; {hint}")
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    listed = "lthray sweeps lists those that come with lthray"
+    raise InputError(f"{source}: no such file and no shipped sweep; {hint}{listed}")
 
 
 def describe_shipped() -> list[ShippedSweep]:

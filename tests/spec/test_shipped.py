@@ -53,16 +53,17 @@ def test_a_file_on_disk_wins_over_a_name_and_a_folder_does_not(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("source", "line"),
+    ("source", "hint"),
     [
-        ("quikstart", "did you mean quickstart?"),
-        ("weight-decay", "did you mean ablations/weight-decay?"),
-        ("sweeps/epsilon.yaml", "did you mean ablations/epsilon?"),
-        ("zzz", "lthray sweeps lists those that come with lthray"),
+        ("quikstart", "did you mean quickstart? "),
+        ("weight-decay", "did you mean ablations/weight-decay? "),
+        ("sweeps/epsilon.yaml", "did you mean ablations/epsilon? "),
+        ("zzz", ""),
     ],
 )
-def test_what_is_neither_gets_the_nearest_names(source, line, tmp_path, monkeypatch):
+def test_what_is_neither_gets_the_nearest_names(source, hint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError) as error:
         find_sweep(Path(source))
-    assert str(error.value) == f"{source}: no such file and no shipped sweep; {line}"
+    listed = "lthray sweeps lists those that come with lthray"
+    assert str(error.value) == f"{source}: no such file and no shipped sweep; {hint}{listed}"
