@@ -25,6 +25,7 @@ def test_the_cost_is_that_of_the_trajectories(name):
     _, trajectories = load(shipped_files()[name])
     shipped = SHIPPED[name]
     assert shipped.trajectories == len(trajectories)
+    assert shipped.trainings == sum(spec.rounds + 1 for spec in trajectories)
     assert shipped.iterations == sum(spec.iterations_from(0) for spec in trajectories)
     assert shipped.datasets == sorted({spec.dataset for spec in trajectories})
 
@@ -32,9 +33,10 @@ def test_the_cost_is_that_of_the_trajectories(name):
 @pytest.mark.parametrize("name", [name for name in SHIPPED if name.startswith("ablations/")])
 def test_the_cost_is_the_one_that_the_file_states(name):
     text = shipped_files()[name].read_text()
-    stated = re.search(r"(\d+) trajectories, \d+ trainings of ([\d,]+) iterations in all", text)
+    stated = re.search(r"(\d+) trajectories, (\d+) trainings of ([\d,]+) iterations in all", text)
     assert SHIPPED[name].trajectories == int(stated[1])
-    assert f"{SHIPPED[name].iterations:,}" == stated[2]
+    assert SHIPPED[name].trainings == int(stated[2])
+    assert f"{SHIPPED[name].iterations:,}" == stated[3]
 
 
 @pytest.mark.parametrize("sweep", SHIPPED.values(), ids=SHIPPED)
