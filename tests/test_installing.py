@@ -1,5 +1,6 @@
 """The commands that messages name for missing packages; the packages' own tests hold the other messages."""
 
+import re
 import subprocess
 import sys
 import tomllib
@@ -54,6 +55,14 @@ def test_a_search_without_optuna(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(InputError, match=r"search\.searcher: optuna is not installed: pip install '?optuna"):
         tuners._optuna(None, None)
+
+
+def test_torchattacks_which_no_extra_can_name_has_one_bound_everywhere():
+    """It pins an old requests, so that it is installed without its dependencies and stands in no metadata."""
+    paths = ("lthray/driver/evaluate.py", "Makefile", "docs/evaluate.md")
+    commands = [re.findall(r"--no-deps '(torchattacks>=[\d.]+)'", (ROOT / path).read_text()) for path in paths]
+    assert all(commands)
+    assert len({command for named in commands for command in named}) == 1
 
 
 def test_no_message_names_a_package_that_no_index_has():

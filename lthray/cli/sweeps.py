@@ -17,8 +17,9 @@ def sweeps() -> None:
         table = Table("sweep", "what it asks", "cost", box=None, header_style="dim", padding=(0, 2, 0, 0))
         table.columns[0].no_wrap = True
         for shipped in describe_shipped():
-            cost = f"{counted(shipped.trajectories, 'trajectory')}, {shipped.iterations:,} iterations in all"
-            table.add_row(shipped.name, shipped.question, f"{cost}; {', '.join(shipped.datasets)}")
+            trained = f"{counted(shipped.trajectories, 'trajectory')}, {counted(shipped.trainings, 'training')}"
+            cost = f"{trained}, {shipped.iterations:,} iterations in all; {', '.join(shipped.datasets)}"
+            table.add_row(shipped.name, shipped.question, cost)
         console = make_console(width=200)
         console.print(table)
         console.print("run one by its name: lthray sweep quickstart; see its plan first with --dry-run", soft_wrap=True)

@@ -22,6 +22,8 @@ class ShippedSweep:
     question: str
     """The first sentence of its file."""
     trajectories: int
+    trainings: int
+    """Rounds of all trajectories, the dense network's among them."""
     iterations: int
     """Optimizer steps in all."""
     datasets: list[str]
@@ -53,8 +55,9 @@ def find_sweep(source: Path) -> Path:
         return shipped[str(source)]
     by_end = {name.rpartition("/")[2]: name for name in shipped}
     close = [by_end[end] for end in difflib.get_close_matches(source.stem, by_end, 3, cutoff=0.7)]
-    hint = f"did you mean {' or '.join(close)}?" if close else "lthray sweeps lists those that come with lthray"
-    raise InputError(f"{source}: no such file and no shipped sweep; {hint}")
+    hint = f"did you mean {' or '.join(close)}? " if close else ""
+    listed = "lthray sweeps lists those that come with lthray"
+    raise InputError(f"{source}: no such file and no shipped sweep; {hint}{listed}")
 
 
 def describe_shipped() -> list[ShippedSweep]:
@@ -68,11 +71,14 @@ def _describe(name: str, path: Path) -> ShippedSweep:
     sentence = re.match(r".+?[.?](?=\s|$)", " ".join(comments))
     sweep = parse(read_yaml(text, str(path)))
     cells = [sweep.fields_of(cell) for cell in sweep.cells()]
-    iterations = (
-        sum(map(_iterations, cells)) * sweep.size() // len(cells)
-    )  # a cell has as many samples and seeds as others
+
+    def over_all(costs: list[int]) -> int:
+        return sum(costs) * sweep.size() // len(cells)  # each cell's samples, seeds and transferred masks cost alike
+
+    trainings = over_all([int(fields["rounds"]) + 1 for fields in cells])
+    iterations = over_all([_iterations(fields) for fields in cells])
     datasets = sorted({str(fields["dataset"]) for fields in cells})
-    return ShippedSweep(name, sentence.group() if sentence else "", sweep.size(), iterations, datasets)
+    return ShippedSweep(name, sentence.group() if sentence else "", sweep.size(), trainings, iterations, datasets)
 
 
 def _iterations(fields: Mapping[str, Any]) -> int:

@@ -29,6 +29,8 @@ def test_what_is_laid_is_a_sweep_that_runs_to_its_report(own, tmp_path):
 def test_every_section_is_explained(tmp_path):
     lthray("init", cwd=tmp_path)
     text = (tmp_path / "sweep.yaml").read_text()
+    assert "lthray explain" in text
+    assert "lthray sweeps" in text
     for name in SweepSpec.model_fields.keys() - {"own"}:  # which lthray writes itself
         assert re.search(rf"^(# )?{name}:", text, re.MULTILINE), name
     assert all("#" in line for line in text.splitlines() if re.match("  [a-z]", line))

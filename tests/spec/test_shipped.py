@@ -25,6 +25,7 @@ def test_the_cost_is_that_of_the_trajectories(name):
     _, trajectories = load(shipped_files()[name])
     shipped = SHIPPED[name]
     assert shipped.trajectories == len(trajectories)
+    assert shipped.trainings == sum(spec.rounds + 1 for spec in trajectories)
     assert shipped.iterations == sum(spec.iterations_from(0) for spec in trajectories)
     assert shipped.datasets == sorted({spec.dataset for spec in trajectories})
 
@@ -32,9 +33,10 @@ def test_the_cost_is_that_of_the_trajectories(name):
 @pytest.mark.parametrize("name", [name for name in SHIPPED if name.startswith("ablations/")])
 def test_the_cost_is_the_one_that_the_file_states(name):
     text = shipped_files()[name].read_text()
-    stated = re.search(r"(\d+) trajectories, \d+ trainings of ([\d,]+) iterations in all", text)
+    stated = re.search(r"(\d+) trajectories, (\d+) trainings of ([\d,]+) iterations in all", text)
     assert SHIPPED[name].trajectories == int(stated[1])
-    assert f"{SHIPPED[name].iterations:,}" == stated[2]
+    assert SHIPPED[name].trainings == int(stated[2])
+    assert f"{SHIPPED[name].iterations:,}" == stated[3]
 
 
 @pytest.mark.parametrize("sweep", SHIPPED.values(), ids=SHIPPED)
@@ -53,16 +55,17 @@ def test_a_file_on_disk_wins_over_a_name_and_a_folder_does_not(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("source", "line"),
+    ("source", "hint"),
     [
-        ("quikstart", "did you mean quickstart?"),
-        ("weight-decay", "did you mean ablations/weight-decay?"),
-        ("sweeps/epsilon.yaml", "did you mean ablations/epsilon?"),
-        ("zzz", "lthray sweeps lists those that come with lthray"),
+        ("quikstart", "did you mean quickstart? "),
+        ("weight-decay", "did you mean ablations/weight-decay? "),
+        ("sweeps/epsilon.yaml", "did you mean ablations/epsilon? "),
+        ("zzz", ""),
     ],
 )
-def test_what_is_neither_gets_the_nearest_names(source, line, tmp_path, monkeypatch):
+def test_what_is_neither_gets_the_nearest_names(source, hint, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(InputError) as error:
         find_sweep(Path(source))
-    assert str(error.value) == f"{source}: no such file and no shipped sweep; {line}"
+    listed = "lthray sweeps lists those that come with lthray"
+    assert str(error.value) == f"{source}: no such file and no shipped sweep; {hint}{listed}"
