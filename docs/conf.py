@@ -29,7 +29,7 @@ NAVIGATION = {
         "docs/reference/python-analysis",
     ),
     "Explanation": ("docs/protocol", "docs/analysis", "docs/reproducibility", "docs/performance"),
-    "The poster": ("analysis/poster/README", "analysis/README"),
+    "The poster": ("analysis/README", "analysis/poster/README"),
     "Project": ("CHANGELOG", "CONTRIBUTING"),
 }  # fmt: skip
 """The pages in the order of the site's sidebar."""
@@ -42,7 +42,7 @@ TITLES = {
     "docs/reference/sweep-file": "Sweep file",
     "docs/protocol": "The protocol",
     "analysis/poster/README": "The published results",
-    "analysis/README": "Scripts and a notebook",
+    "analysis/README": "The answer, claim by claim",
 }
 """The pages whose own titles are long, by what the sidebar says."""
 include_patterns = [f"{page}.md" for pages in ((root_doc,), *NAVIGATION.values()) for page in pages]

@@ -268,7 +268,7 @@ def test_a_source_that_is_not_to_be_found_gets_one_clear_line(what, origin, tmp_
         ({}, ["strategy=transfer"], r"transfer: is missing, but strategy transfer needs it"),
         ({"transfer": {"where": {}}}, [], r"transfer\.from: is missing: the results folder"),
         ({"transfer": {"from": 3}}, [], r"transfer\.from: found 3, but it should be a valid string"),
-        ({"transfer": {"from": "x", "were": {}}}, [], r"transfer\.were: unknown key; did you mean where\?"),
+        ({"transfer": {"from": "x", "were": {}}}, [], r"transfer\.were: unknown key; did you mean transfer\.where\?"),
         ({"transfer": ["x"]}, [], r"transfer: found a list, but it is a mapping of from, where"),
         ({"transfer": {"from": "x", "where": {"sed": 1}}}, [], r"transfer\.where\.sed: unknown key; did you mean seed"),
         ({"transfer": {"from": "x", "where": {"seed": []}}}, [], r"transfer\.where\.seed: is empty"),
