@@ -29,7 +29,7 @@ def tried(path: Path) -> list[str]:
 def test_an_ablation_costs_what_its_comment_says_and_is_a_question(path):
     sweep, trajectories = load(path)
     assert sweep.name == path.stem
-    assert path.read_text(encoding="utf-8").splitlines()[0].endswith("?")
+    assert path.read_text(encoding="utf-8").splitlines()[1].endswith("?")  # after the line that names the schema
     said = re.search(r"([\d,]+) trajectories, ([\d,]+) trainings of ([\d,]+) iterations in all", comment(path)).groups()
     sources = sweep.transfer.size() if sweep.transfer else 1
     trajectories = [spec for one in trajectories for spec in [one] * (sources if one.strategy == "transfer" else 1)]

@@ -99,8 +99,8 @@ def test_a_field_more_leaves_an_old_folder_complete(results, tmp_path):
     """A later lthray: the same source with one field more, which the old tables lack."""
     shutil.copytree(ROOT / "lthray", tmp_path / "later" / "lthray", ignore=shutil.ignore_patterns("__pycache__"))
     module = tmp_path / "later" / "lthray" / "spec" / "fields.py"
-    place = '    batch_size: Annotated[Count, Base(60)] = 60\n    """Images of a batch."""\n'
-    field = '    momentum: Annotated[float, Base(0.0)] = 0.0\n    """Momentum of the optimizer."""\n'
+    place = '    """Images of a batch."""\n'
+    field = '    momentum: Annotated[float, Base(0.0), About("")] = 0.0\n    """Momentum of the optimizer."""\n'
     text = module.read_text()
     assert text.count(place) == 1
     module.write_text(text.replace(place, place + field))
