@@ -10,6 +10,7 @@ from lthray.spec.sweep import SweepSpec
 from tests.helpers import ROOT, failed, lthray
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("own", [False, True])
 def test_what_is_laid_is_a_sweep_that_runs_to_its_report(own, tmp_path):
     laid = lthray("init", "first-try", *(["--own"] if own else []), cwd=tmp_path)

@@ -133,6 +133,7 @@ def test_mistakes_in_the_users_files_are_said_in_a_line_before_anything_runs(min
     assert not out.exists()
 
 
+@pytest.mark.slow
 def test_strategy_attack_loss_and_schedule_of_the_users_own(mine, tmp_path):
     """On a network with its gradients in closed form, from the sweep to the report."""
     sweep = SWEEP | {
@@ -220,6 +221,7 @@ def test_an_exception_while_the_network_is_made_is_shown_before_anything_runs(mi
     assert "nets.py:Net: ModuleNotFoundError: No module named 'lost' (line 1 of nets.py)" in lost.stderr
 
 
+@pytest.mark.slow
 def test_data_of_the_users_own_beside_the_sweep_file(mine, tmp_path):
     draw = np.random.default_rng(0)
     labels = np.arange(90) % 3
