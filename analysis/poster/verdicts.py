@@ -6,13 +6,10 @@ python analysis/poster/verdicts.py
 import json
 from pathlib import Path
 
+from lthray.analysis.page.words import name_badge, percent
+
 CLAIMS = json.loads((Path(__file__).parent / "report" / "claims.json").read_text())["claims"]
-WORDS = {"withheld": "no evidence of robustness", "undecided": "cannot be told"}
-
-
-def percent(share):
-    """A share of the weights in %, as in the poster's P_m."""
-    return f"{100 * share:.3g} %"
+COLUMNS = ["claim", "what is tested", "trained against", "seeds", "under", "share of weights", "verdict"]
 
 
 def describe_ranges(claim):
@@ -25,7 +22,6 @@ def describe_ranges(claim):
     return ", ".join(ranges)
 
 
-COLUMNS = ["claim", "what is tested", "trained against", "seeds", "under", "share of weights", "verdict"]
 print(f"| {' | '.join(COLUMNS)} |\n|{'---|' * len(COLUMNS)}")
 for claim in CLAIMS:
     if claim["verdict"] is None:  # there is no network to compare with
@@ -34,4 +30,4 @@ for claim in CLAIMS:
     under = f"{attack['description']}; the dense network keeps {100 * attack['dense_accuracy']:.2f} %" if attack else ""
     number = claim["number"] or "comparison"
     cells = [number, claim["statement"], claim["train_attack"], claim["seeds"], under, describe_ranges(claim)]
-    print("|", " | ".join(str(cell) for cell in [*cells, WORDS.get(claim["verdict"], claim["verdict"])]), "|")
+    print("|", " | ".join(str(cell) for cell in [*cells, name_badge(claim)]), "|")

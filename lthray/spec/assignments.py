@@ -85,8 +85,8 @@ def read_where(text: str) -> tuple[str, list[Any]]:
 
 def describe_sets(texts: Sequence[str]) -> list[str]:
     """A line for each `--set` that was not written in the plain way, which says how it was understood."""
-    read = ((text, read_set(text)) for text in texts)
-    return [f"--set {text} is taken as --set '{found.taken_as}'" for text, found in read if found.taken_as]
+    taken = ((text, read_set(text).taken_as) for text in texts)
+    return [f"--set {text} is taken as --set '{plain}'" for text, plain in taken if plain]
 
 
 def _full_key(key: str) -> str:

@@ -65,5 +65,5 @@ def closed(properties: Mapping[str, Schema], required: Collection[str] = ()) -> 
 
 
 def _limits(marks: Iterable[Any], words: Mapping[str, str]) -> Schema:
-    found = ((word, getattr(mark, name, None)) for mark in marks for name, word in words.items())
-    return {word: limit for word, limit in found if limit is not None}
+    limits = ((word, getattr(mark, name, None)) for mark in marks for name, word in words.items())
+    return {word: limit for word, limit in limits if limit is not None}

@@ -48,4 +48,4 @@ def reader(annotation: Any, metadata: Iterable[Any] = ()) -> Callable[[object], 
     for mark in (*metadata, *getattr(annotation, "__metadata__", ())):
         if isinstance(mark, BeforeValidator) and mark.func in (read_number, read_whole):
             return mark.func
-    return next((found for part in get_args(annotation) if (found := reader(part))), None)
+    return next(filter(None, map(reader, get_args(annotation))), None)

@@ -20,7 +20,11 @@ from lthray.store.folder import Store
 from tests.helpers import ROOT, environment
 
 PUBLISHED = ROOT / "analysis" / "poster"
-FOLDERS = ["fashion-fgsm", "fashion-pgd", "fashion-natural"]
+FOLDERS = {"fashion-fgsm": 15, "fashion-pgd": 6, "fashion-natural": 3}
+"""The published folders, and their trajectories."""
+PGD = "pgd(attack_label=ground-truth;steps=100;step_size=0.0075;restarts=5)"
+LEFT = {"fashion-fgsm": (0.005, 0.005), "fashion-pgd": (0.16, 0.08), "fashion-natural": (0.005, 0.005)}
+"""The most that PGD and AutoAttack leave of any winning ticket."""
 PAGE = ROOT / "analysis" / "README.md"
 DATA = Path(os.environ.get("LTHRAY_DATA_DIR", ""))
 needs_data = pytest.mark.skipif(
@@ -32,7 +36,7 @@ needs_data = pytest.mark.skipif(
 def test_all_trajectories_are_complete_under_the_ids_of_their_fields(folder):
     _, trajectories = load_sweep(PUBLISHED / folder / "sweep.yaml")
     done = Store(PUBLISHED / folder).done(trajectories)
-    assert len(done) == len(trajectories) >= 3
+    assert len(done) == len(trajectories) == FOLDERS[folder]
     assert set(done.values()) == {21}
 
 
@@ -44,18 +48,21 @@ def test_they_follow_the_protocol_and_share_their_dense_network(folder):
         assert set(rows["weights_remaining_count"]) == {sum(left[number].values())}
     assert set(rounds["round_iterations"]) == {50_000}
     dense = rounds[rounds["round"] == 0].groupby("seed")
-    for column in ("early_stopping_iteration", "final_none_accuracy_test"):
+    trained = {"early_stopping_iteration", "final_none_accuracy_test", "final_fgsm_accuracy_test"}
+    for column in trained & {*rounds.dropna(axis=1, how="all")}:
         assert (dense[column].nunique() == 1).all()
 
 
 @pytest.mark.parametrize("folder", FOLDERS)
-def test_autoattack_leaves_no_winning_ticket_more_than_a_guess_and_no_verdict_on_robustness(folder):
+def test_strong_attacks_leave_no_verdict_on_robustness(folder):
     results = load(PUBLISHED / folder)
     evaluations = results.evaluations()
-    rows = evaluations.query("attack == 'autoattack' and strategy == 'reset'")
-    assert set(rows["round"]) == {0, 3, 8, 11, 15, 20}
-    assert set(rows["seed"]) >= {0, 1}
-    assert rows["accuracy"].max() < 0.1
+    for attack, most in zip((PGD, "autoattack"), LEFT[folder], strict=True):
+        rows = evaluations[evaluations["attack"] == attack]
+        measured = rows.groupby("trajectory_id")["round"].agg(set)
+        assert len(measured) == FOLDERS[folder]
+        assert all(numbers == {0, 3, 8, 11, 15, 20} for numbers in measured)
+        assert rows.loc[rows["strategy"] == "reset", "accuracy"].max() < most
     verdicts = judge(results.rounds, evaluations).verdicts.set_index("claim")
     assert verdicts.loc["robust", ["verdict", "reason"]].tolist() == ["withheld", "dense-at-chance"]
 
@@ -101,10 +108,10 @@ def test_the_published_network_withstands_each_attack_as_the_page_says():
     """Attacks start at random and round differently elsewhere: a few of 500 images may fall on the other side."""
     command = "python analysis/poster/attacks.py DATA_DIR"
     tables = (text.strip().splitlines()[2:] for text in (block(command), run(command.split()[1], DATA)))
-    for said, now in zip(*tables, strict=True):
-        (name, *there), (again, *here) = (line.strip("| ").split(" | ") for line in (said, now))
-        assert name == again
-        assert [float(value) for value in here] == pytest.approx([float(value) for value in there], abs=2)
+    published, fresh = ([line.strip("| ").split(" | ") for line in table] for table in tables)
+    for (name, *expected), (attack, *left) in zip(published, fresh, strict=True):
+        assert name == attack
+        assert [float(value) for value in left] == pytest.approx([float(value) for value in expected], abs=2)
 
 
 @needs_data
@@ -125,10 +132,10 @@ def test_the_published_verdicts_are_those_of_the_published_tables(tmp_path):
     write_report(load(*(tmp_path / folder for folder in FOLDERS)), tmp_path / "report", width="text")
     again, published = (json.loads((place / "report" / "claims.json").read_text()) for place in (tmp_path, PUBLISHED))
     assert again.keys() == published.keys()
-    for one, other in zip(again["claims"], published["claims"], strict=True):
-        assert {name: one[name] for name in one if name != "evidence"} == {
-            name: other[name] for name in other if name != "evidence"
-        }
+    for claims in (again["claims"], published["claims"]):
+        for claim in claims:
+            del claim["evidence"]  # numbers that other versions of SciPy round in another way
+    assert again["claims"] == published["claims"]
 
 
 def test_the_first_screen_says_what_the_script_prints(tmp_path):
@@ -139,4 +146,4 @@ def test_the_first_screen_says_what_the_script_prints(tmp_path):
     attacked, _, autoattack = (re.findall(r"\d+\.\d\d", line) for line in fgsm[2:5])
     dense = [re.findall(r"\d+\.\d\d", line)[0] for line in pgd[2:5]]
     expected = [attacked[0], attacked[-1], autoattack[0], autoattack[-1], *dense]
-    assert re.findall(r"\d+\.\d\d(?= %)", screen)[:7] == expected
+    assert re.findall(r"\d+\.\d\d(?= %)", screen) == expected

@@ -4,6 +4,7 @@ import os
 import shutil
 import subprocess
 import sys
+import textwrap
 from pathlib import Path
 
 import pandas as pd
@@ -13,129 +14,102 @@ from tests.helpers import TINY, command, environment, lthray, tables
 
 pytestmark = pytest.mark.slow
 
-TWO_NODES = """
+SCRIPT = """
 import subprocess, sys
 from ray.cluster_utils import Cluster
 
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-second = cluster.add_node(num_cpus=1)
-sweep = subprocess.Popen([*sys.argv[2:], "--address", cluster.address], stdout=subprocess.PIPE, text=True)
+cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": HEAD_CPUS})
+NODES
+sweep = subprocess.Popen([*sys.argv[1:], "--address", cluster.address], stdout=subprocess.PIPE, text=True)
 for line in sweep.stdout:
     print(line, end="")
-    if sys.argv[1] == "kill" and "round 1 of" in line:
-        cluster.remove_node(second, allow_graceful=False)
-        break
-for line in sweep.stdout:
-    print(line, end="")
+REACTION
 status = sweep.wait()
 cluster.shutdown()
 sys.exit(status)
 """
+"""Runs a sweep on a cluster, and reacts to the lines that it prints."""
+
+
+def sweep_on_cluster(path, out, reaction="", head_cpus=1, nodes=""):
+    """What a sweep prints on a cluster whose nodes come and go while it runs.
+
+    Args:
+        path: The sweep file.
+        out: The results folder.
+        reaction: Statements run after each `line` that the sweep prints.
+        head_cpus: CPUs of the head.
+        nodes: Statements that add further nodes to `cluster` before the sweep begins.
+    """
+    reaction = textwrap.indent(textwrap.dedent(reaction), "    ")
+    script = SCRIPT.replace("HEAD_CPUS", str(head_cpus)).replace("NODES", nodes).replace("REACTION", reaction)
+    process = subprocess.run(
+        [sys.executable, "-c", script, *command("sweep", path, "--out", out)],
+        capture_output=True,
+        text=True,
+        env=environment(RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="disabled"),
+        timeout=280,
+        check=False,
+    )
+    assert process.returncode == 0, process.stdout + process.stderr
+    return process.stdout
+
+
+def assert_rows_are_those_of_a_sweep_alone(path, out, alone):
+    process = lthray("sweep", path, "--out", alone)
+    assert process.returncode == 0
+    for shared, expected in zip(tables(out), tables(alone), strict=True):
+        pd.testing.assert_frame_equal(shared, expected)
 
 
 @pytest.mark.parametrize("what", ["leave", "kill"])
 def test_a_sweep_on_two_nodes_is_complete_also_when_one_is_lost(what, sweep_file, tmp_path):
     fields = TINY["trajectory"] | {"rounds": 4, "iterations": 200, "eval_every": 50}
     path = sweep_file(trajectory=fields, grid={"strategy": ["reset", "continued"], "seed": [0, 1]})
-    process = subprocess.run(
-        [sys.executable, "-c", TWO_NODES, what, sys.executable, "-m", "lthray", "sweep", path, "--out", tmp_path / "r"],
-        capture_output=True,
-        text=True,
-        env=environment(RAY_USAGE_STATS_ENABLED="0"),
-        timeout=280,
-        check=False,
-    )
-    assert process.returncode == 0, process.stdout + process.stderr
-    assert "connecting to Ray at" in process.stdout
-    assert "4 trajectories in 2 trials" in process.stdout
-    assert ("resuming from its last checkpoint or finished round" in process.stdout) == (what == "kill")
-    alone = lthray("sweep", path, "--out", tmp_path / "alone")
-    assert alone.returncode == 0
-    for found, expected in zip(tables(tmp_path / "r"), tables(tmp_path / "alone"), strict=True):
-        pd.testing.assert_frame_equal(found, expected)
-
-
-JOINING = """
-import subprocess, sys
-from ray.cluster_utils import Cluster
-
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1})
-sweep = subprocess.Popen([*sys.argv[1:], "--address", cluster.address], stdout=subprocess.PIPE, text=True)
-for line in sweep.stdout:
-    print(line, end="")
-    if "trial 1 " in line:
-        cluster.add_node(num_cpus=3)
-        break
-for line in sweep.stdout:
-    print(line, end="")
-status = sweep.wait()
-cluster.shutdown()
-sys.exit(status)
-"""
+    lose = """
+        if "round 1 of" in line and second is not None:
+            cluster.remove_node(second, allow_graceful=False)
+            second = None
+    """
+    out = tmp_path / "r"
+    printed = sweep_on_cluster(path, out, lose if what == "kill" else "", nodes="second = cluster.add_node(num_cpus=1)")
+    assert "connecting to Ray at" in printed
+    assert "4 trajectories in 2 trials" in printed
+    assert ("resuming from its last checkpoint or finished round" in printed) == (what == "kill")
+    assert_rows_are_those_of_a_sweep_alone(path, out, tmp_path / "alone")
 
 
 def test_a_node_that_joins_takes_stacks_that_are_split_for_it(sweep_file, tmp_path):
     fields = TINY["trajectory"] | {"rounds": 2, "iterations": 2000, "eval_every": 500}
     path = sweep_file(trajectory=fields, grid={"train_attack": ["none", "fgsm"], "seed": [0, 1, 2]})
-    process = subprocess.run(
-        [sys.executable, "-c", JOINING, *command("sweep", path, "--out", tmp_path / "r")],
-        capture_output=True,
-        text=True,
-        env=environment(RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="disabled"),
-        timeout=280,
-        check=False,
-    )
-    assert process.returncode == 0, process.stdout + process.stderr
-    assert "6 trajectories in 2 trials" in process.stdout
-    assert (
-        "nodes have joined, 4 trials can run at the same time now: what waits is planned anew in 3 trials"
-        in process.stdout
-    )
-    assert "6 of 6 trajectories complete" in process.stdout
-    stacks = pd.read_parquet(tmp_path / "r" / "rounds").groupby("train_attack")["stack"].unique()
+    join = """
+        if "trial 1 " in line and len(cluster.list_all_nodes()) == 1:
+            cluster.add_node(num_cpus=3)
+    """
+    out = tmp_path / "r"
+    printed = sweep_on_cluster(path, out, join)
+    assert "6 trajectories in 2 trials" in printed
+    assert "nodes have joined, 4 trials can run at the same time now: what waits is planned anew in 3 trials" in printed
+    assert "6 of 6 trajectories complete" in printed
+    stacks = pd.read_parquet(out / "rounds").groupby("train_attack")["stack"].unique()
     assert sorted(stacks.map(list)) == [[1], [3]]
-    alone = lthray("sweep", path, "--out", tmp_path / "alone")
-    assert alone.returncode == 0
-    for found, expected in zip(tables(tmp_path / "r"), tables(tmp_path / "alone"), strict=True):
-        pd.testing.assert_frame_equal(found, expected)
-
-
-NONE_LEFT = """
-import subprocess, sys
-from ray.cluster_utils import Cluster
-
-cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 0})
-worker = cluster.add_node(num_cpus=1)
-sweep = subprocess.Popen([*sys.argv[1:], "--address", cluster.address], stdout=subprocess.PIPE, text=True)
-for line in sweep.stdout:
-    print(line, end="")
-    if "round 1 of" in line:
-        cluster.remove_node(worker, allow_graceful=False)
-    if "waiting until one joins" in line:
-        cluster.add_node(num_cpus=1)
-        break
-for line in sweep.stdout:
-    print(line, end="")
-status = sweep.wait()
-cluster.shutdown()
-sys.exit(status)
-"""
+    assert_rows_are_those_of_a_sweep_alone(path, out, tmp_path / "alone")
 
 
 def test_a_sweep_whose_nodes_are_all_lost_says_so_and_goes_on_when_one_joins(sweep_file, tmp_path):
     fields = TINY["trajectory"] | {"rounds": 4, "iterations": 200, "eval_every": 50}
     path = sweep_file(trajectory=fields, grid={"seed": [0]})
-    process = subprocess.run(
-        [sys.executable, "-c", NONE_LEFT, *command("sweep", path, "--out", tmp_path / "r")],
-        capture_output=True,
-        text=True,
-        env=environment(RAY_USAGE_STATS_ENABLED="0", RAY_AUTH_MODE="disabled"),
-        timeout=280,
-        check=False,
-    )
-    assert process.returncode == 0, process.stdout + process.stderr
-    assert "no node with 1 CPUs is left in the cluster: waiting until one joins" in process.stdout
-    assert "1 of 1 trajectory complete" in process.stdout
+    lose_and_join = """
+        if "round 1 of" in line and worker is not None:
+            cluster.remove_node(worker, allow_graceful=False)
+            worker = None
+        if "waiting until one joins" in line and len(cluster.list_all_nodes()) == 1:
+            cluster.add_node(num_cpus=1)
+    """
+    nodes = "worker = cluster.add_node(num_cpus=1)"
+    printed = sweep_on_cluster(path, tmp_path / "r", lose_and_join, head_cpus=0, nodes=nodes)
+    assert "no node with 1 CPUs is left in the cluster: waiting until one joins" in printed
+    assert "1 of 1 trajectory complete" in printed
 
 
 APART = """
